@@ -1,0 +1,150 @@
+# imsg: GNU make, no configure. `make`, `make demo`, `make check`, `make install PREFIX=…`.
+VERSION := $(shell cat VERSION)
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR ?= $(PREFIX)/share/man
+DOCDIR ?= $(PREFIX)/share/doc/imsg
+BASHCOMPDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHCOMPDIR ?= $(PREFIX)/share/zsh/site-functions
+FISHCOMPDIR ?= $(PREFIX)/share/fish/vendor_completions.d
+DESTDIR ?=
+BUILD ?= build
+PKG_CONFIG ?= pkg-config
+INSTALL ?= install
+BATS ?= bats
+CLANG_FORMAT ?= clang-format
+
+CFLAGS ?= -O2 -g
+WARN := -Wall -Wextra -Wshadow -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wconversion -Wpointer-arith -Wundef
+HARDEN ?= -fstack-protector-strong -fPIE -fno-plt $(if $(filter -O%,$(CFLAGS)),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+HARDEN_LD ?= -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed
+ALL_CPPFLAGS = -D_POSIX_C_SOURCE=200809L -D_FILE_OFFSET_BITS=64 -DIMSG_VERSION='"$(VERSION)"' -Ilib -Icmd $(CPPFLAGS)
+ALL_CFLAGS = -std=c11 $(WARN) $(HARDEN) -pthread $(DEP_CFLAGS) $(CFLAGS)
+ALL_LDFLAGS = -pthread $(HARDEN_LD) $(LDFLAGS)
+
+# Only these; pkg-config is asked once, and not at all by targets that build nothing.
+ifneq ($(filter-out deps clean uninstall dist demo check check-deep lint,$(or $(MAKECMDGOALS),all)),)
+DEP_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcrypto jansson)
+DEP_LIBS := $(shell $(PKG_CONFIG) --libs libcrypto jansson)
+MAGIC_LIBS := $(or $(shell $(PKG_CONFIG) --libs libmagic 2>/dev/null),-lmagic)
+endif
+
+TOOLS := $(patsubst cmd/%.c,%,$(wildcard cmd/imsg-*.c))
+BINS := $(TOOLS:%=$(BUILD)/bin/%)
+LIB_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard lib/*/*.c))
+CLI_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard cmd/cli/*.c))
+LIB := $(BUILD)/libimsg.a
+CLI := $(BUILD)/libcli.a
+# Unit tests link the same objects, but for the one with the seam that fixes ECDSA nonces (lib/crypto/p256_sign.c).
+UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/t-*.c))
+UNIT_OBJS := $(BUILD)/tests/unit/tap.o $(BUILD)/tests/unit/vector.o
+SEAM := $(BUILD)/seam/lib/crypto/p256_sign.o
+MAN := $(wildcard docs/man/*.[157])
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)';)
+
+all: $(LIB) $(BINS)
+
+$(LIB): $(LIB_OBJS)
+	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
+$(CLI): $(CLI_OBJS)
+	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
+$(BUILD)/seam/%.o: %.c
+	$(Q)mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) -DIMSG_TEST_SEAM $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+$(BUILD)/%.o: %.c VERSION
+	$(Q)mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+$(BUILD)/bin/imsg-attach: TOOL_LIBS = $(MAGIC_LIBS)
+# cmd/seal/*.c belongs to imsg-seal alone, and so on.
+.SECONDEXPANSION:
+$(BUILD)/bin/imsg-%: $(BUILD)/cmd/imsg-%.o $$(addprefix $(BUILD)/,$$(addsuffix .o,$$(basename $$(wildcard cmd/$$*/*.c)))) $(CLI) $(LIB)
+	$(Q)mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(TOOL_LIBS) $(DEP_LIBS) $(LIBS)
+$(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(UNIT_OBJS) $(SEAM) $(LIB)
+	$(Q)mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(DEP_LIBS) $(LIBS)
+
+unit: $(UNIT)
+
+# ---- what people call ----
+
+# Debian's names; `deps` prints the line for other systems.
+DEPS_BUILD := gcc make pkg-config libssl-dev libcurl4-openssl-dev libjansson-dev libmagic-dev
+DEPS_TEST := bats jq openssl strace valgrind bsdutils mandoc groff shellcheck clang cppcheck xxd procps
+missing = $(shell command -v dpkg-query >/dev/null 2>&1 && for p in $(1); do \
+	dpkg-query -W -f '$${Status}\n' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done)
+
+# Install what is missing where apt and the right to use it are there; elsewhere say what is needed.
+define deps
+	@set -e; missing="$(call missing,$(1))"; \
+	if ! command -v apt-get >/dev/null 2>&1; then sh tests/deps; \
+	elif [ -n "$$missing" ]; then \
+	  echo "installing:" $$missing; \
+	  sudo=; [ "$$(id -u)" -eq 0 ] || sudo=sudo; \
+	  if [ -n "$$sudo" ] && ! command -v sudo >/dev/null 2>&1; then \
+	    echo "as root: apt-get install -y" $$missing >&2; exit 1; fi; \
+	  log=$$(mktemp); \
+	  { $$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -q \
+	    --no-install-recommends $$missing; } >$$log 2>&1 || { cat $$log >&2; rm -f $$log; exit 1; }; rm -f $$log; \
+	fi
+endef
+
+deps:
+	$(call deps,$(DEPS_BUILD) $(DEPS_TEST))
+demo:
+	$(call deps,$(DEPS_BUILD) jq)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)BIN='$(abspath $(BUILD))/bin' sh examples/demo.sh
+check: deps
+	$(Q)$(MAKE) --no-print-directory all unit
+	$(Q)BUILD='$(abspath $(BUILD))' BATS='$(BATS)' sh tests/run $(TESTS)
+check-deep: deps
+	$(Q)$(MAKE) --no-print-directory all unit
+	$(Q)BUILD='$(abspath $(BUILD))' BATS='$(BATS)' DEEP=1 sh tests/run $(TESTS)
+lint: deps
+	$(Q)CC='$(CC)' BUILD='$(abspath $(BUILD))' sh tests/lint
+completions: all
+	$(Q)for shell in bash:imsg.bash zsh:_imsg fish:imsg.fish; do \
+	  sh tests/make-completions $${shell%%:*} $(BUILD)/bin >completions/$${shell#*:} || exit; done
+
+install: all
+	$(INSTALL) -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(INCLUDEDIR)' '$(DESTDIR)$(BASHCOMPDIR)' \
+	  '$(DESTDIR)$(ZSHCOMPDIR)' '$(DESTDIR)$(FISHCOMPDIR)' '$(DESTDIR)$(DOCDIR)/examples' \
+	  $(foreach s,1 5 7,'$(DESTDIR)$(MANDIR)/man$(s)')
+	$(INSTALL) -m 755 $(BINS) '$(DESTDIR)$(BINDIR)'
+	$(INSTALL) -m 644 $(LIB) '$(DESTDIR)$(LIBDIR)'
+	$(INSTALL) -m 644 lib/imsg.h '$(DESTDIR)$(INCLUDEDIR)'
+	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$(INCLUDEDIR)' '' 'Name: imsg' \
+	  'Description: end-to-end encrypted messages to every device of a person' 'Version: $(VERSION)' \
+	  'Requires.private: libcrypto jansson' 'Libs: -L$${libdir} -limsg' 'Libs.private: -pthread' \
+	  'Cflags: -I$${includedir}' >'$(DESTDIR)$(LIBDIR)/pkgconfig/imsg.pc'
+	for m in $(MAN); do $(INSTALL) -m 644 $$m '$(DESTDIR)$(MANDIR)'/man$${m##*.} || exit; done
+	$(INSTALL) -m 644 completions/imsg.bash '$(DESTDIR)$(BASHCOMPDIR)'
+	for t in $(TOOLS); do ln -sf imsg.bash '$(DESTDIR)$(BASHCOMPDIR)'/$$t || exit; done
+	$(INSTALL) -m 644 completions/_imsg '$(DESTDIR)$(ZSHCOMPDIR)'
+	$(INSTALL) -m 644 completions/imsg.fish '$(DESTDIR)$(FISHCOMPDIR)'
+	for t in $(TOOLS); do ln -sf imsg.fish '$(DESTDIR)$(FISHCOMPDIR)'/$$t.fish || exit; done
+	$(INSTALL) -m 644 README.md NEWS.md SECURITY.md LICENSE docs/*.md '$(DESTDIR)$(DOCDIR)'
+	$(INSTALL) -m 755 examples/*.sh '$(DESTDIR)$(DOCDIR)/examples'
+uninstall:
+	rm -f $(TOOLS:%='$(DESTDIR)$(BINDIR)'/%) $(TOOLS:%='$(DESTDIR)$(BASHCOMPDIR)'/%) \
+	  $(TOOLS:%='$(DESTDIR)$(FISHCOMPDIR)'/%.fish) '$(DESTDIR)$(LIBDIR)/libimsg.a' '$(DESTDIR)$(LIBDIR)/pkgconfig/imsg.pc' \
+	  '$(DESTDIR)$(INCLUDEDIR)/imsg.h' '$(DESTDIR)$(BASHCOMPDIR)/imsg.bash' '$(DESTDIR)$(ZSHCOMPDIR)/_imsg' \
+	  '$(DESTDIR)$(FISHCOMPDIR)/imsg.fish'
+	for m in $(notdir $(MAN)); do rm -f '$(DESTDIR)$(MANDIR)'/man$${m##*.}/$$m; done
+	rm -rf '$(DESTDIR)$(DOCDIR)'
+dist:
+	mkdir -p dist && git archive --prefix=imsg-$(VERSION)/ -o dist/imsg-$(VERSION).tar.gz HEAD
+
+clean:
+	rm -rf $(BUILD) dist
+
+-include $(LIB_OBJS:.o=.d) $(patsubst %.c,$(BUILD)/%.d,$(wildcard cmd/*.c cmd/*/*.c))
+-include $(patsubst $(BUILD)/unit/%,$(BUILD)/tests/unit/%.d,$(UNIT)) $(UNIT_OBJS:.o=.d) $(SEAM:.o=.d)
+.PHONY: all unit clean deps demo check check-deep lint completions install uninstall dist
+.SECONDARY:
+.DELETE_ON_ERROR:

@@ -1,0 +1,220 @@
+/* cli.h: what the tools share and only they may do: options, messages, exit status, environment, files of $IMSG_HOME,
+ * passphrases, output. The one place with policy; lib/ has none. */
+#ifndef IMSG_CLI_H
+#define IMSG_CLI_H
+
+#include "base/io.h"
+#include "imsg.h"
+
+/* ---- options.c: one table per tool, from which parsing, --help and the completions are made ------------------- */
+
+enum cli_option_flag { CLI_REPEAT = 1 }; /* may be given more than once */
+
+struct cli_option {
+    int key;          /* the short letter, or a number from CLI_LONG up for long-only */
+    const char *name; /* long name */
+    const char *arg;  /* NULL: takes none. FILE, DIR, FOLDER: completed as paths; "a|b": one of these; else a free word */
+    const char *help; /* one line, lower case, no period */
+    int flags;
+};
+#define CLI_LONG 256
+#define CLI_END {0, NULL, NULL, NULL, 0}
+
+/* Options that mean the same everywhere are written once. */
+#define CLI_OPT_IDENTITY {'i', "identity", "FILE", "this device's private keys (default: identity.json in IMSG_HOME)", 0}
+#define CLI_OPT_DIRECTORY {'d', "directory", "LOCATION", "directory to use, a URL or a folder (IMSG_DIRECTORY)", 0}
+#define CLI_OPT_RELAY {CLI_KEY_RELAY, "relay", "LOCATION", "relay to use, a URL or a folder (IMSG_RELAY)", 0}
+#define CLI_OPT_STORE {CLI_KEY_STORE, "store", "LOCATION", "store to use, a URL or a folder (IMSG_STORE)", 0}
+#define CLI_OPT_JSON {'j', "json", NULL, "print JSON, one object a line", 0}
+#define CLI_OPTS_KEY                                                                                                   \
+    {CLI_KEY_PASSPHRASE_FILE, "passphrase-file", "FILE", "read the passphrase from the first line of FILE", 0},        \
+        {CLI_KEY_PASSPHRASE_FD, "passphrase-fd", "N", "read the passphrase from descriptor N", 0}, {                   \
+        CLI_KEY_INSECURE, "allow-insecure-key", NULL, "use a private key file that others can read", 0                 \
+    }
+enum {
+    CLI_KEY_RELAY = CLI_LONG,
+    CLI_KEY_STORE,
+    CLI_KEY_PASSPHRASE_FILE,
+    CLI_KEY_PASSPHRASE_FD,
+    CLI_KEY_INSECURE,
+    CLI_KEY_COMPLETION, /* hidden */
+    CLI_KEY_OWN         /* the first a tool may use for itself */
+};
+
+struct cli_tool {
+    const char *name;
+    const char *synopsis;             /* after the name; several lines are separated by '\n' */
+    const char *purpose;              /* one line, lower case, no period */
+    const struct cli_option *options; /* without -h -V -q -v, which every tool has; ends with CLI_END */
+    const char *operands;             /* "FILE", "HANDLE", "" for the completions */
+    const char *commands;             /* words the first operand must be, "put|get", or NULL */
+};
+
+struct cli_config_line;
+struct cli {
+    const struct cli_tool *tool;
+    int argc, next; /* after options are done, operands are argv[next] … argv[argc - 1] */
+    char **argv;
+    bool quiet, verbose;
+    int status; /* exit status of the first failure, else 0 */
+    bool stdout_closed;
+    bool stdin_taken;
+    bool allow_insecure_key;
+    const char *passphrase_file;
+    int passphrase_fd; /* -1: none */
+    char *home;        /* $IMSG_HOME, once asked for */
+    struct imsg_buf config;
+    bool config_read;
+    uint64_t given[8]; /* bit set: which options were given */
+};
+
+/* Call first: descriptors 0-2 made safe, SIGPIPE ignored, no core dumps. */
+void cli_start(struct cli *cli, const struct cli_tool *tool, int argc, char **argv);
+/* The next option's key with its argument, or -1 at the end. --help, --version and the options shared by all tools
+ * (-q, -v, CLI_OPTS_KEY) are dealt with here. A wrong option, or one given twice, ends the program with 64. */
+int cli_next(struct cli *cli, const char **arg);
+/* Was the option with this key given? */
+bool cli_given(const struct cli *cli, int key);
+/* The operands: count, and number i. */
+int cli_operands(const struct cli *cli);
+const char *cli_operand(const struct cli *cli, int i);
+/* "TOOL: error: …", "TOOL: hint: TOOL --help …", exit 64. Only before any file is touched. */
+_Noreturn void cli_usage(const struct cli *cli, const char *fmt, ...) IMSG_PRINTF(2, 3);
+/* 64 unless at most one of the keys (0-terminated list) was given. */
+void cli_exclusive(const struct cli *cli, ...);
+/* An unsigned decimal argument, else 64. */
+uint64_t cli_number(const struct cli *cli, const char *option, const char *arg, uint64_t min, uint64_t max);
+void cli_print_completion(const struct cli_tool *tool, const char *shell); /* completion.c */
+const struct cli_option *cli_common_options(void);
+
+/* ---- message.c ------------------------------------------------------------------------------------------------ */
+
+/* "TOOL: error: TEXT" and the hint, escaped, on stderr; the exit status is kept if it is the first. */
+void cli_report(struct cli *cli, const struct imsg_error *err);
+/* The same with an exit status of its own and a text. */
+void cli_error(struct cli *cli, enum imsg_status status, const char *fmt, ...) IMSG_PRINTF(3, 4);
+void cli_hint(const struct cli *cli, const char *fmt, ...) IMSG_PRINTF(2, 3);
+/* "TOOL: …": not with -q; cli_detail only with -v. */
+void cli_note(const struct cli *cli, const char *fmt, ...) IMSG_PRINTF(2, 3);
+void cli_detail(const struct cli *cli, const char *fmt, ...) IMSG_PRINTF(2, 3);
+/* One word of a command that a person may copy into a shell: in quotes where it needs them, its meaning never changed
+ * by what it holds. The caller's. */
+IMSG_CHECK enum imsg_status cli_shell_word(const char *text, char **out, struct imsg_error *err);
+/* Report if status is not ok; returns true if it was ok. */
+bool cli_ok(struct cli *cli, enum imsg_status status, const struct imsg_error *err);
+/* Frees what cli holds; the exit status: the first failure's, 0 if none. `return cli_finish(&cli);` ends main. */
+int cli_finish(struct cli *cli);
+
+/* ---- settings.c ----------------------------------------------------------------------------------------------- */
+
+/* $IMSG_HOME, else ${XDG_CONFIG_HOME:-~/.config}/imsg; made 0700 with parents. Borrowed. */
+IMSG_CHECK enum imsg_status cli_home(struct cli *cli, const char **home, struct imsg_error *err);
+/* A path below it; the caller's. */
+IMSG_CHECK enum imsg_status cli_home_path(struct cli *cli, const char *name, char **path, struct imsg_error *err);
+/* The environment, else $IMSG_HOME/config, else NULL. Borrowed until cli_finish. A bad config line: IMSG_CONFIG. */
+IMSG_CHECK enum imsg_status cli_setting(struct cli *cli, const char *name, const char **value, struct imsg_error *err);
+
+enum cli_service { CLI_DIRECTORY, CLI_RELAY, CLI_STORE };
+/* Where a service is: `option` (may be NULL), else IMSG_DIRECTORY etc., else IMSG_SERVER, from the environment and then
+ * from the config file, else a folder under ${XDG_DATA_HOME:-~/.local/share}/imsg (the three are made together when
+ * that is missing). *location is the caller's. */
+IMSG_CHECK enum imsg_status cli_service(struct cli *cli, enum cli_service service, const char *option,
+                                        char **location, struct imsg_error *err);
+
+/* ---- keys.c --------------------------------------------------------------------------------------------------- */
+
+/* The passphrase from --passphrase-file, --passphrase-fd, IMSG_PASSPHRASE_FILE or /dev/tty (prompt names `what`;
+ * `again`: asked twice). No trailing newline. Empty: IMSG_PERMISSION. */
+IMSG_CHECK enum imsg_status cli_passphrase(struct cli *cli, const char *what, bool again, struct imsg_buf *out,
+                                           struct imsg_error *err);
+/* Read a private key file as ssh would: links, pipes and "-" (stdin) allowed; one's own regular file that others can
+ * read is IMSG_PERMISSION. */
+IMSG_CHECK enum imsg_status cli_read_key_file(struct cli *cli, const char *path, const char *role,
+                                              struct imsg_buf *out, struct imsg_error *err);
+/* Load an identity (path NULL: identity.json of $IMSG_HOME), asking for the passphrase if it is encrypted. */
+IMSG_CHECK enum imsg_status cli_identity(struct cli *cli, const char *path, struct imsg_identity *out,
+                                         struct imsg_error *err);
+/* Only its token, which is public: no passphrase is asked. */
+IMSG_CHECK enum imsg_status cli_identity_token(struct cli *cli, const char *path, uint8_t token[static 32],
+                                               struct imsg_error *err);
+/* The account key: `path`, or account.pem of $IMSG_HOME (NULL). IMSG_NO_INPUT if there is none. */
+IMSG_CHECK enum imsg_status cli_account_key(struct cli *cli, const char *path, struct imsg_p256 **out,
+                                            struct imsg_error *err);
+/* Create a private file: O_EXCL|O_NOFOLLOW, 0600, never replaced (IMSG_CANNOT_CREATE), atomic. */
+IMSG_CHECK enum imsg_status cli_create_private(const char *path, struct imsg_view bytes, struct imsg_error *err);
+
+/* ---- stream.c ------------------------------------------------------------------------------------------------- */
+
+struct cli_input {
+    int fd;
+    char name[264]; /* for messages: the operand in quotes, or: standard input */
+};
+/* Open an operand; NULL or "-": stdin (once per run, else IMSG_USAGE; a note when it is a terminal). */
+IMSG_CHECK enum imsg_status cli_input_open(struct cli *cli, const char *operand, struct cli_input *input,
+                                           struct imsg_error *err);
+void cli_input_close(struct cli_input *input);
+
+/* Where results go: stdout (path NULL or "-"), or a file that appears complete at cli_output_finish or not at all.
+ * Opened lazily, at the first write or at finish. */
+struct cli_output {
+    struct cli *cli;
+    const char *path; /* NULL: stdout */
+    bool to_tty_ok;   /* "-o -" was given */
+    bool opened, tty;
+    struct imsg_file file;
+    struct imsg_buf pending;
+};
+void cli_output_start(struct cli *cli, struct cli_output *out, const char *path);
+/* Refuse (64) if the output is also one of the inputs. */
+void cli_output_not_input(const struct cli *cli, const struct cli_output *out, const char *operand);
+/* Buffered. `binary`: refused with IMSG_USAGE when stdout is a terminal and -o - was not given. */
+IMSG_CHECK enum imsg_status cli_output_write(struct cli_output *out, struct imsg_view bytes, bool binary,
+                                             struct imsg_error *err);
+IMSG_CHECK enum imsg_status cli_output_flush(struct cli_output *out, struct imsg_error *err);
+/* keep: flush, and for a file commit it (created even if nothing was written); else drop what is pending and leave the
+ * file as it was. Frees everything. */
+IMSG_CHECK enum imsg_status cli_output_finish(struct cli_output *out, bool keep, struct imsg_error *err);
+
+/* ---- trust.c: the directory with pins ------------------------------------------------------------------------- */
+
+struct cli_trust {
+    struct cli *cli;
+    struct imsg_directory *directory;
+    const char *option; /* -d as given, for hints, or NULL */
+    const char *accept; /* --accept THUMBPRINT, or NULL */
+    bool expired_ok;    /* take an entry whose time is over: one's own, to renew it */
+    uint8_t own[65];    /* point of account.pem, if has_own */
+    bool has_own, own_checked;
+};
+IMSG_CHECK enum imsg_status cli_trust_open(struct cli *cli, const char *directory_option, bool create,
+                                           struct cli_trust *trust, struct imsg_error *err);
+/* The verified entry of a canonical handle: signature, own account key for handles one's own key is pinned to, pin
+ * rules, first sight pinned with a note. IMSG_NO_ACCOUNT, IMSG_REFUSED (with the hint to --accept), IMSG_TEMPORARY …
+ * `raw` (may be NULL) gets the bytes on file. */
+IMSG_CHECK enum imsg_status cli_trust_entry(struct cli_trust *trust, const char *handle, struct imsg_entry *entry,
+                                            struct imsg_buf *raw, struct imsg_error *err);
+/* Remember an entry just written or verified. */
+IMSG_CHECK enum imsg_status cli_trust_pin(struct cli_trust *trust, const char *handle, const struct imsg_entry *entry,
+                                          struct imsg_error *err);
+void cli_trust_close(struct cli_trust *trust);
+
+/* ---- records.c ------------------------------------------------------------------------------------------------ */
+
+/* Read device records, one a line, from a file or stdin ("-"). Bad lines are reported with their number and the rest
+ * goes on; *list grows by the good ones. IMSG_NO_INPUT if it cannot be opened. */
+IMSG_CHECK enum imsg_status cli_records_read(struct cli *cli, const char *operand, struct imsg_devices *list,
+                                             struct imsg_error *err);
+
+/* ---- counters.c ----------------------------------------------------------------------------------------------- */
+
+/* The next pair-ec counter for each of the devices (formats.md §5), taken from and written back to counters.json under
+ * a lock, without fsync. Sending never fails for it: where the file cannot be used the counters are 0, with a note. */
+void cli_counters(struct cli *cli, const uint8_t own_x[static 32], const struct imsg_device *const *devices,
+                  size_t count, uint32_t *counters);
+
+/* ---- sandbox.c ------------------------------------------------------------------------------------------------ */
+
+/* Give up what this tool will not need again: no new sockets, no exec, no ptrace (seccomp, where there is one). */
+void cli_sandbox(void);
+
+#endif

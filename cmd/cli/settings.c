@@ -1,0 +1,196 @@
+/* Where things are: $IMSG_HOME, its config file, and the three services. */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/url.h"
+
+#define CONFIG_MAX 65536
+
+static const char *const names[] = {"IMSG_SERVER", "IMSG_DIRECTORY", "IMSG_RELAY", "IMSG_STORE",
+                                    "IMSG_PASSPHRASE_FILE"};
+
+static const char *environment(const char *name)
+{
+    const char *value = getenv(name);
+    return value && *value ? value : NULL;
+}
+
+/* ${xdg:-$HOME/fallback}/imsg */
+static enum imsg_status xdg_path(const char *xdg, const char *fallback, char **out, struct imsg_error *err)
+{
+    char *base = NULL;
+    enum imsg_status status;
+    const char *set = environment(xdg), *user = environment("HOME");
+    if (set && set[0] == '/') /* the XDG specification: relative paths are ignored */
+        return imsg_path_join(set, "imsg", out, err);
+    if (!user)
+        return imsg_fail(err, IMSG_CONFIG, "neither IMSG_HOME, %s nor HOME is set", xdg);
+    status = imsg_path_join(user, fallback, &base, err);
+    if (status == IMSG_OK)
+        status = imsg_path_join(base, "imsg", out, err);
+    free(base);
+    return status;
+}
+
+enum imsg_status cli_home(struct cli *cli, const char **home, struct imsg_error *err)
+{
+    enum imsg_status status = IMSG_OK;
+    const char *set = environment("IMSG_HOME");
+    if (!cli->home) {
+        char *path = NULL;
+        status = set ? imsg_path_join(set, "", &path, err) : xdg_path("XDG_CONFIG_HOME", ".config", &path, err);
+        if (status == IMSG_OK)
+            status = imsg_make_folders(path, 0700, err);
+        if (status != IMSG_OK) {
+            free(path);
+            return status;
+        }
+        cli->home = path;
+    }
+    *home = cli->home;
+    return IMSG_OK;
+}
+
+enum imsg_status cli_home_path(struct cli *cli, const char *name, char **path, struct imsg_error *err)
+{
+    const char *home = NULL;
+    enum imsg_status status = cli_home(cli, &home, err);
+    return status == IMSG_OK ? imsg_path_join(home, name, path, err) : status;
+}
+
+static bool known(const char *name)
+{
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* Turn "A=b\n# c\n" into "A=b\0…": each line NUL-terminated, comments and blank lines empty. */
+static enum imsg_status read_config(struct cli *cli, struct imsg_error *err)
+{
+    char *path = NULL;
+    enum imsg_status status = cli_home_path(cli, "config", &path, err);
+    unsigned number = 0;
+    if (status != IMSG_OK)
+        goto out;
+    struct stat st;
+    if (stat(path, &st) != 0 && errno == ENOENT) {
+        cli->config_read = true;
+        goto out;
+    }
+    status = imsg_read_file(path, CONFIG_MAX, &cli->config, err);
+    if (status != IMSG_OK) {
+        status = imsg_fail(err, IMSG_CONFIG, "config file \"%s\" cannot be read", path);
+        goto out;
+    }
+    char *text = (char *)cli->config.ptr, *end = text ? text + cli->config.len : text;
+    while (text < end) {
+        char *stop = memchr(text, '\n', (size_t)(end - text));
+        stop = stop ? stop : end;
+        *stop = '\0';
+        number++;
+        size_t at = strspn(text, " \t");
+        char *equals = strchr(text, '=');
+        if (text[at] == '#' || text[at] == '\0') {
+            text[0] = '\0';
+        } else {
+            if (equals)
+                *equals = '\0';
+            if (!equals || !known(text)) {
+                status = imsg_fail(err, IMSG_CONFIG, "config file \"%s\": line %u: \"%s\" is not one of IMSG_SERVER, "
+                                   "IMSG_DIRECTORY, IMSG_RELAY, IMSG_STORE, IMSG_PASSPHRASE_FILE with =VALUE", path,
+                                   number, text);
+                goto out;
+            }
+            *equals = '=';
+        }
+        text = stop + 1;
+    }
+    cli->config_read = true;
+out:
+    free(path);
+    return status;
+}
+
+enum imsg_status cli_setting(struct cli *cli, const char *name, const char **value, struct imsg_error *err)
+{
+    *value = environment(name);
+    if (*value)
+        return IMSG_OK;
+    if (!cli->config_read) {
+        enum imsg_status status = read_config(cli, err);
+        if (status != IMSG_OK)
+            return status;
+    }
+    const char *text = (const char *)cli->config.ptr, *end = text ? text + cli->config.len : text;
+    size_t len = strlen(name);
+    for (; text < end; text += strlen(text) + 1)
+        if (strncmp(text, name, len) == 0 && text[len] == '=' && text[len + 1])
+            *value = text + len + 1;
+    return IMSG_OK;
+}
+
+static const struct {
+    const char *variable, *folder;
+} services[] = {
+    [CLI_DIRECTORY] = {"IMSG_DIRECTORY", "directory"},
+    [CLI_RELAY] = {"IMSG_RELAY", "relay"},
+    [CLI_STORE] = {"IMSG_STORE", "store"},
+};
+
+/* The embedded default. The three folders are made together, once: when one is missing later it has gone away (an
+ * unmounted disk), and making it anew would hide that. */
+static enum imsg_status embedded(enum cli_service service, char **location, struct imsg_error *err)
+{
+    char *base = NULL, *folder = NULL;
+    struct stat st;
+    enum imsg_status status = xdg_path("XDG_DATA_HOME", ".local/share", &base, err);
+    if (status == IMSG_OK && stat(base, &st) != 0 && errno == ENOENT)
+        for (size_t i = 0; status == IMSG_OK && i < sizeof services / sizeof services[0]; i++) {
+            status = imsg_path_join(base, services[i].folder, &folder, err);
+            if (status == IMSG_OK)
+                status = imsg_make_folders(folder, 0777, err);
+            free(folder);
+            folder = NULL;
+        }
+    if (status == IMSG_OK)
+        status = imsg_path_join(base, services[service].folder, location, err);
+    free(base);
+    return status;
+}
+
+static enum imsg_status below_server(enum cli_service service, const char *server, char **location,
+                                     struct imsg_error *err)
+{
+    char scheme[16];
+    imsg_url_scheme(server, scheme);
+    /* A server speaks all three under one origin; a folder holds three folders. */
+    return strcmp(scheme, "file") == 0 ? imsg_path_join(server, services[service].folder, location, err)
+                                       : imsg_path_join(server, "", location, err);
+}
+
+/* Option, then environment, then config: a setting in the environment wins over any in the file, IMSG_RELAY over
+ * IMSG_SERVER within one place. */
+enum imsg_status cli_service(struct cli *cli, enum cli_service service, const char *option, char **location,
+                             struct imsg_error *err)
+{
+    const char *variable = services[service].variable;
+    const char *one = option ? option : environment(variable);
+    const char *all = one ? NULL : environment("IMSG_SERVER");
+    if (!one && !all) {
+        enum imsg_status status = cli_setting(cli, variable, &one, err);
+        if (status == IMSG_OK && !one)
+            status = cli_setting(cli, "IMSG_SERVER", &all, err);
+        if (status != IMSG_OK)
+            return status;
+    }
+    if (one)
+        return imsg_path_join(one, "", location, err);
+    return all ? below_server(service, all, location, err) : embedded(service, location, err);
+}

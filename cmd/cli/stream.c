@@ -1,0 +1,141 @@
+/* Inputs by operand, and the one output of a run. */
+#define _GNU_SOURCE /* realpath */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PENDING 65536 /* bytes gathered before a write */
+
+static bool is_stdio(const char *operand)
+{
+    return !operand || strcmp(operand, "-") == 0;
+}
+
+enum imsg_status cli_input_open(struct cli *cli, const char *operand, struct cli_input *input, struct imsg_error *err)
+{
+    struct stat st;
+    if (is_stdio(operand)) {
+        if (cli->stdin_taken)
+            return imsg_fail(err, IMSG_USAGE, "standard input can be only one of the inputs");
+        cli->stdin_taken = true;
+        if (isatty(STDIN_FILENO))
+            cli_note(cli, "reading from the terminal; end with ^D");
+        *input = (struct cli_input){.fd = STDIN_FILENO, .name = "standard input"};
+        return IMSG_OK;
+    }
+    int fd = open(operand, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        return imsg_fail(err, IMSG_NO_INPUT, "\"%s\": %s", operand, strerror(errno));
+    if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+        close(fd);
+        return imsg_fail(err, IMSG_NO_INPUT, "\"%s\": %s", operand, strerror(EISDIR));
+    }
+    input->fd = fd;
+    snprintf(input->name, sizeof input->name, "\"%.256s\"", operand);
+    return IMSG_OK;
+}
+
+void cli_input_close(struct cli_input *input)
+{
+    if (input->fd > STDERR_FILENO)
+        close(input->fd);
+    input->fd = -1;
+}
+
+void cli_output_start(struct cli *cli, struct cli_output *out, const char *path)
+{
+    *out = (struct cli_output){.cli = cli, .path = is_stdio(path) ? NULL : path, .to_tty_ok = path && is_stdio(path)};
+    out->file.fd = -1;
+}
+
+void cli_output_not_input(const struct cli *cli, const struct cli_output *out, const char *operand)
+{
+    struct stat in, target;
+    if (!out->path || stat(out->path, &target) != 0 || !S_ISREG(target.st_mode))
+        return;
+    if ((is_stdio(operand) ? fstat(STDIN_FILENO, &in) : stat(operand, &in)) == 0 && in.st_dev == target.st_dev &&
+        in.st_ino == target.st_ino)
+        cli_usage(cli, "\"%s\" is both input and output", out->path);
+}
+
+/* A device or a pipe is written to as it is; only a regular file can be replaced by a complete one. */
+static enum imsg_status open_file(struct cli_output *out, struct imsg_error *err)
+{
+    struct stat st;
+    enum imsg_status status = IMSG_OK;
+    if (stat(out->path, &st) == 0 && !S_ISREG(st.st_mode)) {
+        out->file.fd = open(out->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+        if (out->file.fd < 0)
+            status = imsg_fail(err, IMSG_CANNOT_CREATE, "\"%s\": %s", out->path, strerror(errno));
+    } else {
+        char *real = realpath(out->path, NULL); /* through a link to what it names; NULL: a new file */
+        status = imsg_file_create(&out->file, real ? real : out->path, 0666, err);
+        free(real);
+    }
+    return status;
+}
+
+static enum imsg_status open_output(struct cli_output *out, bool binary, struct imsg_error *err)
+{
+    enum imsg_status status = IMSG_OK;
+    if (!out->opened && out->path) {
+        status = open_file(out, err);
+        out->opened = status == IMSG_OK;
+    } else if (!out->opened) {
+        if (out->cli->stdout_closed)
+            return imsg_fail(err, IMSG_IO, "standard output: %s", strerror(EBADF));
+        out->opened = true;
+        out->tty = isatty(STDOUT_FILENO);
+    }
+    if (status == IMSG_OK && binary && out->tty && !out->to_tty_ok) {
+        status = imsg_fail(err, IMSG_USAGE, "binary output is not written to a terminal");
+        imsg_error_hint(err, "-o FILE, or -o - to have it all the same");
+    }
+    return status;
+}
+
+enum imsg_status cli_output_flush(struct cli_output *out, struct imsg_error *err)
+{
+    enum imsg_status status = IMSG_OK;
+    if (out->pending.len == 0)
+        return IMSG_OK;
+    status = imsg_write_all(out->path ? out->file.fd : STDOUT_FILENO, imsg_buf_view(&out->pending), err);
+    imsg_buf_clear(&out->pending);
+    if (status != IMSG_OK)
+        imsg_error_prefix(err, "%s", out->path ? out->path : "standard output");
+    return status;
+}
+
+enum imsg_status cli_output_write(struct cli_output *out, struct imsg_view bytes, bool binary, struct imsg_error *err)
+{
+    enum imsg_status status = open_output(out, binary, err);
+    if (status == IMSG_OK)
+        status = imsg_buf_append(&out->pending, bytes.ptr, bytes.len, err);
+    if (status == IMSG_OK && out->pending.len >= PENDING)
+        status = cli_output_flush(out, err);
+    return status;
+}
+
+enum imsg_status cli_output_finish(struct cli_output *out, bool keep, struct imsg_error *err)
+{
+    enum imsg_status status = IMSG_OK;
+    if (keep && out->path)
+        status = open_output(out, false, err);
+    if (keep && status == IMSG_OK)
+        status = cli_output_flush(out, err);
+    if (keep && status == IMSG_OK && out->file.temp)
+        status = imsg_file_commit(&out->file, IMSG_REPLACE, err);
+    else if (out->file.temp)
+        imsg_file_abort(&out->file);
+    else if (out->file.fd >= 0 && close(out->file.fd) != 0 && keep && status == IMSG_OK)
+        status = imsg_fail(err, IMSG_IO, "\"%s\": %s", out->path, strerror(errno));
+    out->file.fd = -1;
+    imsg_buf_free(&out->pending);
+    return status;
+}

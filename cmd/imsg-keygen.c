@@ -1,0 +1,343 @@
+/* imsg-keygen: keys of a device; nothing private ever reaches stdout. */
+#define _GNU_SOURCE /* realpath */
+#include "cli/cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "base/url.h"
+#include "crypto/crypto.h"
+
+enum { OPT_RELAY = CLI_KEY_RELAY, OPT_ROTATE = CLI_KEY_OWN };
+
+static const struct cli_option options[] = {
+    {'o', "output", "FILE", "write the identity to FILE (default: identity.json in IMSG_HOME)", 0},
+    {'n', "name", "NAME", "name of this device (default: the host's name)", 0},
+    {'p', "passphrase", NULL, "encrypt the private keys with a passphrase", 0},
+    {OPT_RELAY, "relay", "URL", "relay to write into the record (default: the configured one, unless a folder)", 0},
+    {'i', "identity", "FILE", "the identity for -y, -F and --rotate (default: identity.json in IMSG_HOME)", 0},
+    {'y', "public", NULL, "print the public device record of an existing identity", 0},
+    {'F', "fingerprint", NULL, "print the fingerprints of an existing identity and of the account key", 0},
+    {OPT_ROTATE, "rotate", NULL, "replace the prekey of an existing identity; the old one is kept to open with", 0},
+    {'j', "json", NULL, "print the fingerprints as JSON", 0},
+    CLI_OPTS_KEY,
+    CLI_END,
+};
+static const struct cli_tool tool = {
+    .name = "imsg-keygen",
+    .synopsis = "[-o FILE] [-n NAME] [-p] [--relay URL] HANDLE...\n-y | -F | --rotate [-i FILE]",
+    .purpose = "make a device's keys and print its public record",
+    .options = options,
+    .operands = "HANDLE",
+};
+
+struct keygen {
+    struct cli cli;
+    const char *output, *name, *relay, *identity;
+};
+
+static enum imsg_status print_record(struct keygen *run, const struct imsg_identity *identity, struct imsg_error *err)
+{
+    struct imsg_device device = {0};
+    struct imsg_buf line = {0};
+    struct cli_output out;
+    cli_output_start(&run->cli, &out, NULL);
+    enum imsg_status status = imsg_identity_device(identity, &device, err);
+    if (status == IMSG_OK)
+        status = imsg_device_check(&device, err); /* a prekey_record that is not this device's would reach everybody */
+    if (status == IMSG_OK)
+        status = imsg_device_print(&device, NULL, &line, err);
+    if (status == IMSG_OK)
+        status = cli_output_write(&out, imsg_buf_view(&line), false, err);
+    if (status == IMSG_OK)
+        status = cli_output_finish(&out, true, err);
+    imsg_buf_free(&line);
+    imsg_device_free(&device);
+    return status;
+}
+
+/* The canonical handles of the operands, without repetition. */
+static enum imsg_status read_handles(struct keygen *run, char **handles, size_t *count, struct imsg_error *err)
+{
+    for (int i = 0; i < cli_operands(&run->cli); i++) {
+        char *handle = NULL;
+        bool known = false;
+        if (!imsg_handle_is(cli_operand(&run->cli, i)))
+            return imsg_fail(err, IMSG_USAGE, "\"%s\" is no handle: an email address or +NUMBER",
+                             cli_operand(&run->cli, i));
+        enum imsg_status status = imsg_handle_canonical(cli_operand(&run->cli, i), &handle, err);
+        if (status != IMSG_OK)
+            return imsg_fail(err, IMSG_USAGE, "\"%s\" is no handle: an email address or +NUMBER",
+                             cli_operand(&run->cli, i));
+        for (size_t k = 0; k < *count; k++)
+            known |= strcmp(handles[k], handle) == 0;
+        if (known)
+            free(handle);
+        else
+            handles[(*count)++] = handle;
+    }
+    return IMSG_OK;
+}
+
+/* --relay, else the configured relay unless it is a folder: a folder means nothing to anybody else. */
+static enum imsg_status choose_relay(struct keygen *run, char **relay, struct imsg_error *err)
+{
+    char scheme[16];
+    enum imsg_status status = cli_service(&run->cli, CLI_RELAY, run->relay, relay, err);
+    if (status != IMSG_OK)
+        return status;
+    imsg_url_scheme(*relay, scheme);
+    if (imsg_url_is_https_origin(*relay))
+        return IMSG_OK;
+    if (run->relay)
+        return imsg_fail(err, IMSG_USAGE, "--relay \"%s\" is not https://host[:port]: others could not use it",
+                         run->relay);
+    free(*relay);
+    *relay = NULL;
+    return IMSG_OK;
+}
+
+static enum imsg_status target_path(struct keygen *run, const char *given, char **path, struct imsg_error *err)
+{
+    return given ? imsg_path_join(given, "", path, err) : cli_home_path(&run->cli, "identity.json", path, err);
+}
+
+static enum imsg_status make(struct keygen *run, struct imsg_error *err)
+{
+    struct imsg_identity identity = {0};
+    struct imsg_buf file = {0}, passphrase = {0};
+    char *path = NULL, *relay = NULL, host[256] = "device";
+    size_t count = 0;
+    char **handles = calloc((size_t)cli_operands(&run->cli), sizeof *handles);
+    enum imsg_status status = handles ? read_handles(run, handles, &count, err)
+                                      : imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    if (status == IMSG_OK)
+        status = choose_relay(run, &relay, err);
+    if (status == IMSG_OK)
+        status = target_path(run, run->output, &path, err);
+    if (status != IMSG_OK)
+        goto out;
+    if (access(path, F_OK) == 0) { /* known before a passphrase is asked; the creation below decides */
+        status = imsg_fail(err, IMSG_CANNOT_CREATE, "\"%s\" exists and is never replaced", path);
+        imsg_error_hint(err, "imsg-keygen -y prints its record, --rotate renews its prekey, -o FILE makes another");
+        goto out;
+    }
+    if (cli_given(&run->cli, 'p'))
+        status = cli_passphrase(&run->cli, "the new identity", true, &passphrase, err);
+    if (gethostname(host, sizeof host - 1) != 0 || !host[0])
+        strcpy(host, "device");
+    if (status == IMSG_OK)
+        status = imsg_identity_generate((const char *const *)handles, count, run->name ? run->name : host, relay,
+                                        &identity, err);
+    if (status == IMSG_OK)
+        status = imsg_buf_append(&identity.passphrase, passphrase.ptr, passphrase.len, err);
+    if (status == IMSG_OK)
+        status = imsg_identity_print(&identity, &file, err);
+    if (status == IMSG_OK)
+        status = cli_create_private(path, imsg_buf_view(&file), err);
+    if (status == IMSG_OK)
+        status = print_record(run, &identity, err);
+out:
+    imsg_buf_free(&file);
+    imsg_buf_free(&passphrase);
+    imsg_identity_free(&identity);
+    imsg_strings_free(handles, count);
+    free(relay);
+    free(path);
+    return status;
+}
+
+/* Two rotations at once would lose one of the new prekeys. A lock on the file itself would be on the replaced one. */
+static enum imsg_status lock_identity(const char *path, int *lock, struct imsg_error *err)
+{
+    struct imsg_buf name = {0};
+    enum imsg_status status = imsg_buf_text(&name, path, err);
+    if (status == IMSG_OK)
+        status = imsg_buf_text(&name, ".lock", err);
+    if (status == IMSG_OK)
+        status = imsg_lock((const char *)name.ptr, 0600, lock, err);
+    imsg_buf_free(&name);
+    return status;
+}
+
+static enum imsg_status rotate(struct keygen *run, struct imsg_error *err)
+{
+    struct imsg_identity identity = {0};
+    struct imsg_buf file = {0};
+    char *path = NULL;
+    int lock = -1;
+    enum imsg_status status = target_path(run, run->identity, &path, err);
+    char *real = status == IMSG_OK ? realpath(path, NULL) : NULL;
+    if (real) { /* behind a link, the file it names is rotated; without one, reading it says what is wrong */
+        free(path);
+        path = real;
+        status = lock_identity(path, &lock, err);
+    }
+    if (status == IMSG_OK)
+        status = cli_identity(&run->cli, path, &identity, err);
+    if (status == IMSG_OK)
+        status = imsg_identity_rotate(&identity, err);
+    if (status == IMSG_OK)
+        status = imsg_identity_print(&identity, &file, err);
+    if (status == IMSG_OK)
+        status = imsg_write_file(path, imsg_buf_view(&file), 0600, IMSG_REPLACE, err);
+    if (status == IMSG_OK)
+        status = print_record(run, &identity, err);
+    if (status == IMSG_OK)
+        cli_note(&run->cli, "register the new record: imsg-keygen -y | imsg-register");
+    if (lock >= 0)
+        close(lock);
+    imsg_buf_free(&file);
+    imsg_identity_free(&identity);
+    free(path);
+    return status;
+}
+
+/* The thumbprint of account.pem, "" where there is none. */
+static enum imsg_status account_thumbprint(struct keygen *run, char out[static IMSG_THUMBPRINT + 1],
+                                           struct imsg_error *err)
+{
+    struct imsg_p256 *account = NULL;
+    out[0] = '\0';
+    enum imsg_status status = cli_account_key(&run->cli, NULL, &account, err);
+    if (status == IMSG_NO_INPUT)
+        return IMSG_OK;
+    if (status == IMSG_OK)
+        status = imsg_thumbprint(imsg_p256_point(account), out, err);
+    imsg_p256_free(account);
+    return status;
+}
+
+static enum imsg_status fingerprint_json(const char *account, const char *token, const char *hash,
+                                         struct imsg_buf *out, struct imsg_error *err)
+{
+    json_t *object = json_object();
+    enum imsg_status status = imsg_json_set_string(object, "imsg", "fingerprint/1", err);
+    if (status == IMSG_OK && account[0])
+        status = imsg_json_set_string(object, "account", account, err);
+    if (status == IMSG_OK)
+        status = imsg_json_set_string(object, "token", token, err);
+    if (status == IMSG_OK && hash[0])
+        status = imsg_json_set_string(object, "identity", hash, err);
+    if (status == IMSG_OK)
+        status = imsg_json_print(object, out, err);
+    json_decref(object);
+    return status == IMSG_OK ? imsg_buf_text(out, "\n", err) : status;
+}
+
+static enum imsg_status fingerprint_line(const char *label, const char *value, struct imsg_buf *out,
+                                         struct imsg_error *err)
+{
+    enum imsg_status status = IMSG_OK;
+    const char *parts[] = {label, value, "\n"};
+    for (size_t i = 0; value[0] && status == IMSG_OK && i < 3; i++)
+        status = imsg_buf_text(out, parts[i], err);
+    return status;
+}
+
+static enum imsg_status fingerprints(struct keygen *run, struct imsg_error *err)
+{
+    struct imsg_identity identity = {0};
+    struct imsg_buf text = {0};
+    struct cli_output out;
+    char account[IMSG_THUMBPRINT + 1], token[2 * IMSG_TOKEN + 1], hash[65] = "";
+    cli_output_start(&run->cli, &out, NULL);
+    enum imsg_status status = cli_identity(&run->cli, run->identity, &identity, err);
+    if (status == IMSG_OK)
+        status = account_thumbprint(run, account, err);
+    if (status != IMSG_OK)
+        goto out;
+    imsg_hex(identity.token, sizeof identity.token, token);
+    if (identity.has_pair)
+        imsg_hex(identity.identity.hash, sizeof identity.identity.hash, hash);
+    if (cli_given(&run->cli, 'j')) {
+        status = fingerprint_json(account, token, hash, &text, err);
+    } else {
+        status = fingerprint_line("account  ", account, &text, err);
+        if (status == IMSG_OK)
+            status = fingerprint_line("device   ", token, &text, err);
+        if (status == IMSG_OK)
+            status = fingerprint_line("identity ", hash, &text, err);
+    }
+    if (status == IMSG_OK)
+        status = cli_output_write(&out, imsg_buf_view(&text), false, err);
+    if (status == IMSG_OK)
+        status = cli_output_finish(&out, true, err);
+out:
+    imsg_buf_free(&text);
+    imsg_identity_free(&identity);
+    return status;
+}
+
+static enum imsg_status print_public(struct keygen *run, struct imsg_error *err)
+{
+    struct imsg_identity identity = {0};
+    enum imsg_status status = cli_identity(&run->cli, run->identity, &identity, err);
+    if (status == IMSG_OK)
+        status = print_record(run, &identity, err);
+    imsg_identity_free(&identity);
+    return status;
+}
+
+static void check(const struct keygen *run)
+{
+    const struct cli *cli = &run->cli;
+    bool existing = cli_given(cli, 'y') || cli_given(cli, 'F') || cli_given(cli, OPT_ROTATE);
+    cli_exclusive(cli, 'y', 'F', OPT_ROTATE, 'n', 0);
+    cli_exclusive(cli, 'i', 'o', 0);
+    cli_exclusive(cli, 'i', 'p', 0);
+    cli_exclusive(cli, 'i', OPT_RELAY, 0);
+    if (existing && (cli_given(cli, 'o') || cli_given(cli, 'p') || cli_given(cli, OPT_RELAY)))
+        cli_usage(cli, "-o, -p and --relay are for a new identity");
+    if (existing && cli_operands(cli) > 0)
+        cli_usage(cli, "-y, -F and --rotate take no HANDLE");
+    if (!existing && cli_given(cli, 'i'))
+        cli_usage(cli, "--identity goes with -y, -F or --rotate");
+    if (!existing && cli_operands(cli) == 0)
+        cli_usage(cli, "no HANDLE: whose device is it?");
+    if (cli_given(cli, 'j') && !cli_given(cli, 'F'))
+        cli_usage(cli, "--json goes with -F");
+    if (run->name && (!run->name[0] || !imsg_utf8_valid(imsg_view_str(run->name))))
+        cli_usage(cli, "--name must be text");
+    if (!existing && !cli_given(cli, 'p') && (cli->passphrase_file || cli->passphrase_fd >= 0))
+        cli_usage(cli, "a passphrase without -p: the new identity would not be encrypted");
+    if (cli_given(cli, OPT_ROTATE) && run->identity && strcmp(run->identity, "-") == 0)
+        cli_usage(cli, "--rotate writes the identity back: it cannot come from standard input");
+    if (run->output && strcmp(run->output, "-") == 0)
+        cli_usage(cli, "private keys are not written to standard output");
+}
+
+int main(int argc, char **argv)
+{
+    struct keygen run = {0};
+    struct imsg_error err = {0};
+    const char *arg;
+    cli_start(&run.cli, &tool, argc, argv);
+    for (int key; (key = cli_next(&run.cli, &arg)) != -1;) {
+        switch (key) {
+        case 'o':
+            run.output = arg;
+            break;
+        case 'n':
+            run.name = arg;
+            break;
+        case 'i':
+            run.identity = arg;
+            break;
+        case OPT_RELAY:
+            run.relay = arg;
+            break;
+        }
+    }
+    check(&run);
+    cli_sandbox();
+    enum imsg_status status = cli_given(&run.cli, 'y')          ? print_public(&run, &err)
+                              : cli_given(&run.cli, 'F')        ? fingerprints(&run, &err)
+                              : cli_given(&run.cli, OPT_ROTATE) ? rotate(&run, &err)
+                                                                : make(&run, &err);
+    cli_ok(&run.cli, status, &err);
+    return cli_finish(&run.cli);
+}

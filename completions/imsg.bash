@@ -1,0 +1,141 @@
+# bash completion for the imsg tools; made by "make completions"
+_imsg_attach() {
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+  COMPREPLY=()
+  if [[ $cur == = ]]; then cur=; elif [[ $prev == = ]]; then prev=${COMP_WORDS[COMP_CWORD-2]}; fi
+  case $prev in
+    --store) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    -o|--output) mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
+  esac
+  case $cur in
+    -*) mapfile -t COMPREPLY < <(compgen -W ' --store -o --output -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
+    *) if [[ $COMP_CWORD -eq 1 ]]; then mapfile -t COMPREPLY < <(compgen -W 'put get' -- "$cur"); else mapfile -t COMPREPLY < <(compgen -f -- "$cur"); fi ;;
+  esac
+}
+complete -o filenames -F _imsg_attach imsg-attach
+_imsg_keygen() {
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+  COMPREPLY=()
+  if [[ $cur == = ]]; then cur=; elif [[ $prev == = ]]; then prev=${COMP_WORDS[COMP_CWORD-2]}; fi
+  case $prev in
+    -o|--output) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    -n|--name) return ;;
+    --relay) return ;;
+    -i|--identity) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --passphrase-file) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --passphrase-fd) return ;;
+  esac
+  case $cur in
+    -*) mapfile -t COMPREPLY < <(compgen -W ' -o --output -n --name -p --passphrase --relay -i --identity -y --public -F --fingerprint --rotate -j --json --passphrase-file --passphrase-fd --allow-insecure-key -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
+  esac
+}
+complete -o filenames -F _imsg_keygen imsg-keygen
+_imsg_lookup() {
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+  COMPREPLY=()
+  if [[ $cur == = ]]; then cur=; elif [[ $prev == = ]]; then prev=${COMP_WORDS[COMP_CWORD-2]}; fi
+  case $prev in
+    -d|--directory) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --accept) return ;;
+  esac
+  case $cur in
+    -*) mapfile -t COMPREPLY < <(compgen -W ' -d --directory --accept --pins --path -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
+  esac
+}
+complete -o filenames -F _imsg_lookup imsg-lookup
+_imsg_open() {
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+  COMPREPLY=()
+  if [[ $cur == = ]]; then cur=; elif [[ $prev == = ]]; then prev=${COMP_WORDS[COMP_CWORD-2]}; fi
+  case $prev in
+    -i|--identity) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    -d|--directory) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    -R|--records) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --from) return ;;
+    -o|--output) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    -E|--format) mapfile -t COMPREPLY < <(compgen -W 'pair pair-ec' -- "$cur"); return ;;
+    --passphrase-file) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --passphrase-fd) return ;;
+  esac
+  case $cur in
+    -*) mapfile -t COMPREPLY < <(compgen -W ' -i --identity -d --directory -R --records --from -o --output -E --format --raw -j --json --passphrase-file --passphrase-fd --allow-insecure-key -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
+    *) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+  esac
+}
+complete -o filenames -F _imsg_open imsg-open
+_imsg_pull() {
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+  COMPREPLY=()
+  if [[ $cur == = ]]; then cur=; elif [[ $prev == = ]]; then prev=${COMP_WORDS[COMP_CWORD-2]}; fi
+  case $prev in
+    -i|--identity) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --relay) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    -x|--exec) return ;;
+    --passphrase-file) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --passphrase-fd) return ;;
+  esac
+  case $cur in
+    -*) mapfile -t COMPREPLY < <(compgen -W ' -i --identity --relay -w --wait -x --exec --new --passphrase-file --passphrase-fd --allow-insecure-key -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
+  esac
+}
+complete -o filenames -F _imsg_pull imsg-pull
+_imsg_push() {
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+  COMPREPLY=()
+  if [[ $cur == = ]]; then cur=; elif [[ $prev == = ]]; then prev=${COMP_WORDS[COMP_CWORD-2]}; fi
+  case $prev in
+    --relay) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    -i|--identity) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --undelivered) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+  esac
+  case $cur in
+    -*) mapfile -t COMPREPLY < <(compgen -W ' --relay -i --identity --undelivered -j --json -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
+    *) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+  esac
+}
+complete -o filenames -F _imsg_push imsg-push
+_imsg_register() {
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+  COMPREPLY=()
+  if [[ $cur == = ]]; then cur=; elif [[ $prev == = ]]; then prev=${COMP_WORDS[COMP_CWORD-2]}; fi
+  case $prev in
+    -d|--directory) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --relay) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --account) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --remove) return ;;
+    --expires) return ;;
+    --passphrase-file) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --passphrase-fd) return ;;
+  esac
+  case $cur in
+    -*) mapfile -t COMPREPLY < <(compgen -W ' -d --directory --relay --account --remove --expires --passphrase-file --passphrase-fd --allow-insecure-key -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
+    *) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+  esac
+}
+complete -o filenames -F _imsg_register imsg-register
+_imsg_seal() {
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+  COMPREPLY=()
+  if [[ $cur == = ]]; then cur=; elif [[ $prev == = ]]; then prev=${COMP_WORDS[COMP_CWORD-2]}; fi
+  case $prev in
+    -i|--identity) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    -d|--directory) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    -r|--recipient) return ;;
+    -R|--records) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    -a|--attach) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    -o|--output) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    -E|--format) mapfile -t COMPREPLY < <(compgen -W 'pair pair-ec' -- "$cur"); return ;;
+    -T|--type) return ;;
+    -g|--group) return ;;
+    --reply) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --receipt) mapfile -t COMPREPLY < <(compgen -W 'delivered read' -- "$cur"); return ;;
+    --store) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --passphrase-file) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --passphrase-fd) return ;;
+  esac
+  case $cur in
+    -*) mapfile -t COMPREPLY < <(compgen -W ' -i --identity -d --directory -r --recipient -R --records -a --attach -o --output -E --format -T --type -g --group --reply --receipt -S --store-large --store --no-self --raw --passphrase-file --passphrase-fd --allow-insecure-key -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
+    *) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+  esac
+}
+complete -o filenames -F _imsg_seal imsg-seal

@@ -1,0 +1,72 @@
+/* Files: whole reads with a cap, lines, atomic writes, locks, folders. EINTR and short transfers are dealt with here
+ * and nowhere else. Every descriptor is O_CLOEXEC. Paths in messages are quoted. */
+#ifndef IMSG_BASE_IO_H
+#define IMSG_BASE_IO_H
+
+#include <sys/types.h>
+
+#include "imsg.h"
+
+/* imsg_fail with ": " and the lower-case text of an errno value behind it. */
+enum imsg_status imsg_fail_errno(struct imsg_error *err, enum imsg_status status, int number, const char *fmt, ...)
+    IMSG_PRINTF(4, 5);
+
+/* write(2) until all is written. IMSG_IO with errno's text. */
+IMSG_CHECK enum imsg_status imsg_write_all(int fd, struct imsg_view bytes, struct imsg_error *err);
+/* Append what is left in fd. Over `max` bytes: IMSG_TOO_LONG. */
+IMSG_CHECK enum imsg_status imsg_read_all(int fd, size_t max, struct imsg_buf *out, struct imsg_error *err);
+/* Append up to `count` bytes, fewer only at the end of the input. */
+IMSG_CHECK enum imsg_status imsg_read_some(int fd, size_t count, struct imsg_buf *out, struct imsg_error *err);
+/* Open and read a whole file. ENOENT and other open failures: IMSG_NO_INPUT; read failures: IMSG_IO. */
+IMSG_CHECK enum imsg_status imsg_read_file(const char *path, size_t max, struct imsg_buf *out, struct imsg_error *err);
+
+/* Lines from a descriptor, one at a time, without reading ahead more than a buffer. */
+struct imsg_lines {
+    int fd;
+    size_t max;          /* bytes of a line without its newline */
+    struct imsg_buf buf;
+    size_t start;        /* first byte not yet given out */
+    uint64_t number;     /* of the line given out last, from 1 */
+    bool eof;
+    bool over;           /* skipping the rest of an overlong line */
+};
+void imsg_lines_start(struct imsg_lines *lines, int fd, size_t max);
+/* The next line without newline (valid until the next call) and *more = true; *more = false at the end. An overlong
+ * line: IMSG_TOO_LONG, it is skipped and the next call goes on after it. A last line without newline is given out; *cut
+ * (may be NULL) tells so. */
+IMSG_CHECK enum imsg_status imsg_lines_next(struct imsg_lines *lines, struct imsg_view *line, bool *more, bool *cut,
+                                            struct imsg_error *err);
+void imsg_lines_free(struct imsg_lines *lines);
+
+/* An atomic file: a temporary file beside `path` (same folder, O_EXCL|O_NOFOLLOW), which becomes `path` at commit. */
+struct imsg_file {
+    int fd;         /* -1 when closed; write to it directly */
+    char *path;
+    char *temp;
+};
+/* Creates the temporary file with `mode` (before umask). IMSG_CANNOT_CREATE. */
+IMSG_CHECK enum imsg_status imsg_file_create(struct imsg_file *file, const char *path, mode_t mode,
+                                             struct imsg_error *err);
+enum imsg_commit { IMSG_REPLACE, IMSG_NO_REPLACE };
+/* fsync, close, rename over `path` (IMSG_REPLACE) or link without replacing (IMSG_NO_REPLACE: IMSG_CONFLICT if path
+ * exists), fsync the folder. On failure the temporary file is gone and `path` is as it was. */
+IMSG_CHECK enum imsg_status imsg_file_commit(struct imsg_file *file, enum imsg_commit how, struct imsg_error *err);
+/* What commit does with IMSG_NO_REPLACE, under a name chosen now; where that is taken (IMSG_CONFLICT) the temporary file
+ * stays and another name can be tried. On any other outcome file is as after commit. */
+IMSG_CHECK enum imsg_status imsg_file_link(struct imsg_file *file, const char *path, struct imsg_error *err);
+/* Remove the temporary file; safe after commit and on {-1,NULL,NULL}. */
+void imsg_file_abort(struct imsg_file *file);
+/* The three in one. */
+IMSG_CHECK enum imsg_status imsg_write_file(const char *path, struct imsg_view bytes, mode_t mode,
+                                            enum imsg_commit how, struct imsg_error *err);
+
+/* fsync the folder that holds `path`. */
+IMSG_CHECK enum imsg_status imsg_sync_folder_of(const char *path, struct imsg_error *err);
+/* mkdir -p with `mode` for every folder made. */
+IMSG_CHECK enum imsg_status imsg_make_folders(const char *path, mode_t mode, struct imsg_error *err);
+/* Exclusive flock on `path` (created 0600 & `mode`), waiting for it. *fd is released by close. */
+IMSG_CHECK enum imsg_status imsg_lock(const char *path, mode_t mode, int *fd, struct imsg_error *err);
+/* "a/b" in a new string; `folder` alone if name is "". */
+IMSG_CHECK enum imsg_status imsg_path_join(const char *folder, const char *name, char **out, struct imsg_error *err);
+
+#endif

@@ -1,0 +1,127 @@
+/* Every primitive, on OpenSSL's libcrypto; the only folder that includes its headers. No function leaves anything in
+ * OpenSSL's error queue. Algorithms are fetched once per process (pthread_once). */
+#ifndef IMSG_CRYPTO_H
+#define IMSG_CRYPTO_H
+
+#include "imsg.h"
+
+/* One lean start of OpenSSL (no configuration file, no name tables, no error strings, no atexit). Called by every
+ * function here that needs it; a tool may call it first. */
+void imsg_crypto_start(void);
+
+/* ---- secret.c ---- */
+bool imsg_equal_ct(const void *a, const void *b, size_t len);          /* constant time */
+/* Memory of its own pages: locked (best effort), not dumped, wiped when freed. */
+struct imsg_secret {
+    uint8_t *ptr;
+    size_t len;
+    size_t mapped;
+};
+IMSG_CHECK enum imsg_status imsg_secret_alloc(struct imsg_secret *secret, size_t len, struct imsg_error *err);
+void imsg_secret_free(struct imsg_secret *secret);
+
+/* ---- random.c ---- the one seam through which randomness comes (RAND_priv_bytes). Failure: IMSG_INTERNAL. */
+IMSG_CHECK enum imsg_status imsg_random(void *out, size_t len, struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_uuid_v4(char out[static 37], struct imsg_error *err);
+/* RFC 4122 version 5 (SHA-1) in a namespace of 16 bytes. */
+IMSG_CHECK enum imsg_status imsg_uuid_v5(const uint8_t space[static 16], struct imsg_view name, char out[static 37],
+                                         struct imsg_error *err);
+
+/* ---- digest.c ---- */
+enum imsg_digest_kind { IMSG_SHA1, IMSG_SHA256 };
+IMSG_CHECK enum imsg_status imsg_sha1(struct imsg_view bytes, uint8_t out[static 20], struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_sha256(struct imsg_view bytes, uint8_t out[static 32], struct imsg_error *err);
+/* Of several parts one after another. */
+IMSG_CHECK enum imsg_status imsg_sha256_parts(const struct imsg_view *parts, size_t count, uint8_t out[static 32],
+                                              struct imsg_error *err);
+struct imsg_digest; /* a running digest */
+IMSG_CHECK enum imsg_status imsg_digest_new(enum imsg_digest_kind kind, struct imsg_digest **out,
+                                            struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_digest_update(struct imsg_digest *digest, struct imsg_view bytes,
+                                               struct imsg_error *err);
+/* 20 or 32 bytes; the digest is spent. */
+IMSG_CHECK enum imsg_status imsg_digest_final(struct imsg_digest *digest, uint8_t *out, struct imsg_error *err);
+void imsg_digest_free(struct imsg_digest *digest);
+/* HMAC-SHA256 over parts. */
+IMSG_CHECK enum imsg_status imsg_hmac_sha256(struct imsg_view key, const struct imsg_view *parts, size_t count,
+                                             uint8_t out[static 32], struct imsg_error *err);
+/* RFC 5869, SHA-256; len at most 255 * 32. */
+IMSG_CHECK enum imsg_status imsg_hkdf_sha256(struct imsg_view secret, struct imsg_view salt, struct imsg_view info,
+                                             uint8_t *out, size_t len, struct imsg_error *err);
+
+/* ---- aes.c ---- out may be in. */
+IMSG_CHECK enum imsg_status imsg_aes128_ctr(const uint8_t key[static 16], const uint8_t counter[static 16],
+                                            const uint8_t *in, uint8_t *out, size_t len, struct imsg_error *err);
+/* AES-256-CTR where only the last 8 bytes of the counter count up and wrap without carry (formats.md §5). */
+IMSG_CHECK enum imsg_status imsg_aes256_ctr64(const uint8_t key[static 32], const uint8_t counter[static 16],
+                                              const uint8_t *in, uint8_t *out, size_t len, struct imsg_error *err);
+struct imsg_ctr; /* a running AES-256-CTR with a 128-bit counter (attachments) */
+IMSG_CHECK enum imsg_status imsg_ctr_new(const uint8_t key[static 32], const uint8_t counter[static 16],
+                                         struct imsg_ctr **out, struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_ctr_update(struct imsg_ctr *ctr, const uint8_t *in, uint8_t *out, size_t len,
+                                            struct imsg_error *err);
+void imsg_ctr_free(struct imsg_ctr *ctr);
+
+/* ---- p256.c ---- Points are 65 bytes, 04 || X || Y; compact keys are X of the point with the smaller y (§3). */
+/* y ≤ (p-1)/2. IMSG_MALFORMED: x ≥ p or not on the curve. */
+IMSG_CHECK enum imsg_status imsg_p256_lift(const uint8_t x[static 32], uint8_t point[static 65],
+                                           struct imsg_error *err);
+/* IMSG_MALFORMED unless an uncompressed point on the curve, not infinity. */
+IMSG_CHECK enum imsg_status imsg_p256_check(const uint8_t point[static 65], struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_p256_generate(struct imsg_p256 **out, struct imsg_error *err);
+/* A key whose point has the smaller root: d drawn by imsg_random as 32 bytes (again while 0 or ≥ n), negated where
+ * needed. */
+IMSG_CHECK enum imsg_status imsg_p256_generate_compact(struct imsg_p256 **out, struct imsg_error *err);
+/* IMSG_MALFORMED: d is 0 or ≥ n. */
+IMSG_CHECK enum imsg_status imsg_p256_from_scalar(const uint8_t d[static 32], struct imsg_p256 **out,
+                                                  struct imsg_error *err);
+/* Negate d in place if the point has the larger root. */
+IMSG_CHECK enum imsg_status imsg_p256_make_compact(struct imsg_p256 *key, struct imsg_error *err);
+const uint8_t *imsg_p256_point(const struct imsg_p256 *key); /* 65 bytes, the key's; X at +1 */
+const uint8_t *imsg_p256_scalar(const struct imsg_p256 *key); /* 32 bytes, the key's; secret */
+void imsg_p256_free(struct imsg_p256 *key); /* wiped */
+/* x of the product, 32 bytes. The point must have been checked or lifted. */
+IMSG_CHECK enum imsg_status imsg_p256_ecdh(const struct imsg_p256 *key, const uint8_t point[static 65],
+                                           uint8_t secret[static 32], struct imsg_error *err);
+/* p256_sign.c: ECDSA over a digest of 20 or 32 bytes. Raw is r || s, DER at most 72 bytes. */
+IMSG_CHECK enum imsg_status imsg_p256_sign(const struct imsg_p256 *key, struct imsg_view digest,
+                                           uint8_t signature[static 64], struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_p256_sign_der(const struct imsg_p256 *key, struct imsg_view digest,
+                                               uint8_t signature[static 72], size_t *len, struct imsg_error *err);
+/* Exactly IMSG_OK or IMSG_BAD_SIGNATURE (any negative answer of OpenSSL included); strict DER; no low-s rule. */
+IMSG_CHECK enum imsg_status imsg_p256_verify(const uint8_t point[static 65], struct imsg_view digest,
+                                             const uint8_t signature[static 64], struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_p256_verify_der(const uint8_t point[static 65], struct imsg_view digest,
+                                                 struct imsg_view signature, struct imsg_error *err);
+#ifdef IMSG_TEST_SEAM
+/* Only in test objects: the nonce of the next signature (NULL: random again). */
+void imsg_test_next_k(const uint8_t *k);
+#endif
+
+/* ---- rsa.c ---- RSA-1280, e = 65537, OAEP with SHA-1, MGF1-SHA-1, empty label. */
+#define IMSG_RSA_BYTES 160
+#define IMSG_OAEP_MAX 118
+IMSG_CHECK enum imsg_status imsg_rsa_generate(struct imsg_rsa **out, struct imsg_error *err);
+const uint8_t *imsg_rsa_modulus(const struct imsg_rsa *key); /* 160 bytes */
+void imsg_rsa_free(struct imsg_rsa *key);
+IMSG_CHECK enum imsg_status imsg_rsa_oaep_seal(const uint8_t modulus[static 160], struct imsg_view plain,
+                                               uint8_t block[static 160], struct imsg_error *err);
+/* IMSG_NOT_FOR_THIS_KEY when it does not decode. plain holds at most 118 bytes. */
+IMSG_CHECK enum imsg_status imsg_rsa_oaep_open(const struct imsg_rsa *key, const uint8_t block[static 160],
+                                               uint8_t plain[static 118], size_t *len, struct imsg_error *err);
+
+/* ---- pem.c ---- PKCS#8 PEM, with a passphrase PBES2 (AES-256-CBC, scrypt N=16384 r=8 p=1). Unencrypted PKCS#8 of the
+ * two key kinds is parsed without OpenSSL's slow decoders; everything else (SEC 1, PKCS#1, encrypted) through them.
+ * IMSG_PERMISSION: passphrase missing or wrong. IMSG_MALFORMED: no key, other curve, other size, public does not fit. */
+bool imsg_pem_is_encrypted(struct imsg_view pem);
+IMSG_CHECK enum imsg_status imsg_p256_from_pem(struct imsg_view pem, struct imsg_view passphrase,
+                                               struct imsg_p256 **out, struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_rsa_from_pem(struct imsg_view pem, struct imsg_view passphrase,
+                                              struct imsg_rsa **out, struct imsg_error *err);
+/* Append the PEM; passphrase.len 0: not encrypted. */
+IMSG_CHECK enum imsg_status imsg_p256_to_pem(const struct imsg_p256 *key, struct imsg_view passphrase,
+                                             struct imsg_buf *out, struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_rsa_to_pem(const struct imsg_rsa *key, struct imsg_view passphrase,
+                                            struct imsg_buf *out, struct imsg_error *err);
+
+#endif

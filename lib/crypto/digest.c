@@ -1,0 +1,99 @@
+#include "crypto/internal.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+struct imsg_digest {
+    EVP_MD_CTX *ctx;
+};
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static EVP_MD *fetched[2]; /* by enum imsg_digest_kind; kept for the life of the process */
+
+static void fetch(void)
+{
+    imsg_crypto_start();
+    fetched[IMSG_SHA1] = EVP_MD_fetch(NULL, "SHA1", NULL);
+    fetched[IMSG_SHA256] = EVP_MD_fetch(NULL, "SHA256", NULL);
+}
+
+static const EVP_MD *digest_of(enum imsg_digest_kind kind)
+{
+    pthread_once(&once, fetch);
+    return fetched[kind];
+}
+
+static enum imsg_status failed(struct imsg_error *err)
+{
+    return imsg_crypto_fail(err, IMSG_NO_MEMORY, "no memory for a digest");
+}
+
+static enum imsg_status one_shot(enum imsg_digest_kind kind, struct imsg_view bytes, uint8_t *out,
+                                 struct imsg_error *err)
+{
+    const EVP_MD *md = digest_of(kind);
+
+    if (!md || EVP_Digest(bytes.ptr, bytes.len, out, NULL, md, NULL) != 1)
+        return failed(err);
+    return IMSG_OK;
+}
+
+enum imsg_status imsg_sha1(struct imsg_view bytes, uint8_t out[static 20], struct imsg_error *err)
+{
+    return one_shot(IMSG_SHA1, bytes, out, err);
+}
+
+enum imsg_status imsg_sha256(struct imsg_view bytes, uint8_t out[static 32], struct imsg_error *err)
+{
+    return one_shot(IMSG_SHA256, bytes, out, err);
+}
+
+enum imsg_status imsg_sha256_parts(const struct imsg_view *parts, size_t count, uint8_t out[static 32],
+                                   struct imsg_error *err)
+{
+    struct imsg_digest *digest = NULL;
+
+    enum imsg_status status = imsg_digest_new(IMSG_SHA256, &digest, err);
+    for (size_t i = 0; status == IMSG_OK && i < count; i++)
+        status = imsg_digest_update(digest, parts[i], err);
+    if (status == IMSG_OK)
+        status = imsg_digest_final(digest, out, err);
+    imsg_digest_free(digest);
+    return status;
+}
+
+enum imsg_status imsg_digest_new(enum imsg_digest_kind kind, struct imsg_digest **out, struct imsg_error *err)
+{
+    const EVP_MD *md = digest_of(kind);
+    struct imsg_digest *digest = calloc(1, sizeof *digest);
+
+    if (digest)
+        digest->ctx = EVP_MD_CTX_new();
+    if (!md || !digest || !digest->ctx || EVP_DigestInit_ex2(digest->ctx, md, NULL) != 1) {
+        imsg_digest_free(digest);
+        return failed(err);
+    }
+    *out = digest;
+    return IMSG_OK;
+}
+
+enum imsg_status imsg_digest_update(struct imsg_digest *digest, struct imsg_view bytes, struct imsg_error *err)
+{
+    if (bytes.len > 0 && EVP_DigestUpdate(digest->ctx, bytes.ptr, bytes.len) != 1)
+        return imsg_crypto_fail(err, IMSG_INTERNAL, "the digest failed");
+    return IMSG_OK;
+}
+
+enum imsg_status imsg_digest_final(struct imsg_digest *digest, uint8_t *out, struct imsg_error *err)
+{
+    if (EVP_DigestFinal_ex(digest->ctx, out, NULL) != 1)
+        return imsg_crypto_fail(err, IMSG_INTERNAL, "the digest failed");
+    return IMSG_OK;
+}
+
+void imsg_digest_free(struct imsg_digest *digest)
+{
+    if (digest)
+        EVP_MD_CTX_free(digest->ctx);
+    free(digest);
+}

@@ -1,0 +1,37 @@
+/* What the files of lib/crypto share and nobody else may see: OpenSSL's types behind ours. */
+#ifndef IMSG_CRYPTO_INTERNAL_H
+#define IMSG_CRYPTO_INTERNAL_H
+
+#include <openssl/ec.h>
+#include <openssl/evp.h>
+
+#include "crypto/crypto.h"
+
+#define P256_GROUP_NAME "prime256v1"
+
+/* imsg_fail after emptying OpenSSL's error queue, whose text never reaches anybody. */
+enum imsg_status imsg_crypto_fail(struct imsg_error *err, enum imsg_status status, const char *text);
+
+/* The curve, made once; NULL when there was no memory for it. Only read, so threads may share it. */
+const EC_GROUP *imsg_p256_group(void);
+/* The key as OpenSSL's, made at the first call and owned by `key`; NULL on failure. Threads may race for it. */
+EVP_PKEY *imsg_p256_evp(const struct imsg_p256 *key);
+/* A public key of its own for a point; NULL if it is no point. Freed by EVP_PKEY_free. */
+EVP_PKEY *imsg_p256_evp_public(const uint8_t point[static 65]);
+
+enum rsa_part { RSA_N, RSA_E, RSA_D, RSA_P, RSA_Q, RSA_DP, RSA_DQ, RSA_QINV, RSA_PARTS };
+/* Big endian numbers in the order of RFC 8017 A.1.2. IMSG_MALFORMED: not 1280 bits, e not 65537, or they do not fit
+ * each other (the primes are not tested for being prime). */
+IMSG_CHECK enum imsg_status imsg_rsa_from_parts(const struct imsg_view parts[static RSA_PARTS], struct imsg_rsa **out,
+                                                struct imsg_error *err);
+EVP_PKEY *imsg_rsa_evp(const struct imsg_rsa *key);
+
+/* pkcs8.c: the fixed PKCS#8 encodings. IMSG_UNSUPPORTED: not one of them, which says nothing about the key yet. */
+IMSG_CHECK enum imsg_status imsg_pkcs8_p256(struct imsg_view der, struct imsg_p256 **out, struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_pkcs8_rsa(struct imsg_view der, struct imsg_rsa **out, struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_pkcs8_from_p256(const struct imsg_p256 *key, struct imsg_buf *der,
+                                                 struct imsg_error *err);
+/* Append the PKCS#8 of any key OpenSSL holds. */
+IMSG_CHECK enum imsg_status imsg_pkcs8_from_evp(EVP_PKEY *pkey, struct imsg_buf *der, struct imsg_error *err);
+
+#endif

@@ -1,0 +1,223 @@
+/* identity/1: a device's private file (formats.md §7). Reading here; making and writing in identity_make.c. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "crypto/crypto.h"
+#include "format/document.h"
+#include "format/identity.h"
+
+static const char encrypted_label[] = "ENCRYPTED PRIVATE KEY";
+
+bool imsg_identity_is_encrypted(struct imsg_view file)
+{
+    size_t len = sizeof encrypted_label - 1;
+    for (size_t i = 0; i + len <= file.len; i++)
+        if (file.ptr[i] == encrypted_label[0] && memcmp(file.ptr + i, encrypted_label, len) == 0)
+            return true;
+    return false;
+}
+
+static enum imsg_status load_p256(const json_t *keys, const char *member, struct imsg_view passphrase, bool compact,
+                                  struct imsg_p256 **out, struct imsg_error *err)
+{
+    const char *pem = NULL;
+    enum imsg_status status = imsg_json_peek(keys, member, IMSG_OPTIONAL, &pem, err);
+    if (status != IMSG_OK || !pem)
+        return status;
+    status = imsg_p256_from_pem(imsg_view_str(pem), passphrase, out, err);
+    if (status == IMSG_OK && compact)
+        status = imsg_p256_make_compact(*out, err);
+    if (status != IMSG_OK)
+        imsg_error_prefix(err, "key \"%s\"", member);
+    return status;
+}
+
+static enum imsg_status load_rsa(const json_t *keys, struct imsg_view passphrase, struct imsg_rsa **out,
+                                 struct imsg_error *err)
+{
+    const char *pem = NULL;
+    enum imsg_status status = imsg_json_peek(keys, "encryption", IMSG_OPTIONAL, &pem, err);
+    if (status != IMSG_OK || !pem)
+        return status;
+    status = imsg_rsa_from_pem(imsg_view_str(pem), passphrase, out, err);
+    if (status != IMSG_OK)
+        imsg_error_prefix(err, "key \"encryption\"");
+    return status;
+}
+
+static enum imsg_status parse_keys(const json_t *object, struct imsg_view passphrase, struct imsg_identity *identity,
+                                   struct imsg_error *err)
+{
+    json_t *keys = NULL;
+    uint8_t record[IMSG_PREKEY_RECORD];
+    bool has_record = false;
+    enum imsg_status status = imsg_json_object(object, "keys", IMSG_REQUIRED, &keys, err);
+    if (status == IMSG_OK)
+        status = load_rsa(keys, passphrase, &identity->encryption, err);
+    if (status == IMSG_OK) /* the signing key travels as a full point: never negated */
+        status = load_p256(keys, "signing", passphrase, false, &identity->signing, err);
+    if (status == IMSG_OK)
+        status = load_p256(keys, "device", passphrase, true, &identity->device, err);
+    if (status == IMSG_OK)
+        status = load_p256(keys, "prekey", passphrase, true, &identity->prekey, err);
+    if (status == IMSG_OK)
+        status = imsg_json_base64(object, "prekey_record", IMSG_OPTIONAL, record, sizeof record, &has_record, err);
+    if (status != IMSG_OK)
+        return status;
+    if (!identity->encryption != !identity->signing)
+        return imsg_fail(err, IMSG_MALFORMED, "keys \"encryption\" and \"signing\" go together");
+    if (!identity->device != !identity->prekey || !identity->prekey != !has_record)
+        return imsg_fail(err, IMSG_MALFORMED, "keys \"device\" and \"prekey\" and the prekey_record go together");
+    if (has_record) {
+        status = imsg_prekey_parse(imsg_view_of(record, sizeof record), &identity->prekey_record, err);
+        if (status != IMSG_OK)
+            imsg_error_prefix(err, "prekey_record");
+    }
+    return status == IMSG_OK ? imsg_identity_derive(identity, err) : status;
+}
+
+/* What follows from the keys. */
+enum imsg_status imsg_identity_derive(struct imsg_identity *identity, struct imsg_error *err)
+{
+    enum imsg_status status = IMSG_OK;
+    identity->has_pair = identity->encryption != NULL;
+    identity->has_pair_ec = identity->device != NULL;
+    if (!identity->has_pair && !identity->has_pair_ec)
+        return imsg_fail(err, IMSG_MALFORMED, "no keys");
+    if (identity->has_pair)
+        status = imsg_public_identity_make(imsg_p256_point(identity->signing), imsg_rsa_modulus(identity->encryption),
+                                           &identity->identity, err);
+    if (identity->has_pair_ec)
+        memcpy(identity->device_x, imsg_p256_point(identity->device) + 1, sizeof identity->device_x);
+    return status;
+}
+
+const uint8_t *imsg_identity_auth(const struct imsg_identity *identity)
+{
+    return imsg_p256_point(identity->has_pair_ec ? identity->device : identity->signing);
+}
+
+static enum imsg_status parse_retired(const json_t *object, struct imsg_identity *identity, struct imsg_error *err)
+{
+    json_t *array = NULL, *item;
+    size_t i;
+    enum imsg_status status = imsg_json_array(object, "retired", IMSG_OPTIONAL, &array, err);
+    if (status != IMSG_OK || !array || json_array_size(array) == 0)
+        return status;
+    identity->retired = calloc(json_array_size(array), sizeof *identity->retired);
+    if (!identity->retired)
+        return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    json_array_foreach (array, i, item) {
+        struct imsg_retired *retired = &identity->retired[i];
+        identity->retired_count = i + 1;
+        status = json_is_object(item) ? imsg_json_string(item, "prekey", IMSG_REQUIRED, &retired->pem, err)
+                                      : imsg_fail(err, IMSG_MALFORMED, "is no object");
+        if (status == IMSG_OK)
+            status = imsg_json_time(item, "retired", IMSG_REQUIRED, &retired->retired, err);
+        if (status != IMSG_OK) {
+            imsg_error_prefix(err, "retired prekey %zu", i);
+            return status;
+        }
+    }
+    return IMSG_OK;
+}
+
+static enum imsg_status parse_members(json_t *object, struct imsg_view passphrase, struct imsg_identity *identity,
+                                      struct imsg_error *err)
+{
+    uint8_t token[IMSG_TOKEN];
+    enum imsg_status status = imsg_json_handles(object, "handles", &identity->handles, &identity->handle_count, err);
+    if (status == IMSG_OK)
+        status = imsg_json_string(object, "name", IMSG_REQUIRED, &identity->name, err);
+    if (status == IMSG_OK)
+        status = imsg_json_hex(object, "token", IMSG_REQUIRED, identity->token, sizeof identity->token, NULL, err);
+    if (status == IMSG_OK)
+        status = imsg_json_time(object, "created", IMSG_REQUIRED, &identity->created, err);
+    if (status == IMSG_OK)
+        status = imsg_json_relay(object, &identity->relay, err);
+    if (status == IMSG_OK)
+        status = parse_keys(object, passphrase, identity, err);
+    if (status == IMSG_OK)
+        status = parse_retired(object, identity, err);
+    if (status == IMSG_OK)
+        status = imsg_token_of(imsg_identity_auth(identity), token, err);
+    if (status == IMSG_OK && memcmp(token, identity->token, sizeof token) != 0)
+        status = imsg_fail(err, IMSG_MALFORMED, "token is not the SHA-256 of the %s",
+                           identity->has_pair_ec ? "device key" : "signing key");
+    return status;
+}
+
+enum imsg_status imsg_identity_parse(struct imsg_view file, struct imsg_view passphrase, struct imsg_identity *out,
+                                     struct imsg_error *err)
+{
+    struct imsg_identity identity = {0};
+    json_t *object = NULL;
+    enum imsg_status status = imsg_json_document(file, IMSG_LINE_MAX, "identity/1", &object, err);
+    if (status != IMSG_OK)
+        return status;
+    identity.encrypted = imsg_identity_is_encrypted(file);
+    if (identity.encrypted)
+        status = imsg_buf_append(&identity.passphrase, passphrase.ptr, passphrase.len, err);
+    if (status == IMSG_OK)
+        status = parse_members(object, passphrase, &identity, err);
+    imsg_json_wipe(json_object_get(object, "keys"));
+    imsg_json_wipe(json_object_get(object, "retired"));
+    json_object_del(object, "keys");
+    json_object_del(object, "retired");
+    identity.json = object;
+    if (status != IMSG_OK)
+        imsg_identity_free(&identity);
+    else
+        *out = identity;
+    return status;
+}
+
+enum imsg_status imsg_identity_retired(struct imsg_identity *identity, size_t i, struct imsg_p256 **out,
+                                       struct imsg_error *err)
+{
+    struct imsg_retired *retired = &identity->retired[i];
+    enum imsg_status status = IMSG_OK;
+    if (!retired->key) {
+        status = imsg_p256_from_pem(imsg_view_str(retired->pem), imsg_buf_view(&identity->passphrase), &retired->key,
+                                    err);
+        if (status == IMSG_OK)
+            status = imsg_p256_make_compact(retired->key, err);
+        if (status != IMSG_OK)
+            imsg_error_prefix(err, "retired prekey %zu", i);
+    }
+    if (status == IMSG_OK)
+        *out = retired->key;
+    return status;
+}
+
+bool imsg_identity_has_handle(const struct imsg_identity *identity, const char *canonical)
+{
+    for (size_t i = 0; i < identity->handle_count; i++)
+        if (strcmp(identity->handles[i], canonical) == 0)
+            return true;
+    return false;
+}
+
+void imsg_identity_free(struct imsg_identity *identity)
+{
+    json_decref(identity->json);
+    imsg_strings_free(identity->handles, identity->handle_count);
+    free(identity->name);
+    free(identity->created);
+    free(identity->relay);
+    imsg_rsa_free(identity->encryption);
+    imsg_p256_free(identity->signing);
+    imsg_p256_free(identity->device);
+    imsg_p256_free(identity->prekey);
+    for (size_t i = 0; i < identity->retired_count; i++) {
+        if (identity->retired[i].pem)
+            imsg_wipe(identity->retired[i].pem, strlen(identity->retired[i].pem));
+        free(identity->retired[i].pem);
+        free(identity->retired[i].retired);
+        imsg_p256_free(identity->retired[i].key);
+    }
+    free(identity->retired);
+    imsg_buf_free(&identity->passphrase);
+    *identity = (struct imsg_identity){0};
+}

@@ -1,0 +1,234 @@
+/* "pair": RSA-1280 and AES-128 (formats.md §2).
+ *
+ * The signature is by the sender over bytes an attacker may strip and sign anew; what binds sender, recipient and
+ * message together is the 40-bit tag inside the key. So both are always checked, and nothing is released before both
+ * hold. */
+#include <string.h>
+
+#include "crypto/crypto.h"
+
+enum {
+    VERSION = 0x02,
+    HEAD = 3, /* version and u16 body length */
+    BLOCK = IMSG_RSA_BYTES,
+    SEED = 11,
+    KEY = 16,
+    TAG = KEY - SEED,
+    INLINE = 100,                     /* bytes of ciphertext we put into the block */
+    INLINE_MAX = IMSG_OAEP_MAX - KEY, /* bytes that another sender may have put there */
+    DER_MAX = 72,
+};
+
+static const uint8_t first_counter[16] = {[15] = 1};
+
+enum imsg_status imsg_pair_parse(struct imsg_view payload, struct imsg_pair *out, struct imsg_error *err)
+{
+    const uint8_t *p = payload.ptr;
+    if (payload.len > IMSG_PAYLOAD_MAX)
+        return imsg_fail_at(err, IMSG_MALFORMED, IMSG_PAYLOAD_MAX, "payload of %zu bytes is over the %d taken",
+                            payload.len, IMSG_PAYLOAD_MAX);
+    if (payload.len == 0)
+        return imsg_fail_at(err, IMSG_MALFORMED, 0, "payload is empty");
+    if (p[0] != VERSION)
+        return imsg_fail_at(err, IMSG_UNSUPPORTED, 0, "version byte is 0x%02x, not 0x%02x", p[0], VERSION);
+    if (payload.len < HEAD)
+        return imsg_fail_at(err, IMSG_MALFORMED, payload.len, "payload ends inside the body length");
+    size_t body_len = (size_t)p[1] << 8 | p[2], left = payload.len - HEAD;
+    if (body_len < BLOCK)
+        return imsg_fail_at(err, IMSG_MALFORMED, 1, "body length %zu is less than the %d of the RSA block", body_len,
+                            BLOCK);
+    if (body_len > left)
+        return imsg_fail_at(err, IMSG_MALFORMED, 1, "body length %zu exceeds the %zu bytes left", body_len, left);
+    size_t length_at = HEAD + body_len;
+    if (length_at == payload.len)
+        return imsg_fail_at(err, IMSG_MALFORMED, length_at, "payload ends before the signature length");
+    size_t sig_len = p[length_at], sig_at = length_at + 1;
+    left = payload.len - sig_at;
+    if (sig_len == 0)
+        return imsg_fail_at(err, IMSG_MALFORMED, length_at, "signature is empty");
+    if (sig_len > left)
+        return imsg_fail_at(err, IMSG_MALFORMED, length_at, "signature length %zu exceeds the %zu bytes left", sig_len,
+                            left);
+    if (sig_len < left)
+        return imsg_fail_at(err, IMSG_MALFORMED, sig_at + sig_len, "%zu bytes follow the signature", left - sig_len);
+
+    *out = (struct imsg_pair){
+        .body = imsg_view_of(p + HEAD, body_len),
+        .block = imsg_view_of(p + HEAD, BLOCK),
+        .rest = imsg_view_of(p + HEAD + BLOCK, body_len - BLOCK),
+        .signature = imsg_view_of(p + sig_at, sig_len),
+        .f_body = {HEAD, body_len},
+        .f_signature = {sig_at, sig_len},
+    };
+    return IMSG_OK;
+}
+
+/* H of §2. */
+static enum imsg_status binding(const uint8_t seed[static SEED], struct imsg_view message,
+                                const struct imsg_public_identity *sender, const struct imsg_public_identity *recipient,
+                                uint8_t out[static 32], struct imsg_error *err)
+{
+    const uint8_t version = VERSION;
+    const struct imsg_view parts[] = {message, imsg_view_of(&version, 1),
+                                      imsg_view_of(sender->hash, sizeof sender->hash),
+                                      imsg_view_of(recipient->hash, sizeof recipient->hash)};
+    return imsg_hmac_sha256(imsg_view_of(seed, SEED), parts, 4, out, err);
+}
+
+/* Write the body (BLOCK + message.len - min(message.len, INLINE) bytes) to `body`. The ciphertext is made where its
+ * tail belongs; its first bytes then lie inside the block's place, from where they move into the block. */
+static enum imsg_status seal_body(const struct imsg_public_identity *sender,
+                                  const struct imsg_public_identity *recipient, struct imsg_view message, uint8_t *body,
+                                  struct imsg_error *err)
+{
+    size_t inlined = message.len < INLINE ? message.len : INLINE;
+    uint8_t *ciphertext = body + BLOCK - inlined;
+    uint8_t plain[KEY + INLINE], h[32];
+    enum imsg_status status = imsg_random(plain, SEED, err);
+    if (status != IMSG_OK)
+        goto out;
+    status = binding(plain, message, sender, recipient, h, err);
+    if (status != IMSG_OK)
+        goto out;
+    memcpy(plain + SEED, h, TAG);
+    if (message.len > 0) {
+        status = imsg_aes128_ctr(plain, first_counter, message.ptr, ciphertext, message.len, err);
+        if (status != IMSG_OK)
+            goto out;
+    }
+    memcpy(plain + KEY, ciphertext, inlined);
+    status = imsg_rsa_oaep_seal(recipient->modulus, imsg_view_of(plain, KEY + inlined), body, err);
+out:
+    imsg_wipe(plain, sizeof plain);
+    imsg_wipe(h, sizeof h);
+    return status;
+}
+
+enum imsg_status imsg_pair_seal(const struct imsg_p256 *sender_signing, const struct imsg_public_identity *sender,
+                                const struct imsg_public_identity *recipient, struct imsg_view message,
+                                struct imsg_buf *out, struct imsg_error *err)
+{
+    if (message.len > IMSG_FORMAT_MAX)
+        return imsg_fail(err, IMSG_TOO_LONG, "message of %zu bytes is over the %d that \"pair\" can hold", message.len,
+                         IMSG_FORMAT_MAX);
+    size_t body_len = BLOCK + message.len - (message.len < INLINE ? message.len : INLINE), sig_len = 0;
+    enum imsg_status status = imsg_buf_reserve(out, HEAD + body_len + 1 + DER_MAX + 1, err);
+    if (status != IMSG_OK)
+        return status;
+    uint8_t *frame = out->ptr + out->len, *body = frame + HEAD, *sig = body + body_len + 1;
+    uint8_t digest[20];
+    status = seal_body(sender, recipient, message, body, err);
+    if (status != IMSG_OK)
+        goto out;
+    status = imsg_sha1(imsg_view_of(body, body_len), digest, err);
+    if (status != IMSG_OK)
+        goto out;
+    status = imsg_p256_sign_der(sender_signing, imsg_view_of(digest, sizeof digest), sig, &sig_len, err);
+    if (status != IMSG_OK)
+        goto out;
+    frame[0] = VERSION;
+    frame[1] = (uint8_t)(body_len >> 8);
+    frame[2] = (uint8_t)body_len;
+    body[body_len] = (uint8_t)sig_len;
+    out->len += HEAD + body_len + 1 + sig_len;
+out:
+    out->ptr[out->len] = 0;
+    return status;
+}
+
+enum imsg_status imsg_pair_verify(const struct imsg_pair *pair, const struct imsg_public_identity *sender,
+                                  struct imsg_error *err)
+{
+    uint8_t digest[20];
+    enum imsg_status status = imsg_sha1(pair->body, digest, err);
+    if (status != IMSG_OK)
+        return status;
+    status = imsg_p256_verify_der(sender->signing, imsg_view_of(digest, sizeof digest), pair->signature, err);
+    if (status == IMSG_BAD_SIGNATURE)
+        return imsg_fail(err, status, "signature is not the sender's over this body");
+    return status;
+}
+
+/* What the RSA block held. Where it held nothing of use, key is random and len 0: the work that follows is the same,
+ * and `verdict` is given at its end. */
+struct unwrapped {
+    uint8_t key[KEY];
+    uint8_t ciphertext[INLINE_MAX];
+    size_t len;
+    enum imsg_status verdict;
+};
+
+static enum imsg_status unwrap(const struct imsg_rsa *key, struct imsg_view block, struct unwrapped *out,
+                               struct imsg_error *err)
+{
+    uint8_t plain[IMSG_OAEP_MAX];
+    size_t len = 0;
+    *out = (struct unwrapped){.verdict = IMSG_NOT_FOR_THIS_KEY};
+    /* Drawn also when it is not needed, for the same cost. */
+    enum imsg_status status = imsg_random(out->key, sizeof out->key, err);
+    if (status != IMSG_OK)
+        return status;
+    status = imsg_rsa_oaep_open(key, block.ptr, plain, &len, err);
+    if (status == IMSG_OK && len < KEY) {
+        out->verdict = IMSG_MALFORMED;
+    } else if (status == IMSG_OK) {
+        out->verdict = IMSG_OK;
+        out->len = len - KEY;
+        memcpy(out->key, plain, KEY);
+        memcpy(out->ciphertext, plain + KEY, out->len);
+    } else if (status == IMSG_NOT_FOR_THIS_KEY) {
+        status = IMSG_OK;
+    }
+    imsg_wipe(plain, sizeof plain);
+    return status;
+}
+
+static enum imsg_status judge(enum imsg_status verdict, bool tag_fits, struct imsg_error *err)
+{
+    if (verdict == IMSG_NOT_FOR_THIS_KEY)
+        return imsg_fail(err, verdict, "RSA block does not open with this encryption key");
+    if (verdict == IMSG_MALFORMED)
+        return imsg_fail(err, verdict, "RSA block holds fewer than the %d bytes of a key", KEY);
+    if (!tag_fits)
+        return imsg_fail(err, IMSG_BAD_TAG, "tag does not bind this message, sender and recipient");
+    return IMSG_OK;
+}
+
+enum imsg_status imsg_pair_open(const struct imsg_pair *pair, const struct imsg_rsa *recipient_encryption,
+                                const struct imsg_public_identity *recipient, const struct imsg_public_identity *sender,
+                                struct imsg_buf *out, struct imsg_error *err)
+{
+    enum imsg_status status = imsg_pair_verify(pair, sender, err);
+    if (status != IMSG_OK)
+        return status;
+    size_t room = INLINE_MAX + pair->rest.len + 1, len;
+    status = imsg_buf_reserve(out, room, err);
+    if (status != IMSG_OK)
+        return status;
+    uint8_t *message = out->ptr + out->len, h[32];
+    struct unwrapped held;
+    status = unwrap(recipient_encryption, pair->block, &held, err);
+    if (status != IMSG_OK)
+        goto out;
+    len = held.len + pair->rest.len;
+    memcpy(message, held.ciphertext, held.len);
+    memcpy(message + held.len, pair->rest.ptr, pair->rest.len);
+    if (len > 0) {
+        status = imsg_aes128_ctr(held.key, first_counter, message, message, len, err);
+        if (status != IMSG_OK)
+            goto out;
+    }
+    status = binding(held.key, imsg_view_of(message, len), sender, recipient, h, err);
+    if (status != IMSG_OK)
+        goto out;
+    status = judge(held.verdict, imsg_equal_ct(h, held.key + SEED, TAG), err);
+    if (status == IMSG_OK)
+        out->len += len;
+out:
+    if (status != IMSG_OK)
+        imsg_wipe(message, room);
+    out->ptr[out->len] = 0;
+    imsg_wipe(&held, sizeof held);
+    imsg_wipe(h, sizeof h);
+    return status;
+}

@@ -1,0 +1,394 @@
+/* "pair-ec": an ephemeral P-256 key against the recipient's prekey, AES-256-CTR, one signature (formats.md §5).
+ *
+ * The shared secret is part of what is signed: without it an attacker could sign a captured payload as his own. There
+ * is no other tag. */
+#include <string.h>
+
+#include "crypto/crypto.h"
+#include "format/protobuf.h"
+
+enum { OUTER_PAYLOAD = 1, OUTER_EPHEMERAL = 2, OUTER_SIGNATURE = 3, OUTER_VALIDATOR = 99 };
+enum { INNER_MESSAGE = 1, INNER_COUNTER = 2 };
+enum {
+    X = 32,
+    SIGNATURE = 64,
+    VALIDATOR = 7,
+    VALIDATOR_END = 0x0C,
+    LENGTH = 4, /* u32le: how much padding stands before it */
+    ALIGN = 16,
+    AES_KEY = 32,
+    AES_IV = 16,
+    /* Tags, lengths and the three small fields around the payload. */
+    OUTER_ROOM = (1 + 10) + (2 + X) + (2 + SIGNATURE) + (3 + VALIDATOR),
+    INNER_ROOM = (1 + 10) + (1 + 10) + ALIGN + LENGTH,
+};
+
+/* Key and first counter block. Wiped by the caller. */
+struct cipher {
+    uint8_t okm[AES_KEY + AES_IV];
+};
+
+static enum imsg_status derive(const uint8_t secret[static X], struct cipher *out, struct imsg_error *err)
+{
+    return imsg_hkdf_sha256(imsg_view_of(secret, X), imsg_view_str("LastPawn-MessageKeys"), imsg_view_str(""), out->okm,
+                            sizeof out->okm, err);
+}
+
+static enum imsg_status crypt(const struct cipher *cipher, const uint8_t *in, uint8_t *out, size_t len,
+                              struct imsg_error *err)
+{
+    return imsg_aes256_ctr64(cipher->okm, cipher->okm + AES_KEY, in, out, len, err);
+}
+
+/* The hash that is signed. */
+static enum imsg_status signed_hash(const uint8_t secret[static X], const uint8_t prekey_x[static X],
+                                    const uint8_t ephemeral_x[static X], const uint8_t recipient_device_x[static X],
+                                    struct imsg_view payload, uint8_t hash[static 32], struct imsg_error *err)
+{
+    const struct imsg_view parts[] = {imsg_view_of(secret, X), imsg_view_of(prekey_x, X), imsg_view_of(ephemeral_x, X),
+                                      imsg_view_of(recipient_device_x, X), payload};
+    return imsg_sha256_parts(parts, 5, hash, err);
+}
+
+/* ---- Parsing ---- */
+
+struct outer {
+    struct imsg_pb_field payload, ephemeral, signature, validator; /* number 0: not there */
+};
+
+static struct imsg_pb_field *outer_slot(struct outer *outer, uint32_t number)
+{
+    switch (number) {
+    case OUTER_PAYLOAD:
+        return &outer->payload;
+    case OUTER_EPHEMERAL:
+        return &outer->ephemeral;
+    case OUTER_SIGNATURE:
+        return &outer->signature;
+    case OUTER_VALIDATOR:
+        return &outer->validator;
+    default:
+        return NULL;
+    }
+}
+
+/* Unknown fields are skipped; the last of a repeated one counts. */
+static enum imsg_status read_outer(struct imsg_view bytes, struct outer *out, struct imsg_error *err)
+{
+    struct imsg_pb_reader reader = {bytes, 0};
+    struct imsg_pb_field field;
+    bool more;
+    enum imsg_status status;
+    while ((status = imsg_pb_next(&reader, &field, &more, err)) == IMSG_OK && more) {
+        struct imsg_pb_field *slot = outer_slot(out, field.number);
+        if (!slot)
+            continue;
+        status = imsg_pb_expect(&field, IMSG_PB_BYTES, err);
+        if (status != IMSG_OK)
+            break;
+        *slot = field;
+    }
+    return status;
+}
+
+static enum imsg_status demand(const struct imsg_pb_field *field, size_t len, const char *name, size_t end,
+                               struct imsg_error *err)
+{
+    if (field->number == 0)
+        return imsg_fail_at(err, IMSG_MALFORMED, end, "there is no %s", name);
+    if (len != 0 && field->at.len != len)
+        return imsg_fail_at(err, IMSG_MALFORMED, field->at.offset, "%s has %zu bytes, not %zu", name, field->at.len,
+                            len);
+    return IMSG_OK;
+}
+
+enum imsg_status imsg_pair_ec_parse(struct imsg_view payload, struct imsg_pair_ec *out, struct imsg_error *err)
+{
+    if (payload.len > IMSG_PAYLOAD_MAX)
+        return imsg_fail_at(err, IMSG_MALFORMED, IMSG_PAYLOAD_MAX, "payload of %zu bytes is over the %d taken",
+                            payload.len, IMSG_PAYLOAD_MAX);
+    struct outer outer = {0};
+    enum imsg_status status = read_outer(payload, &outer, err);
+    if (status == IMSG_OK)
+        status = demand(&outer.payload, 0, "payload field", payload.len, err);
+    if (status == IMSG_OK && outer.payload.at.len < LENGTH)
+        status = imsg_fail_at(err, IMSG_MALFORMED, outer.payload.at.offset,
+                              "payload field has %zu bytes, fewer than %d", outer.payload.at.len, LENGTH);
+    if (status == IMSG_OK)
+        status = demand(&outer.ephemeral, X, "ephemeral key", payload.len, err);
+    if (status == IMSG_OK)
+        status = demand(&outer.signature, SIGNATURE, "signature", payload.len, err);
+    if (status == IMSG_OK)
+        status = demand(&outer.validator, VALIDATOR, "validator", payload.len, err);
+    /* Not signed: were it ignored, this byte alone could be changed on the way (docs/deviations.md). */
+    if (status == IMSG_OK && outer.validator.bytes.ptr[VALIDATOR - 1] != VALIDATOR_END)
+        status = imsg_fail_at(err, IMSG_UNSUPPORTED, outer.validator.at.offset + VALIDATOR - 1,
+                              "validator of version %02x, not %02x", outer.validator.bytes.ptr[VALIDATOR - 1],
+                              VALIDATOR_END);
+    if (status != IMSG_OK)
+        return status;
+
+    struct imsg_pair_ec found = {
+        .payload = outer.payload.bytes,
+        .f_payload = outer.payload.at,
+        .f_ephemeral = outer.ephemeral.at,
+        .f_signature = outer.signature.at,
+        .f_validator = outer.validator.at,
+    };
+    memcpy(found.ephemeral_x, outer.ephemeral.bytes.ptr, X);
+    memcpy(found.signature, outer.signature.bytes.ptr, SIGNATURE);
+    memcpy(found.validator, outer.validator.bytes.ptr, VALIDATOR);
+    status = imsg_p256_lift(found.ephemeral_x, found.ephemeral, err);
+    if (status == IMSG_MALFORMED)
+        return imsg_fail_at(err, status, found.f_ephemeral.offset, "ephemeral key is not a point of P-256");
+    if (status == IMSG_OK)
+        *out = found;
+    return status;
+}
+
+/* ---- Sealing ---- */
+
+/* What one sealing has in hand. Wiped as a whole. */
+struct sealing {
+    struct imsg_p256 *ephemeral;
+    uint8_t secret[X];
+    struct cipher cipher;
+};
+
+static enum imsg_status agree(struct sealing *sealing, const uint8_t prekey_x[static X], struct imsg_error *err)
+{
+    uint8_t prekey[65];
+    enum imsg_status status = imsg_p256_lift(prekey_x, prekey, err);
+    if (status != IMSG_OK) {
+        imsg_error_prefix(err, "prekey");
+        return status;
+    }
+    /* Either root will do: only x travels, and x of the product is the same. */
+    status = imsg_p256_generate(&sealing->ephemeral, err);
+    if (status == IMSG_OK)
+        status = imsg_p256_ecdh(sealing->ephemeral, prekey, sealing->secret, err);
+    if (status == IMSG_OK)
+        status = derive(sealing->secret, &sealing->cipher, err);
+    return status;
+}
+
+static size_t inner_len(struct imsg_view message, uint32_t counter)
+{
+    size_t field = message.len == 0 ? 0 : 1 + imsg_pb_varint_len(message.len) + message.len;
+    return field + 1 + imsg_pb_varint_len(counter);
+}
+
+/* Append inner, padding and the padding's length. */
+static enum imsg_status put_padded(struct imsg_buf *out, struct imsg_view message, uint32_t counter, size_t padding,
+                                   struct imsg_error *err)
+{
+    const uint8_t length[LENGTH] = {(uint8_t)padding}; /* little endian; below ALIGN */
+    enum imsg_status status = IMSG_OK;
+    if (message.len > 0)
+        status = imsg_pb_put_bytes(out, INNER_MESSAGE, message, err);
+    if (status == IMSG_OK)
+        status = imsg_pb_put_varint(out, INNER_COUNTER, counter, err);
+    if (status == IMSG_OK && padding > 0) {
+        uint8_t random[ALIGN];
+        status = imsg_random(random, padding, err);
+        if (status == IMSG_OK)
+            status = imsg_buf_append(out, random, padding, err);
+    }
+    if (status == IMSG_OK)
+        status = imsg_buf_append(out, length, LENGTH, err);
+    return status;
+}
+
+static void make_validator(uint8_t out[static VALIDATOR], const uint8_t sender_x[static X],
+                           const uint8_t recipient_x[static X], const uint8_t prekey_x[static X])
+{
+    memcpy(out, sender_x, 2);
+    memcpy(out + 2, recipient_x, 2);
+    memcpy(out + 4, prekey_x, 2);
+    out[6] = VALIDATOR_END;
+}
+
+/* Append ephemeral key, signature and validator. */
+static enum imsg_status put_rest(struct imsg_buf *out, const struct imsg_p256 *sender_device,
+                                 const struct sealing *sealing, const uint8_t recipient_device_x[static X],
+                                 const uint8_t prekey_x[static X], struct imsg_view payload, struct imsg_error *err)
+{
+    const uint8_t *ephemeral_x = imsg_p256_point(sealing->ephemeral) + 1;
+    uint8_t hash[32], signature[SIGNATURE], validator[VALIDATOR];
+    make_validator(validator, imsg_p256_point(sender_device) + 1, recipient_device_x, prekey_x);
+    enum imsg_status status =
+        signed_hash(sealing->secret, prekey_x, ephemeral_x, recipient_device_x, payload, hash, err);
+    if (status == IMSG_OK)
+        status = imsg_p256_sign(sender_device, imsg_view_of(hash, sizeof hash), signature, err);
+    if (status == IMSG_OK)
+        status = imsg_pb_put_bytes(out, OUTER_EPHEMERAL, imsg_view_of(ephemeral_x, X), err);
+    if (status == IMSG_OK)
+        status = imsg_pb_put_bytes(out, OUTER_SIGNATURE, imsg_view_of(signature, sizeof signature), err);
+    if (status == IMSG_OK)
+        status = imsg_pb_put_bytes(out, OUTER_VALIDATOR, imsg_view_of(validator, sizeof validator), err);
+    return status;
+}
+
+enum imsg_status imsg_pair_ec_seal(const struct imsg_p256 *sender_device, const uint8_t recipient_device_x[static 32],
+                                   const uint8_t recipient_prekey_x[static 32], uint32_t counter,
+                                   struct imsg_view message, struct imsg_buf *out, struct imsg_error *err)
+{
+    if (message.len > IMSG_FORMAT_MAX)
+        return imsg_fail(err, IMSG_TOO_LONG, "message of %zu bytes is over the %d that \"pair-ec\" can hold",
+                         message.len, IMSG_FORMAT_MAX);
+    size_t start = out->len, inner = inner_len(message, counter), padding = (ALIGN - inner % ALIGN) % ALIGN;
+    size_t len = inner + padding + LENGTH;
+    /* All room at once: what follows never moves the plaintext, and payload can be pointed at. */
+    enum imsg_status status = imsg_buf_reserve(out, OUTER_ROOM + INNER_ROOM + len, err);
+    if (status != IMSG_OK)
+        return status;
+    struct sealing sealing = {0};
+    uint8_t *payload;
+    status = agree(&sealing, recipient_prekey_x, err);
+    if (status != IMSG_OK)
+        goto out;
+    status = imsg_pb_put_head(out, OUTER_PAYLOAD, len, err);
+    if (status != IMSG_OK)
+        goto out;
+    payload = out->ptr + out->len;
+    status = put_padded(out, message, counter, padding, err);
+    if (status != IMSG_OK)
+        goto out;
+    status = crypt(&sealing.cipher, payload, payload, len, err);
+    if (status != IMSG_OK)
+        goto out;
+    status =
+        put_rest(out, sender_device, &sealing, recipient_device_x, recipient_prekey_x, imsg_view_of(payload, len), err);
+out:
+    if (status != IMSG_OK) {
+        imsg_wipe(out->ptr + start, out->len - start);
+        out->len = start;
+        out->ptr[start] = 0;
+    }
+    imsg_p256_free(sealing.ephemeral);
+    imsg_wipe(&sealing, sizeof sealing);
+    return status;
+}
+
+/* ---- Opening ---- */
+
+/* Whom the validator names. Nothing secret is used, so this need not take constant time. */
+static enum imsg_status check_validator(const uint8_t validator[static VALIDATOR], const uint8_t sender_x[static X],
+                                        const uint8_t recipient_x[static X], const uint8_t prekey_x[static X],
+                                        struct imsg_error *err)
+{
+    if (memcmp(validator + 2, recipient_x, 2) != 0)
+        return imsg_fail(err, IMSG_NOT_FOR_THIS_KEY, "validator names another device");
+    if (memcmp(validator + 4, prekey_x, 2) != 0)
+        return imsg_fail(err, IMSG_NOT_FOR_THIS_KEY, "validator names another prekey");
+    if (memcmp(validator, sender_x, 2) != 0)
+        return imsg_fail(err, IMSG_BAD_SIGNATURE, "validator names another sender");
+    return IMSG_OK;
+}
+
+static enum imsg_status check_signature(const struct imsg_pair_ec *pair_ec, const uint8_t secret[static X],
+                                        const uint8_t prekey_x[static X], const uint8_t recipient_x[static X],
+                                        const uint8_t sender_x[static X], struct imsg_error *err)
+{
+    uint8_t sender[65], hash[32];
+    enum imsg_status status = imsg_p256_lift(sender_x, sender, err);
+    if (status != IMSG_OK) {
+        imsg_error_prefix(err, "sender's device key");
+        return status;
+    }
+    status = signed_hash(secret, prekey_x, pair_ec->ephemeral_x, recipient_x, pair_ec->payload, hash, err);
+    if (status != IMSG_OK)
+        return status;
+    status = imsg_p256_verify(sender, imsg_view_of(hash, sizeof hash), pair_ec->signature, err);
+    if (status == IMSG_BAD_SIGNATURE)
+        return imsg_fail(err, status, "signature is not the sender's over this payload and these keys");
+    return status;
+}
+
+struct inner {
+    struct imsg_view message; /* into the decrypted bytes */
+    uint32_t counter;
+    bool has_counter;
+};
+
+static enum imsg_status read_inner(struct imsg_view padded, struct inner *out, struct imsg_error *err)
+{
+    size_t room = padded.len - LENGTH;
+    const uint8_t *l = padded.ptr + room;
+    uint32_t padding = (uint32_t)l[0] | (uint32_t)l[1] << 8 | (uint32_t)l[2] << 16 | (uint32_t)l[3] << 24;
+    if (padding > room)
+        return imsg_fail(err, IMSG_MALFORMED, "decrypted padding length %u exceeds the %zu bytes there", padding, room);
+    struct imsg_pb_reader reader = {imsg_view_of(padded.ptr, room - padding), 0};
+    struct imsg_pb_field field;
+    struct inner found = {0};
+    bool more;
+    enum imsg_status status;
+    while ((status = imsg_pb_next(&reader, &field, &more, err)) == IMSG_OK && more) {
+        if (field.number == INNER_MESSAGE) {
+            status = imsg_pb_expect(&field, IMSG_PB_BYTES, err);
+            found.message = field.bytes;
+        } else if (field.number == INNER_COUNTER) {
+            status = imsg_pb_expect(&field, IMSG_PB_VARINT, err);
+            if (status == IMSG_OK && field.varint > UINT32_MAX)
+                status = imsg_fail_at(err, IMSG_MALFORMED, field.at.offset, "counter is over 32 bits");
+            found.counter = (uint32_t)field.varint;
+            found.has_counter = true;
+        }
+        if (status != IMSG_OK)
+            break;
+    }
+    if (status == IMSG_OK) {
+        *out = found;
+    } else if (err) {
+        /* The offset is one of the decrypted bytes, not of the payload. */
+        imsg_error_prefix(err, "inside, decrypted");
+        err->has_offset = false;
+    }
+    return status;
+}
+
+enum imsg_status imsg_pair_ec_open(const struct imsg_pair_ec *pair_ec, const uint8_t recipient_device_x[static 32],
+                                   const struct imsg_p256 *recipient_prekey, const uint8_t sender_device_x[static 32],
+                                   struct imsg_buf *out, uint32_t *counter, bool *has_counter, struct imsg_error *err)
+{
+    const uint8_t *prekey_x = imsg_p256_point(recipient_prekey) + 1;
+    enum imsg_status status = check_validator(pair_ec->validator, sender_device_x, recipient_device_x, prekey_x, err);
+    if (status != IMSG_OK)
+        return status;
+    size_t len = pair_ec->payload.len;
+    status = imsg_buf_reserve(out, len + 1, err);
+    if (status != IMSG_OK)
+        return status;
+    uint8_t *plain = out->ptr + out->len, secret[X];
+    struct cipher cipher;
+    struct inner inner = {0};
+    status = imsg_p256_ecdh(recipient_prekey, pair_ec->ephemeral, secret, err);
+    if (status != IMSG_OK)
+        goto out;
+    status = check_signature(pair_ec, secret, prekey_x, recipient_device_x, sender_device_x, err);
+    if (status != IMSG_OK)
+        goto out;
+    status = derive(secret, &cipher, err);
+    if (status != IMSG_OK)
+        goto out;
+    status = crypt(&cipher, pair_ec->payload.ptr, plain, len, err);
+    if (status != IMSG_OK)
+        goto out;
+    status = read_inner(imsg_view_of(plain, len), &inner, err);
+    if (status != IMSG_OK)
+        goto out;
+    if (inner.message.len > 0)
+        memmove(plain, inner.message.ptr, inner.message.len);
+    out->len += inner.message.len;
+    if (counter)
+        *counter = inner.counter;
+    if (has_counter)
+        *has_counter = inner.has_counter;
+out:
+    /* All of it after a failure, what stood around the message otherwise. */
+    imsg_wipe(out->ptr + out->len, len - inner.message.len);
+    out->ptr[out->len] = 0;
+    imsg_wipe(secret, sizeof secret);
+    imsg_wipe(&cipher, sizeof cipher);
+    return status;
+}

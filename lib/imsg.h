@@ -1,0 +1,448 @@
+/* imsg.h: the public face of libimsg.
+ *
+ * The library turns bytes into structs and back, and carries bytes to and from a directory, a relay and a store. It
+ * never prints, never exits, reads no environment and asks no terminal. It is safe to use from several threads as long
+ * as one object is used by one thread at a time.
+ *
+ * Conventions
+ *   - Every function that can fail returns enum imsg_status (IMSG_OK is 0); the last parameter, struct imsg_error *err,
+ *     may be NULL and receives one sentence for a person. Outputs are written only on IMSG_OK.
+ *   - struct imsg_view borrows, struct imsg_buf owns (imsg_buf_free wipes it). "char **" results are the caller's,
+ *     released by free(). Pointers inside a struct belong to the struct and go with its …_free function.
+ *   - Fixed sizes stand in the type: `const uint8_t key[static 32]`. All lengths are in bytes.
+ *   - "formats.md §N" is section N of docs/format.md.
+ */
+#ifndef IMSG_H
+#define IMSG_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#define IMSG_CHECK __attribute__((warn_unused_result))
+#define IMSG_PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))
+
+struct json_t; /* jansson's */
+
+/* ---- Status and errors (lib/base/error.c) ------------------------------------------------------------------- */
+
+/* One table (imsg_status_exit, imsg_status_name) maps these to exit statuses and names. The first five after IMSG_OK
+ * are the failure classes of formats.md §6. */
+enum imsg_status {
+    IMSG_OK = 0,
+    IMSG_MALFORMED,        /* 65 not what the format says, as far as it shows without a private key */
+    IMSG_UNSUPPORTED,      /* 65 a version or kind this library does not know */
+    IMSG_BAD_SIGNATURE,    /*  1 */
+    IMSG_NOT_FOR_THIS_KEY, /*  1 */
+    IMSG_BAD_TAG,          /*  1 */
+    IMSG_REFUSED,          /*  1 well-formed, but the answer is no */
+    IMSG_USAGE,            /* 64 */
+    IMSG_TOO_LONG,         /* 65 content over a limit */
+    IMSG_NO_INPUT,         /* 66 */
+    IMSG_NO_ACCOUNT,       /* 67 the directory answered and has no device for the handle */
+    IMSG_UNAVAILABLE,      /* 69 the service said no for good */
+    IMSG_INTERNAL,         /* 70 a bug, or the random source failed */
+    IMSG_NO_MEMORY,        /* 70 */
+    IMSG_CANNOT_CREATE,    /* 73 */
+    IMSG_IO,               /* 74 read, write or close failed */
+    IMSG_TEMPORARY,        /* 75 safe to try again */
+    IMSG_CONFLICT,         /* 75 somebody else changed it meanwhile: read again, try again */
+    IMSG_PROTOCOL,         /* 76 the service answered nonsense */
+    IMSG_PERMISSION,       /* 77 key file mode, wrong passphrase */
+    IMSG_CONFIG,           /* 78 */
+    IMSG_STATUS_COUNT
+};
+
+struct imsg_error {
+    enum imsg_status status;
+    bool has_offset;   /* offset is meaningful */
+    uint64_t offset;   /* byte at which the input stops making sense, from its start */
+    char text[768];    /* one sentence, lower case, no period; may hold bytes from outside, so escape before a terminal */
+    char hint[512];    /* what to do about it, or "" */
+};
+
+/* Exit status (sysexits-like, cli.md) of a status; 70 for a value out of range. */
+int imsg_status_exit(enum imsg_status status);
+/* Its name: "ok", "malformed", "bad-signature", … Never NULL. */
+const char *imsg_status_name(enum imsg_status status);
+/* Fill *err (if not NULL; clears offset and hint) and return status, so that `return imsg_fail(err, …)` reads well. */
+enum imsg_status imsg_fail(struct imsg_error *err, enum imsg_status status, const char *fmt, ...) IMSG_PRINTF(3, 4);
+/* The same with the byte offset at which the input went wrong; the text gets "at byte N: " in front. */
+enum imsg_status imsg_fail_at(struct imsg_error *err, enum imsg_status status, uint64_t offset, const char *fmt, ...)
+    IMSG_PRINTF(4, 5);
+/* Put "fmt: " in front of the text already there: outer functions name the role and the file. */
+void imsg_error_prefix(struct imsg_error *err, const char *fmt, ...) IMSG_PRINTF(2, 3);
+void imsg_error_hint(struct imsg_error *err, const char *fmt, ...) IMSG_PRINTF(2, 3);
+
+/* ---- Bytes (lib/base/buf.c) --------------------------------------------------------------------------------- */
+
+struct imsg_view { /* borrowed, never freed */
+    const uint8_t *ptr;
+    size_t len;
+};
+
+struct imsg_buf { /* owned; {0} is empty and valid; a NUL follows the last byte whenever ptr is not NULL */
+    uint8_t *ptr;
+    size_t len;
+    size_t cap;
+};
+
+struct imsg_view imsg_view_of(const void *ptr, size_t len);
+struct imsg_view imsg_view_str(const char *text); /* without the NUL */
+struct imsg_view imsg_buf_view(const struct imsg_buf *buf);
+bool imsg_view_equal(struct imsg_view a, struct imsg_view b); /* not constant time */
+/* Make room for `more` bytes after len. Old memory is wiped when it moves. */
+IMSG_CHECK enum imsg_status imsg_buf_reserve(struct imsg_buf *buf, size_t more, struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_buf_append(struct imsg_buf *buf, const void *ptr, size_t len, struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_buf_text(struct imsg_buf *buf, const char *text, struct imsg_error *err);
+void imsg_buf_clear(struct imsg_buf *buf); /* len = 0, bytes wiped, memory kept */
+void imsg_buf_free(struct imsg_buf *buf);  /* wiped, then {0} */
+void imsg_wipe(void *ptr, size_t len);     /* zeroes that the compiler may not leave out */
+
+/* ---- Handles (lib/base/handle.c) ---------------------------------------------------------------------------- */
+
+#define IMSG_HANDLE_MAX 254 /* bytes of a canonical handle */
+/* True if `text` is meant as a handle: it holds '@', starts with '+', "mailto:" or "tel:". All else is a name. */
+bool imsg_handle_is(const char *text);
+/* Canonical URI: "mailto:" + lower case address, or "tel:+" + E.164 digits (visual separators - . ( ) and space are
+ * dropped). Printable ASCII only. IMSG_MALFORMED for anything else. *out is the caller's. */
+IMSG_CHECK enum imsg_status imsg_handle_canonical(const char *text, char **out, struct imsg_error *err);
+/* True if `text` already is the canonical form. */
+bool imsg_handle_is_canonical(const char *text);
+
+/* ---- Keys --------------------------------------------------------------------------------------------------- */
+
+struct imsg_p256; /* a P-256 private key (lib/crypto/p256.c) */
+struct imsg_rsa;  /* an RSA-1280 private key (lib/crypto/rsa.c) */
+
+#define IMSG_TOKEN 32          /* push token: SHA-256 of the auth key's 65 bytes */
+#define IMSG_PUBLIC_IDENTITY 249 /* formats.md §1 */
+#define IMSG_PREKEY_RECORD 109 /* formats.md §4 */
+#define IMSG_PAYLOAD_MAX 131072 /* largest payload that is opened */
+#define IMSG_FORMAT_MAX 65475   /* largest plaintext of either payload format */
+#define IMSG_DEVICES_MAX 64    /* devices in one entry */
+
+/* §1. The public keys of a "pair" device. */
+struct imsg_public_identity {
+    uint8_t raw[IMSG_PUBLIC_IDENTITY];
+    uint8_t signing[65];  /* 04 || X || Y */
+    uint8_t modulus[160]; /* big endian, exactly 1280 bits */
+    uint8_t hash[32];     /* SHA-256 of the two inner parts */
+};
+/* Strict: exactly 249 bytes, exactly the fixed bytes, point on the curve, odd 1280-bit modulus; else IMSG_MALFORMED
+ * with the offset. */
+IMSG_CHECK enum imsg_status imsg_public_identity_parse(struct imsg_view bytes, struct imsg_public_identity *out,
+                                                       struct imsg_error *err);
+/* Build from the two keys (raw and hash are filled in). */
+IMSG_CHECK enum imsg_status imsg_public_identity_make(const uint8_t signing[static 65],
+                                                      const uint8_t modulus[static 160],
+                                                      struct imsg_public_identity *out, struct imsg_error *err);
+
+/* §4. A signed prekey. Parsing checks the shape only; imsg_prekey_verify the signature. */
+struct imsg_prekey {
+    uint8_t raw[IMSG_PREKEY_RECORD];
+    uint8_t x[32];
+    uint8_t signature[64];
+    uint8_t time[8]; /* f64le Unix seconds, as received */
+};
+IMSG_CHECK enum imsg_status imsg_prekey_parse(struct imsg_view bytes, struct imsg_prekey *out, struct imsg_error *err);
+/* IMSG_MALFORMED: a key that is no point; IMSG_BAD_SIGNATURE. */
+IMSG_CHECK enum imsg_status imsg_prekey_verify(const struct imsg_prekey *prekey, const uint8_t device_x[static 32],
+                                               struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_prekey_make(const struct imsg_p256 *device, const uint8_t prekey_x[static 32],
+                                             double unix_seconds, struct imsg_prekey *out, struct imsg_error *err);
+
+/* ---- Payload formats ---------------------------------------------------------------------------------------- */
+
+enum imsg_format { IMSG_FORMAT_NONE = 0, IMSG_PAIR, IMSG_PAIR_EC };
+const char *imsg_format_name(enum imsg_format format);   /* "pair", "pair-ec" */
+enum imsg_format imsg_format_of(const char *name);       /* IMSG_FORMAT_NONE if unknown */
+
+/* A field of a payload: where it stood. */
+struct imsg_field {
+    size_t offset, len;
+};
+
+/* §2 "pair". Views point into the payload parsed. */
+struct imsg_pair {
+    struct imsg_view body;      /* what the signature covers */
+    struct imsg_view block;     /* first 160 bytes of body */
+    struct imsg_view rest;      /* body after the block */
+    struct imsg_view signature; /* strict DER is checked when verifying */
+    struct imsg_field f_body, f_signature;
+};
+IMSG_CHECK enum imsg_status imsg_pair_parse(struct imsg_view payload, struct imsg_pair *out, struct imsg_error *err);
+/* Seal `message` (at most IMSG_FORMAT_MAX bytes). Appends the payload to *out. */
+IMSG_CHECK enum imsg_status imsg_pair_seal(const struct imsg_p256 *sender_signing,
+                                           const struct imsg_public_identity *sender,
+                                           const struct imsg_public_identity *recipient, struct imsg_view message,
+                                           struct imsg_buf *out, struct imsg_error *err);
+/* Check the signature alone: IMSG_BAD_SIGNATURE or IMSG_OK. Uses no secret. */
+IMSG_CHECK enum imsg_status imsg_pair_verify(const struct imsg_pair *pair, const struct imsg_public_identity *sender,
+                                             struct imsg_error *err);
+/* Verify, then open; appends the message to *out. Classes: bad-signature, not-for-this-key, malformed (fewer than 16
+ * bytes in the block), bad-tag. After an OAEP failure it goes on with a random key, so that it costs the same. */
+IMSG_CHECK enum imsg_status imsg_pair_open(const struct imsg_pair *pair, const struct imsg_rsa *recipient_encryption,
+                                           const struct imsg_public_identity *recipient,
+                                           const struct imsg_public_identity *sender, struct imsg_buf *out,
+                                           struct imsg_error *err);
+
+/* §5 "pair-ec". */
+struct imsg_pair_ec {
+    struct imsg_view payload; /* ciphertext of padded inner */
+    uint8_t ephemeral_x[32];
+    uint8_t ephemeral[65]; /* the lifted point */
+    uint8_t signature[64];
+    uint8_t validator[7];
+    struct imsg_field f_payload, f_ephemeral, f_signature, f_validator;
+};
+/* Protobuf, lengths, and that the ephemeral x is a point. */
+IMSG_CHECK enum imsg_status imsg_pair_ec_parse(struct imsg_view payload, struct imsg_pair_ec *out,
+                                               struct imsg_error *err);
+/* Seal `message` (at most IMSG_FORMAT_MAX bytes). The prekey must have been verified (imsg_prekey_verify). */
+IMSG_CHECK enum imsg_status imsg_pair_ec_seal(const struct imsg_p256 *sender_device,
+                                              const uint8_t recipient_device_x[static 32],
+                                              const uint8_t recipient_prekey_x[static 32], uint32_t counter,
+                                              struct imsg_view message, struct imsg_buf *out, struct imsg_error *err);
+/* Open with one prekey; appends the message to *out. not-for-this-key: the validator names another device or prekey
+ * (the caller then tries a retired prekey). *counter (may be NULL) gets the counter, *has_counter whether it was there. */
+IMSG_CHECK enum imsg_status imsg_pair_ec_open(const struct imsg_pair_ec *pair_ec,
+                                              const uint8_t recipient_device_x[static 32],
+                                              const struct imsg_p256 *recipient_prekey,
+                                              const uint8_t sender_device_x[static 32], struct imsg_buf *out,
+                                              uint32_t *counter, bool *has_counter, struct imsg_error *err);
+
+/* ---- Devices and identities (formats.md §7) ----------------------------------------------------------------- */
+
+/* device/1: the public record. */
+struct imsg_device {
+    struct json_t *json; /* the whole document, unknown members kept */
+    char **handles;      /* canonical, at least one */
+    size_t handle_count;
+    char *name;          /* or NULL */
+    char *relay;         /* or NULL; https://host[:port] only */
+    char *created;       /* or NULL */
+    uint8_t token[IMSG_TOKEN];
+    uint8_t auth[65]; /* the auth key's point: device_key's, or the signing key of a record without one */
+    uint32_t limit;   /* largest payload in bytes, default applied */
+    bool has_pair, has_pair_ec;
+    struct imsg_public_identity identity; /* if has_pair */
+    uint8_t device_x[32];                 /* if has_pair_ec */
+    struct imsg_prekey prekey;            /* if has_pair_ec; signature not yet checked */
+};
+/* Parse one line (or one JSON object). Everything of §7 is checked, the token against the auth key included; the
+ * prekey's signature is not (imsg_device_check). Free with imsg_device_free. */
+IMSG_CHECK enum imsg_status imsg_device_parse(struct imsg_view line, struct imsg_device *out, struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_device_from_json(struct json_t *object, struct imsg_device *out,
+                                                  struct imsg_error *err); /* takes its own reference */
+IMSG_CHECK enum imsg_status imsg_device_check(const struct imsg_device *device, struct imsg_error *err);
+/* Append the record as one line with its newline; `handles` cut to the one given (NULL: as it is). */
+IMSG_CHECK enum imsg_status imsg_device_print(const struct imsg_device *device, const char *only_handle,
+                                              struct imsg_buf *out, struct imsg_error *err);
+bool imsg_device_has_handle(const struct imsg_device *device, const char *canonical);
+/* "pair-ec" where the record offers it, else "pair". */
+enum imsg_format imsg_device_best(const struct imsg_device *device);
+bool imsg_device_offers(const struct imsg_device *device, enum imsg_format format);
+void imsg_device_free(struct imsg_device *device);
+
+struct imsg_devices { /* a growing list; {0} is empty */
+    struct imsg_device *items;
+    size_t count, cap;
+};
+/* Moves *device into the list (then *device is {0}). */
+IMSG_CHECK enum imsg_status imsg_devices_add(struct imsg_devices *list, struct imsg_device *device,
+                                             struct imsg_error *err);
+void imsg_devices_free(struct imsg_devices *list);
+
+struct imsg_retired {
+    char *pem;              /* as stored, wiped when freed */
+    char *retired;          /* RFC 3339 */
+    struct imsg_p256 *key;  /* loaded when first needed, else NULL */
+};
+
+/* identity/1: a device's private file. */
+struct imsg_identity {
+    struct json_t *json; /* the whole document without the PEMs of "keys" */
+    char **handles;
+    size_t handle_count;
+    char *name, *created;
+    char *relay; /* or NULL */
+    uint8_t token[IMSG_TOKEN];
+    struct imsg_rsa *encryption;   /* with signing: "pair" */
+    struct imsg_p256 *signing;
+    struct imsg_p256 *device;      /* with prekey: "pair-ec"; compact */
+    struct imsg_p256 *prekey;      /* compact */
+    bool has_pair, has_pair_ec;
+    bool encrypted;                /* at least one PEM is encrypted */
+    struct imsg_public_identity identity; /* if has_pair */
+    uint8_t device_x[32];                 /* if has_pair_ec */
+    struct imsg_prekey prekey_record;     /* if has_pair_ec */
+    struct imsg_retired *retired;
+    size_t retired_count;
+    struct imsg_buf passphrase; /* kept to load retired prekeys and to write new keys; wiped */
+};
+/* True if the file holds an encrypted PEM, so that a passphrase must be asked before imsg_identity_parse. */
+bool imsg_identity_is_encrypted(struct imsg_view file);
+/* `passphrase` may be empty. IMSG_PERMISSION: missing or wrong passphrase. IMSG_MALFORMED: anything else, the
+ * token against the auth key included. The caller wipes `file`. */
+IMSG_CHECK enum imsg_status imsg_identity_parse(struct imsg_view file, struct imsg_view passphrase,
+                                                struct imsg_identity *out, struct imsg_error *err);
+/* New keys of all four kinds; token, created and prekey_record are filled in. Takes copies of its arguments; handles
+ * must be canonical. relay and name: relay may be NULL. */
+IMSG_CHECK enum imsg_status imsg_identity_generate(const char *const *handles, size_t handle_count, const char *name,
+                                                   const char *relay, struct imsg_identity *out,
+                                                   struct imsg_error *err);
+/* New prekey, the old one goes to `retired`. */
+IMSG_CHECK enum imsg_status imsg_identity_rotate(struct imsg_identity *identity, struct imsg_error *err);
+/* Append the private file (one JSON object and a newline); PEMs are encrypted if identity->passphrase is not empty. */
+IMSG_CHECK enum imsg_status imsg_identity_print(const struct imsg_identity *identity, struct imsg_buf *out,
+                                                struct imsg_error *err);
+/* The public record of it. Free with imsg_device_free. */
+IMSG_CHECK enum imsg_status imsg_identity_device(const struct imsg_identity *identity, struct imsg_device *out,
+                                                 struct imsg_error *err);
+/* The retired prekey number i, loaded on first use. */
+IMSG_CHECK enum imsg_status imsg_identity_retired(struct imsg_identity *identity, size_t i, struct imsg_p256 **out,
+                                                  struct imsg_error *err);
+bool imsg_identity_has_handle(const struct imsg_identity *identity, const char *canonical);
+void imsg_identity_free(struct imsg_identity *identity);
+
+/* ---- Directory entries (formats.md §7 entry/1) -------------------------------------------------------------- */
+
+#define IMSG_THUMBPRINT 43 /* characters of an RFC 7638 SHA-256 thumbprint, base64url without padding */
+
+struct imsg_entry {
+    char *handle;
+    uint64_t seq;
+    bool has_prev;
+    uint8_t prev[32];         /* SHA-256 of the payload before */
+    char *updated, *expires;  /* expires may be NULL */
+    struct json_t *json;      /* the payload object */
+    struct imsg_devices devices;
+    uint8_t account[65];      /* the signer's point, from the jwk: proves nothing until compared with a pin */
+    char thumbprint[IMSG_THUMBPRINT + 1];
+    uint8_t hash[32];         /* SHA-256 of the payload bytes received */
+};
+/* Parse, verify, parse the payload. `handle` must be the one asked for. `now` is compared with expires (0: not
+ * checked). IMSG_MALFORMED, IMSG_BAD_SIGNATURE, IMSG_REFUSED (other handle, expired). */
+IMSG_CHECK enum imsg_status imsg_entry_parse(struct imsg_view file, const char *handle, time_t now,
+                                             struct imsg_entry *out, struct imsg_error *err);
+/* Sign a new entry: seq and prev from *previous (NULL: seq 1, prev null). Appends the file's bytes. `expires` may be
+ * NULL. Every device must hold `handle`; at most IMSG_DEVICES_MAX. */
+IMSG_CHECK enum imsg_status imsg_entry_sign(const struct imsg_p256 *account, const char *handle,
+                                            const struct imsg_entry *previous, const struct imsg_devices *devices,
+                                            const char *updated, const char *expires, struct imsg_buf *out,
+                                            struct imsg_error *err);
+void imsg_entry_free(struct imsg_entry *entry);
+/* "imsg/v1/h/xx/<sha256 of handle>.json": where the entry of a canonical handle stands below a directory's base. */
+IMSG_CHECK enum imsg_status imsg_entry_path(const char *handle, struct imsg_buf *out, struct imsg_error *err);
+/* RFC 7638 thumbprint of a P-256 point. */
+IMSG_CHECK enum imsg_status imsg_thumbprint(const uint8_t point[static 65], char out[static IMSG_THUMBPRINT + 1],
+                                            struct imsg_error *err);
+
+/* What a user remembers of a handle (pins.json). */
+struct imsg_pin {
+    char thumbprint[IMSG_THUMBPRINT + 1];
+    uint64_t seq;
+    uint8_t hash[32];
+};
+/* The rules of formats.md: another account key, a lower seq, the same seq with another payload, seq + 1 whose prev is
+ * not the pinned payload: IMSG_REFUSED. */
+IMSG_CHECK enum imsg_status imsg_pin_check(const struct imsg_pin *pin, const struct imsg_entry *entry,
+                                           struct imsg_error *err);
+
+/* ---- Messages and envelopes --------------------------------------------------------------------------------- */
+
+/* message/1 as it is sealed: header line, newline, content. */
+struct imsg_message {
+    struct json_t *header;
+    char *id, *from, *time; /* required */
+    char **to;
+    size_t to_count;
+    char *type;             /* or NULL */
+    char *group_id, *group_name; /* both or neither */
+    bool has_stream;
+    struct imsg_view content; /* into the plaintext parsed */
+};
+/* IMSG_UNSUPPORTED: foreign plaintext, does not start as message/1. IMSG_MALFORMED: starts so, but does not parse. */
+IMSG_CHECK enum imsg_status imsg_message_parse(struct imsg_view plaintext, struct imsg_message *out,
+                                               struct imsg_error *err);
+void imsg_message_free(struct imsg_message *message);
+
+/* What goes into a header; borrowed, NULL where it does not apply. */
+struct imsg_compose {
+    const char *id, *from, *time; /* required */
+    char *const *to;
+    size_t to_count;
+    const char *type;
+    const char *group_id, *group_name; /* both or neither */
+    const char *reply_to;
+    const char *receipt; /* "delivered" or "read", for the message reply_to names: written as its receipt */
+    struct json_t *attachments; /* an array of attachment/1, or NULL */
+};
+/* Append header line, newline and content. */
+IMSG_CHECK enum imsg_status imsg_message_print(const struct imsg_compose *compose, struct imsg_view content,
+                                               struct imsg_buf *out, struct imsg_error *err);
+/* The id of the group of these participants (the sender included, any order) and this name: a UUID v5 over the sorted
+ * handles, each with a newline, and the name, in the namespace 7e0b3f5c-4f0d-5d7e-9a55-6d1f6c0a2b11. */
+IMSG_CHECK enum imsg_status imsg_group_id(const char *const *participants, size_t count, const char *name,
+                                          char out[static 37], struct imsg_error *err);
+
+/* envelope/1 */
+struct imsg_envelope {
+    struct json_t *json;
+    char *id, *from, *to, *time;
+    char *relay; /* or NULL */
+    uint8_t from_token[IMSG_TOKEN], to_token[IMSG_TOKEN];
+    enum imsg_format format;
+    struct imsg_buf payload; /* decoded, 1 to IMSG_PAYLOAD_MAX bytes */
+    uint8_t hash[32];        /* SHA-256 of the payload: its name everywhere */
+};
+IMSG_CHECK enum imsg_status imsg_envelope_parse(struct imsg_view line, struct imsg_envelope *out,
+                                                struct imsg_error *err);
+void imsg_envelope_free(struct imsg_envelope *envelope);
+
+/* Seal `plaintext` (header line and content) for one device. IMSG_TOO_LONG: the payload is over the device's limit
+ * (limit 0: only the format's own bound). The prekey is verified first. Appends the bare payload. */
+IMSG_CHECK enum imsg_status imsg_seal_payload(const struct imsg_identity *sender, const struct imsg_device *device,
+                                              enum imsg_format format, uint32_t counter, uint32_t limit,
+                                              struct imsg_view plaintext, struct imsg_buf *out,
+                                              struct imsg_error *err);
+/* Append one envelope line, newline included, around a payload. relay may be NULL. */
+IMSG_CHECK enum imsg_status imsg_envelope_print(const char *id, const char *from, const uint8_t from_token[static 32],
+                                                const char *to, const uint8_t to_token[static 32],
+                                                enum imsg_format format, const char *time, const char *relay,
+                                                struct imsg_view payload, struct imsg_buf *out,
+                                                struct imsg_error *err);
+/* Open one bare payload that `sender` should have sealed for `identity`. Appends the plaintext. IMSG_MALFORMED and
+ * IMSG_UNSUPPORTED: it shows without a key. Everything else is IMSG_REFUSED with one and the same text; the class is
+ * in *why (may be NULL). Retired prekeys are tried. */
+IMSG_CHECK enum imsg_status imsg_open_payload(struct imsg_identity *identity, const struct imsg_device *sender,
+                                              enum imsg_format format, struct imsg_view payload,
+                                              struct imsg_buf *plaintext, enum imsg_status *why,
+                                              struct imsg_error *err);
+/* Open an envelope: what imsg_open_payload does, then message/1 and the header against the envelope (formats.md §7).
+ * `sender` must hold envelope->from and envelope->from_token. *message points into *plaintext. */
+IMSG_CHECK enum imsg_status imsg_open_envelope(struct imsg_identity *identity, const struct imsg_device *sender,
+                                               const struct imsg_envelope *envelope, struct imsg_buf *plaintext,
+                                               struct imsg_message *message, enum imsg_status *why,
+                                               struct imsg_error *err);
+
+/* ---- Attachments (formats.md §7 attachment/1) --------------------------------------------------------------- */
+
+struct imsg_attachment {
+    char *uri;
+    char *name, *type; /* or NULL */
+    uint64_t size;
+    uint8_t key[32];
+    uint8_t sha1[20], sha256[32]; /* of the ciphertext */
+};
+IMSG_CHECK enum imsg_status imsg_attachment_from_json(const struct json_t *object, struct imsg_attachment *out,
+                                                      struct imsg_error *err);
+/* Append the descriptor as one line with its newline. */
+IMSG_CHECK enum imsg_status imsg_attachment_print(const struct imsg_attachment *attachment, struct imsg_buf *out,
+                                                  struct imsg_error *err);
+void imsg_attachment_free(struct imsg_attachment *attachment);
+
+#endif

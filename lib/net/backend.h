@@ -1,0 +1,59 @@
+/* What a directory, relay or store engine implements: one file and one row in directory.c, relay.c or store.c each.
+ * The generic halves do what is the same for all (paths, names, size limits); an engine only moves bytes. Every
+ * function follows the contract of its namesake in net.h where nothing else is said; `state` is what open made. */
+#ifndef IMSG_NET_BACKEND_H
+#define IMSG_NET_BACKEND_H
+
+#include "net/net.h"
+
+struct directory_backend {
+    const char *scheme;
+    enum imsg_status (*open)(const char *location, bool create, void **state, struct imsg_error *err);
+    /* `path` is relative to the base. Append at most `max` bytes (more: IMSG_PROTOCOL). *found = false and IMSG_OK: the
+     * directory answered, there is none. */
+    enum imsg_status (*get)(void *state, const char *path, size_t max, struct imsg_buf *out, bool *found,
+                            struct imsg_error *err);
+    enum imsg_status (*put)(void *state, const char *path, size_t max, struct imsg_view previous,
+                            struct imsg_view entry, struct imsg_error *err);
+    void (*close)(void *state);
+};
+
+/* token: 64 hex digits. name: 64 hex digits, checked by relay.c. */
+struct relay_backend {
+    const char *scheme;
+    enum imsg_status (*open)(const char *location, void **state, struct imsg_error *err);
+    enum imsg_status (*mailbox)(void *state, const char *token, struct imsg_error *err);
+    enum imsg_status (*deliver)(void *state, const char *token, const char *name, struct imsg_view line,
+                                bool *duplicate, struct imsg_error *err);
+    enum imsg_status (*list)(void *state, const char *token, struct imsg_waiting *out, struct imsg_error *err);
+    /* Append at most `max` bytes (more: IMSG_PROTOCOL), with or without the line's newline. */
+    enum imsg_status (*fetch)(void *state, const char *token, const char *name, size_t max, struct imsg_buf *out,
+                              struct imsg_error *err);
+    enum imsg_status (*ack)(void *state, const char *token, const char *name, struct imsg_error *err);
+    enum imsg_status (*wait)(void *state, const char *token, unsigned seconds, struct imsg_error *err);
+    void (*close)(void *state);
+};
+
+/* sha256: 64 hex digits. store.c closes put->fd and frees put->temp when commit or abort has come back. */
+struct store_backend {
+    const char *scheme;
+    enum imsg_status (*open)(const char *location, void **state, struct imsg_error *err);
+    enum imsg_status (*begin)(void *state, struct imsg_store_put *put, struct imsg_error *err);
+    /* On failure nothing is left behind. */
+    enum imsg_status (*commit)(void *state, struct imsg_store_put *put, const char *sha256, char **uri,
+                               struct imsg_error *err);
+    void (*abort)(void *state, struct imsg_store_put *put);
+    /* `max` lets an engine refuse early; store.c counts too. */
+    enum imsg_status (*get)(void *state, const char *uri, uint64_t max, imsg_sink *sink, void *context,
+                            struct imsg_error *err);
+    void (*close)(void *state);
+};
+
+extern const struct directory_backend imsg_directory_file;
+extern const struct relay_backend imsg_relay_file;
+extern const struct store_backend imsg_store_file;
+
+/* Exactly 64 lower-case hex digits: the only names that ever become part of a path. */
+bool imsg_name_is_hash(const char *name);
+
+#endif

@@ -1,0 +1,116 @@
+/* The three services: directory, relay, store. An interface each; the URL's scheme picks the backend (one file and one
+ * table row per engine). A location without a scheme is a folder. Scheme without a backend: IMSG_CONFIG. */
+#ifndef IMSG_NET_H
+#define IMSG_NET_H
+
+#include "imsg.h"
+
+/* ---- directory.c ---- the files BASE/imsg/v1/h/xx/<hash>.json */
+struct imsg_directory;
+/* `create`: make the base folder (imsg-register); without it a folder that is not there is IMSG_TEMPORARY when it is
+ * used. Nothing is touched by open itself. */
+IMSG_CHECK enum imsg_status imsg_directory_open(const char *location, bool create, struct imsg_directory **out,
+                                                struct imsg_error *err);
+/* Append the entry's bytes as stored. IMSG_NO_ACCOUNT: the directory answered, there is none. IMSG_TEMPORARY: it did
+ * not answer. An entry over 1 MiB: IMSG_PROTOCOL. */
+IMSG_CHECK enum imsg_status imsg_directory_get(struct imsg_directory *directory, const char *handle,
+                                               struct imsg_buf *out, struct imsg_error *err);
+/* Write the entry if the one on file still is `previous` (empty: none): IMSG_CONFLICT if not. Atomic, durable, under a
+ * lock. */
+IMSG_CHECK enum imsg_status imsg_directory_put(struct imsg_directory *directory, const char *handle,
+                                               struct imsg_view previous, struct imsg_view entry,
+                                               struct imsg_error *err);
+const char *imsg_directory_location(const struct imsg_directory *directory);
+void imsg_directory_close(struct imsg_directory *directory);
+
+/* ---- relay.c ---- one mailbox per token; messages named by the SHA-256 of their payload */
+#define IMSG_RELAY_PAYLOAD_MAX 16384
+#define IMSG_RELAY_DAYS 30
+struct imsg_relay;
+IMSG_CHECK enum imsg_status imsg_relay_open(const char *location, struct imsg_relay **out, struct imsg_error *err);
+/* Make the mailbox (and the base) if it is not there. */
+IMSG_CHECK enum imsg_status imsg_relay_mailbox(struct imsg_relay *relay, const uint8_t token[static 32],
+                                               struct imsg_error *err);
+/* Deliver the line (without newline). Durable on IMSG_OK; a second time is IMSG_OK and one message. *duplicate (may be
+ * NULL) tells so. IMSG_UNAVAILABLE: no such mailbox. IMSG_TEMPORARY: base not there, disk full. IMSG_TOO_LONG. */
+IMSG_CHECK enum imsg_status imsg_relay_deliver(struct imsg_relay *relay, const struct imsg_envelope *envelope,
+                                               struct imsg_view line, bool *duplicate, struct imsg_error *err);
+/* What is waiting, oldest first: a list of names at the time of the call. Expires messages over 30 days old. */
+struct imsg_waiting {
+    char **names;
+    size_t count;
+};
+IMSG_CHECK enum imsg_status imsg_relay_list(struct imsg_relay *relay, const uint8_t token[static 32],
+                                            struct imsg_waiting *out, struct imsg_error *err);
+void imsg_waiting_free(struct imsg_waiting *waiting);
+/* Append one waiting message's line, without newline. IMSG_NO_INPUT: it is gone meanwhile. */
+IMSG_CHECK enum imsg_status imsg_relay_fetch(struct imsg_relay *relay, const uint8_t token[static 32],
+                                             const char *name, struct imsg_buf *out, struct imsg_error *err);
+/* Delete it at the relay; one that is not there is IMSG_OK. */
+IMSG_CHECK enum imsg_status imsg_relay_ack(struct imsg_relay *relay, const uint8_t token[static 32], const char *name,
+                                           struct imsg_error *err);
+/* Until something new may be waiting, at most `seconds` and never more than 5 s, for not every relay can tell (NFS,
+ * SMB, Syncthing): call imsg_relay_list again after each wait. A relay that can be told (inotify) starts listening
+ * before imsg_relay_list reads the mailbox and forgets only there what it heard before, so what arrives between list
+ * and wait ends the wait at once. A signal ends it too. Nothing new is IMSG_OK as well. */
+IMSG_CHECK enum imsg_status imsg_relay_wait(struct imsg_relay *relay, const uint8_t token[static 32],
+                                            unsigned seconds, struct imsg_error *err);
+const char *imsg_relay_location(const struct imsg_relay *relay);
+void imsg_relay_close(struct imsg_relay *relay);
+
+/* ---- store.c ---- ciphertext objects named by their SHA-256 */
+struct imsg_store;
+struct imsg_store_put {
+    int fd;      /* write the ciphertext here, once, from the start */
+    char *temp;  /* the backend's */
+};
+IMSG_CHECK enum imsg_status imsg_store_open(const char *location, struct imsg_store **out, struct imsg_error *err);
+/* A temporary file for the object (the base folder is made if missing). */
+IMSG_CHECK enum imsg_status imsg_store_begin(struct imsg_store *store, struct imsg_store_put *put,
+                                             struct imsg_error *err);
+/* Durable under its name on IMSG_OK; *uri (the caller's) is what goes into the descriptor. Closes put->fd; nothing is
+ * left behind on failure. */
+IMSG_CHECK enum imsg_status imsg_store_commit(struct imsg_store *store, struct imsg_store_put *put,
+                                              const uint8_t sha256[static 32], char **uri, struct imsg_error *err);
+/* Safe after commit and on {0}. */
+void imsg_store_abort(struct imsg_store *store, struct imsg_store_put *put);
+/* Called with each piece of an object, in order; anything but IMSG_OK ends the transfer and is passed on. */
+typedef enum imsg_status imsg_sink(void *context, struct imsg_view piece, struct imsg_error *err);
+/* Read the object a descriptor names, at most `max` bytes (more: IMSG_PROTOCOL). A uri of another store or scheme:
+ * IMSG_REFUSED, nothing is opened. IMSG_UNAVAILABLE: no such object. IMSG_TEMPORARY. */
+IMSG_CHECK enum imsg_status imsg_store_get(struct imsg_store *store, const char *uri, uint64_t max, imsg_sink *sink,
+                                           void *context, struct imsg_error *err);
+const char *imsg_store_location(const struct imsg_store *store);
+void imsg_store_close(struct imsg_store *store);
+
+/* ---- transfer.c ---- attachments to and from a store, in constant memory */
+/* Encrypt `first` and then what is left in fd (-1: nothing) under a new key, and store it. Fills uri, size, key, sha1
+ * and sha256 of *out; name and type stay NULL. Read failures are IMSG_IO. */
+IMSG_CHECK enum imsg_status imsg_attachment_put(struct imsg_store *store, struct imsg_view first, int fd,
+                                                struct imsg_attachment *out, struct imsg_error *err);
+/* Fetch into a new file in `folder`, named `name` or, if that exists, name-1, name-2 … before its extension; nothing is
+ * replaced. Size and both hashes are checked before any plaintext is written (IMSG_REFUSED). *path is the caller's. */
+IMSG_CHECK enum imsg_status imsg_attachment_get(struct imsg_store *store, const struct imsg_attachment *attachment,
+                                                const char *folder, const char *name, char **path,
+                                                struct imsg_error *err);
+
+/* ---- pins.c ---- pins.json: {"imsg":"pins/1","pins":{HANDLE:{"account":THUMBPRINT,"seq":N,"payload":HEX}}} */
+struct imsg_pins {
+    char *path;
+    int lock;            /* -1: not held */
+    struct json_t *json;
+    bool changed;
+};
+/* Load under an exclusive lock on PATH.lock, held until imsg_pins_close; a file that is not there is empty. A file
+ * that does not parse: IMSG_CONFIG (never overwritten). */
+IMSG_CHECK enum imsg_status imsg_pins_open(const char *path, struct imsg_pins *pins, struct imsg_error *err);
+/* *found = false if the handle has no pin. */
+IMSG_CHECK enum imsg_status imsg_pins_get(const struct imsg_pins *pins, const char *handle, struct imsg_pin *out,
+                                          bool *found, struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_pins_set(struct imsg_pins *pins, const char *handle, const struct imsg_pin *pin,
+                                          struct imsg_error *err);
+/* Write (0600, atomic) if something changed. */
+IMSG_CHECK enum imsg_status imsg_pins_save(struct imsg_pins *pins, struct imsg_error *err);
+void imsg_pins_close(struct imsg_pins *pins); /* safe on {0} */
+
+#endif

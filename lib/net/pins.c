@@ -1,0 +1,236 @@
+/* pins.json: which account key a handle had when it was first seen. The one thing that tells a directory that lies from
+ * one that does not, so a file that cannot be read in full is an error and never an empty one. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "net/net.h"
+
+#define KIND "pins/1"
+#define PINS_MAX (64 * 1048576)     /* bytes; about 300,000 handles */
+#define SEQ_MAX 9007199254740991ULL /* 2^53 - 1 */
+
+static enum imsg_status damaged(const char *path, enum imsg_status status, struct imsg_error *err)
+{
+    if (status == IMSG_OK || status == IMSG_NO_MEMORY)
+        return status;
+    imsg_error_prefix(err, "pins file \"%s\"", path);
+    if (err)
+        err->status = IMSG_CONFIG;
+    return IMSG_CONFIG;
+}
+
+static enum imsg_status check_thumbprint(const char *thumbprint, struct imsg_error *err)
+{
+    struct imsg_buf hash = {0};
+    enum imsg_status status = imsg_base64url_decode(imsg_view_str(thumbprint), &hash, err);
+    if (status != IMSG_NO_MEMORY && (status != IMSG_OK || hash.len != 32))
+        status = imsg_fail(err, IMSG_MALFORMED, "member \"account\" is not a thumbprint of %d base64url characters",
+                           IMSG_THUMBPRINT);
+    imsg_buf_free(&hash);
+    return status;
+}
+
+static enum imsg_status read_pin(const char *handle, const json_t *object, struct imsg_pin *out, struct imsg_error *err)
+{
+    struct imsg_pin pin = {0};
+    const char *account = NULL;
+    enum imsg_status status = IMSG_MALFORMED;
+    if (!imsg_handle_is_canonical(handle))
+        status = imsg_fail(err, IMSG_MALFORMED, "not a canonical handle");
+    else if (!json_is_object(object))
+        status = imsg_fail(err, IMSG_MALFORMED, "not an object");
+    else
+        status = imsg_json_peek(object, "account", IMSG_REQUIRED, &account, err);
+    if (status == IMSG_OK)
+        status = check_thumbprint(account, err);
+    if (status == IMSG_OK)
+        status = imsg_json_integer(object, "seq", IMSG_REQUIRED, 1, SEQ_MAX, &pin.seq, err);
+    if (status == IMSG_OK)
+        status = imsg_json_hex(object, "payload", IMSG_REQUIRED, pin.hash, sizeof pin.hash, NULL, err);
+    if (status == IMSG_OK) {
+        memcpy(pin.thumbprint, account, sizeof pin.thumbprint);
+        *out = pin;
+    } else {
+        imsg_error_prefix(err, "pin of \"%s\"", handle);
+    }
+    return status;
+}
+
+static enum imsg_status parse(struct imsg_view text, json_t **out, struct imsg_error *err)
+{
+    json_t *json = NULL, *pins, *value;
+    const char *handle;
+    struct imsg_pin pin;
+    enum imsg_status status = imsg_json_document(text, PINS_MAX, KIND, &json, err);
+    if (status == IMSG_OK)
+        status = imsg_json_object(json, "pins", IMSG_REQUIRED, &pins, err);
+    if (status != IMSG_OK)
+        goto out;
+    json_object_foreach(pins, handle, value)
+    {
+        status = read_pin(handle, value, &pin, err);
+        if (status != IMSG_OK)
+            goto out;
+    }
+    *out = json;
+    json = NULL;
+out:
+    json_decref(json);
+    return status;
+}
+
+static enum imsg_status make_empty(json_t **out, struct imsg_error *err)
+{
+    json_t *json = json_object();
+    enum imsg_status status =
+        json ? imsg_json_set_string(json, "imsg", KIND, err) : imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    if (status == IMSG_OK)
+        status = imsg_json_set(json, "pins", json_object(), err);
+    if (status == IMSG_OK)
+        *out = json;
+    else
+        json_decref(json);
+    return status;
+}
+
+static enum imsg_status load(const char *path, json_t **out, struct imsg_error *err)
+{
+    enum imsg_status status;
+    struct imsg_buf text = {0};
+    struct stat st;
+    /* O_NONBLOCK: opening a FIFO would wait for its other end. */
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    /* lstat: a link to nowhere is a file out of reach, not one that never was. */
+    if (fd < 0 && errno == ENOENT && lstat(path, &st) != 0 && errno == ENOENT) {
+        status = make_empty(out, err);
+        goto out;
+    }
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        status = imsg_fail_errno(err, IMSG_IO, errno, "pins file \"%s\"", path);
+        goto out;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        status = imsg_fail(err, IMSG_CONFIG, "pins file \"%s\": not a regular file", path);
+        goto out;
+    }
+    status = imsg_read_all(fd, PINS_MAX, &text, err);
+    if (status == IMSG_OK)
+        status = damaged(path, parse(imsg_buf_view(&text), out, err), err);
+    else
+        imsg_error_prefix(err, "pins file \"%s\"", path);
+out:
+    if (fd >= 0)
+        close(fd);
+    imsg_buf_free(&text);
+    return status;
+}
+
+enum imsg_status imsg_pins_open(const char *path, struct imsg_pins *pins, struct imsg_error *err)
+{
+    struct imsg_pins opened = {.lock = -1};
+    struct imsg_buf lock = {0};
+    enum imsg_status status = imsg_strdup(path, &opened.path, err);
+    if (status == IMSG_OK)
+        status = imsg_buf_text(&lock, path, err);
+    if (status == IMSG_OK)
+        status = imsg_buf_text(&lock, ".lock", err);
+    if (status == IMSG_OK)
+        status = imsg_lock((const char *)lock.ptr, 0600, &opened.lock, err);
+    if (status == IMSG_OK)
+        status = load(path, &opened.json, err);
+    if (status == IMSG_OK)
+        *pins = opened;
+    else
+        imsg_pins_close(&opened);
+    imsg_buf_free(&lock);
+    return status;
+}
+
+enum imsg_status imsg_pins_get(const struct imsg_pins *pins, const char *handle, struct imsg_pin *out, bool *found,
+                               struct imsg_error *err)
+{
+    json_t *all = NULL;
+    enum imsg_status status = imsg_json_object(pins->json, "pins", IMSG_REQUIRED, &all, err);
+    if (status != IMSG_OK)
+        return damaged(pins->path, status, err);
+    const json_t *object = json_object_get(all, handle);
+    if (object) {
+        status = damaged(pins->path, read_pin(handle, object, out, err), err);
+        if (status != IMSG_OK)
+            return status;
+    }
+    *found = object != NULL;
+    return IMSG_OK;
+}
+
+enum imsg_status imsg_pins_set(struct imsg_pins *pins, const char *handle, const struct imsg_pin *pin,
+                               struct imsg_error *err)
+{
+    json_t *all = NULL, *object;
+    struct imsg_pin old, checked;
+    bool found = false;
+    enum imsg_status status = imsg_pins_get(pins, handle, &old, &found, err);
+    if (status != IMSG_OK)
+        return status;
+    if (found && strcmp(old.thumbprint, pin->thumbprint) == 0 && old.seq == pin->seq &&
+        memcmp(old.hash, pin->hash, sizeof old.hash) == 0)
+        return IMSG_OK;
+    status = imsg_json_object(pins->json, "pins", IMSG_REQUIRED, &all, err);
+    if (status != IMSG_OK)
+        return status;
+    /* Into a copy first: what does not pass the reader's own checks must not get in. */
+    object = found ? json_copy(json_object_get(all, handle)) : json_object();
+    status = object ? imsg_json_set_string(object, "account", pin->thumbprint, err)
+                    : imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    if (status == IMSG_OK)
+        status = imsg_json_set(object, "seq", json_integer((json_int_t)pin->seq), err);
+    if (status == IMSG_OK)
+        status = imsg_json_set_hex(object, "payload", imsg_view_of(pin->hash, sizeof pin->hash), err);
+    if (status == IMSG_OK)
+        status = read_pin(handle, object, &checked, err);
+    if (status == IMSG_OK)
+        status = imsg_json_set(all, handle, json_incref(object), err);
+    if (status == IMSG_OK)
+        pins->changed = true;
+    json_decref(object);
+    return status;
+}
+
+enum imsg_status imsg_pins_save(struct imsg_pins *pins, struct imsg_error *err)
+{
+    struct imsg_buf text = {0};
+    enum imsg_status status = IMSG_OK;
+    if (!pins->changed)
+        goto out;
+    status = imsg_json_print(pins->json, &text, err);
+    if (status == IMSG_OK)
+        status = imsg_buf_append(&text, "\n", 1, err);
+    if (status == IMSG_OK)
+        status = imsg_write_file(pins->path, imsg_buf_view(&text), 0600, IMSG_REPLACE, err);
+    if (status == IMSG_OK)
+        pins->changed = false;
+    else
+        imsg_error_prefix(err, "pins file");
+out:
+    imsg_buf_free(&text);
+    return status;
+}
+
+void imsg_pins_close(struct imsg_pins *pins)
+{
+    /* path tells whether it was opened: after {0} descriptor 0 is somebody else's. */
+    if (!pins->path)
+        return;
+    json_decref(pins->json);
+    if (pins->lock >= 0)
+        close(pins->lock);
+    free(pins->path);
+    *pins = (struct imsg_pins){.lock = -1};
+}

@@ -1,0 +1,156 @@
+/* The generic half of the relay: limits, and names that cannot be anything but names. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "base/url.h"
+#include "net/backend.h"
+
+static const struct relay_backend *const backends[] = {&imsg_relay_file, NULL};
+
+struct imsg_relay {
+    const struct relay_backend *backend;
+    void *state;
+    char *location;
+};
+
+bool imsg_name_is_hash(const char *name)
+{
+    return strspn(name, "0123456789abcdef") == 64 && name[64] == '\0';
+}
+
+enum imsg_status imsg_relay_open(const char *location, struct imsg_relay **out, struct imsg_error *err)
+{
+    enum imsg_status status = IMSG_NO_MEMORY;
+    char scheme[16];
+    size_t i = 0;
+    struct imsg_relay *relay = calloc(1, sizeof *relay);
+    if (!relay) {
+        status = imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+        goto out;
+    }
+    imsg_url_scheme(location, scheme);
+    while (backends[i] && strcmp(backends[i]->scheme, scheme) != 0)
+        i++;
+    if (!backends[i]) {
+        status = imsg_fail(err, IMSG_CONFIG, "relay \"%s\": there is no support for \"%s\"", location, scheme);
+        goto out;
+    }
+    status = imsg_strdup(location, &relay->location, err);
+    if (status != IMSG_OK)
+        goto out;
+    status = backends[i]->open(location, &relay->state, err);
+    if (status != IMSG_OK)
+        goto out;
+    relay->backend = backends[i];
+    *out = relay;
+    relay = NULL;
+out:
+    imsg_relay_close(relay);
+    return status;
+}
+
+enum imsg_status imsg_relay_mailbox(struct imsg_relay *relay, const uint8_t token[static 32], struct imsg_error *err)
+{
+    char hex[65];
+    imsg_hex(token, 32, hex);
+    return relay->backend->mailbox(relay->state, hex, err);
+}
+
+enum imsg_status imsg_relay_deliver(struct imsg_relay *relay, const struct imsg_envelope *envelope,
+                                    struct imsg_view line, bool *duplicate, struct imsg_error *err)
+{
+    char token[65], name[65];
+    bool twice = false;
+    if (envelope->payload.len > IMSG_RELAY_PAYLOAD_MAX)
+        return imsg_fail(err, IMSG_TOO_LONG, "the payload is %zu bytes, a relay takes at most %d",
+                         envelope->payload.len, IMSG_RELAY_PAYLOAD_MAX);
+    if (line.len > IMSG_LINE_MAX)
+        return imsg_fail(err, IMSG_TOO_LONG, "the envelope line is %zu bytes, at most %d are allowed", line.len,
+                         IMSG_LINE_MAX);
+    /* White space in JSON, but it would be two lines for everybody after us. */
+    if (line.len == 0 || memchr(line.ptr, '\n', line.len))
+        return imsg_fail(err, IMSG_MALFORMED, "the envelope is not one line");
+    imsg_hex(envelope->to_token, sizeof envelope->to_token, token);
+    imsg_hex(envelope->hash, sizeof envelope->hash, name);
+    enum imsg_status status = relay->backend->deliver(relay->state, token, name, line, &twice, err);
+    if (status == IMSG_OK && duplicate)
+        *duplicate = twice;
+    return status;
+}
+
+enum imsg_status imsg_relay_list(struct imsg_relay *relay, const uint8_t token[static 32], struct imsg_waiting *out,
+                                 struct imsg_error *err)
+{
+    char hex[65];
+    imsg_hex(token, 32, hex);
+    return relay->backend->list(relay->state, hex, out, err);
+}
+
+void imsg_waiting_free(struct imsg_waiting *waiting)
+{
+    for (size_t i = 0; i < waiting->count; i++)
+        free(waiting->names[i]);
+    free(waiting->names);
+    *waiting = (struct imsg_waiting){0};
+}
+
+enum imsg_status imsg_relay_fetch(struct imsg_relay *relay, const uint8_t token[static 32], const char *name,
+                                  struct imsg_buf *out, struct imsg_error *err)
+{
+    char hex[65];
+    struct imsg_buf line = {0};
+    enum imsg_status status;
+    if (!imsg_name_is_hash(name)) {
+        status = imsg_fail(err, IMSG_MALFORMED, "\"%s\" is not the name of a message", name);
+        goto out;
+    }
+    imsg_hex(token, 32, hex);
+    status = relay->backend->fetch(relay->state, hex, name, IMSG_LINE_MAX + 1, &line, err);
+    if (status != IMSG_OK)
+        goto out;
+    if (line.len > 0 && line.ptr[line.len - 1] == '\n')
+        line.len--;
+    if (line.len == 0 || line.len > IMSG_LINE_MAX || memchr(line.ptr, '\n', line.len))
+        status = imsg_fail(err, IMSG_PROTOCOL, "relay \"%s\": message %.8s… is not one line of at most %d bytes",
+                           relay->location, name, IMSG_LINE_MAX);
+    else
+        status = imsg_buf_append(out, line.ptr, line.len, err);
+out:
+    imsg_buf_free(&line);
+    return status;
+}
+
+enum imsg_status imsg_relay_ack(struct imsg_relay *relay, const uint8_t token[static 32], const char *name,
+                                struct imsg_error *err)
+{
+    char hex[65];
+    if (!imsg_name_is_hash(name))
+        return imsg_fail(err, IMSG_MALFORMED, "\"%s\" is not the name of a message", name);
+    imsg_hex(token, 32, hex);
+    return relay->backend->ack(relay->state, hex, name, err);
+}
+
+enum imsg_status imsg_relay_wait(struct imsg_relay *relay, const uint8_t token[static 32], unsigned seconds,
+                                 struct imsg_error *err)
+{
+    char hex[65];
+    imsg_hex(token, 32, hex);
+    return relay->backend->wait(relay->state, hex, seconds, err);
+}
+
+const char *imsg_relay_location(const struct imsg_relay *relay)
+{
+    return relay->location;
+}
+
+void imsg_relay_close(struct imsg_relay *relay)
+{
+    if (!relay)
+        return;
+    if (relay->backend)
+        relay->backend->close(relay->state);
+    free(relay->location);
+    free(relay);
+}

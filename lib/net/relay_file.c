@@ -1,0 +1,234 @@
+/* A relay in a folder: one Maildir per token, BASE/<token>/{tmp,new}, a message named by the hash of its payload.
+ *
+ * link() is what makes delivering and de-duplicating one step: of any number of senders that deliver the same payload
+ * one makes the name and the others learn that it is there. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "net/relay_folder.h"
+
+static void file_close(void *opaque)
+{
+    struct relay_folder *relay = opaque;
+    if (!relay)
+        return;
+    imsg_relay_unwatch(relay);
+    imsg_folder_free(&relay->folder);
+    free(relay);
+}
+
+static enum imsg_status file_open(const char *location, void **out, struct imsg_error *err)
+{
+    struct relay_folder *relay = calloc(1, sizeof *relay);
+    if (!relay)
+        return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    relay->notify = -1;
+    enum imsg_status status = imsg_folder_set(&relay->folder, "relay", location, err);
+    if (status != IMSG_OK) {
+        file_close(relay);
+        return status;
+    }
+    *out = relay;
+    return IMSG_OK;
+}
+
+void imsg_mailbox_free(struct mailbox *box)
+{
+    free(box->path);
+    free(box->tmp);
+    free(box->new);
+    *box = (struct mailbox){0};
+}
+
+enum imsg_status imsg_mailbox_paths(const struct relay_folder *relay, const char *token, struct mailbox *out,
+                                    struct imsg_error *err)
+{
+    struct mailbox box = {0};
+    enum imsg_status status = imsg_path_join(relay->folder.base, token, &box.path, err);
+    if (status == IMSG_OK)
+        status = imsg_path_join(box.path, "tmp", &box.tmp, err);
+    if (status == IMSG_OK)
+        status = imsg_path_join(box.path, "new", &box.new, err);
+    if (status == IMSG_OK)
+        *out = box;
+    else
+        imsg_mailbox_free(&box);
+    return status;
+}
+
+enum imsg_status imsg_mailbox_missing(const struct relay_folder *relay, const char *token, struct imsg_error *err)
+{
+    enum imsg_status status = imsg_folder_check(&relay->folder, err);
+    if (status == IMSG_OK)
+        status = imsg_fail(err, IMSG_UNAVAILABLE, "relay folder \"%s\": no mailbox for token %.4s…", relay->folder.base,
+                           token);
+    return status;
+}
+
+static enum imsg_status file_mailbox(void *opaque, const char *token, struct imsg_error *err)
+{
+    struct relay_folder *relay = opaque;
+    struct mailbox box = {0};
+    enum imsg_status status = imsg_mailbox_paths(relay, token, &box, err);
+    if (status == IMSG_OK)
+        status = imsg_folder_make_base(&relay->folder, err);
+    if (status == IMSG_OK)
+        status = imsg_folder_make(&relay->folder, box.path, err);
+    /* new last: who finds it finds a whole mailbox. */
+    if (status == IMSG_OK)
+        status = imsg_folder_make(&relay->folder, box.tmp, err);
+    if (status == IMSG_OK)
+        status = imsg_folder_make(&relay->folder, box.new, err);
+    imsg_mailbox_free(&box);
+    return status;
+}
+
+/* A line and its newline, synced, under a name of its own in tmp. */
+static enum imsg_status write_temp(const struct relay_folder *relay, const char *token, const struct mailbox *box,
+                                   struct imsg_view line, char **temp, struct imsg_error *err)
+{
+    int fd = -1, number = 0;
+    char *path = NULL;
+    struct imsg_buf text = {0};
+    enum imsg_status status = imsg_buf_append(&text, line.ptr, line.len, err);
+    if (status == IMSG_OK)
+        status = imsg_buf_append(&text, "\n", 1, err);
+    if (status != IMSG_OK)
+        goto out;
+    status = imsg_folder_temp(&relay->folder, box->tmp, "", &fd, &path, &number, err);
+    if (number == ENOENT || number == ENOTDIR)
+        status = imsg_mailbox_missing(relay, token, err);
+    if (status != IMSG_OK)
+        goto out;
+    status = imsg_folder_write(&relay->folder, path, fd, imsg_buf_view(&text), err);
+    if (status != IMSG_OK)
+        goto out;
+    *temp = path;
+    path = NULL;
+out:
+    if (fd >= 0)
+        close(fd);
+    if (path)
+        unlink(path);
+    free(path);
+    imsg_buf_free(&text);
+    return status;
+}
+
+/* Give the message its name. IMSG_OK with *duplicate: the name is taken by a message. */
+static enum imsg_status link_message(const struct relay_folder *relay, const char *token, const char *temp,
+                                     const char *message, bool *duplicate, struct imsg_error *err)
+{
+    struct stat st;
+    if (link(temp, message) == 0)
+        return IMSG_OK;
+    int number = errno;
+    if (number == ENOENT || number == ENOTDIR) {
+        enum imsg_status status = imsg_mailbox_missing(relay, token, err);
+        /* The mailbox may be whole again, or our file was taken for a leftover: the next try tells. */
+        return status == IMSG_UNAVAILABLE && access(temp, F_OK) != 0
+                   ? imsg_folder_fail(&relay->folder, temp, ENOENT, err)
+                   : status;
+    }
+    if (number != EEXIST)
+        return imsg_folder_fail(&relay->folder, message, number, err);
+    /* Gone again already: delivered and acknowledged. */
+    if (lstat(message, &st) == 0 && !S_ISREG(st.st_mode))
+        return imsg_fail(err, IMSG_PROTOCOL, "relay folder \"%s\": \"%s\" is not a regular file", relay->folder.base,
+                         message);
+    *duplicate = true;
+    return IMSG_OK;
+}
+
+static enum imsg_status file_deliver(void *opaque, const char *token, const char *name, struct imsg_view line,
+                                     bool *duplicate, struct imsg_error *err)
+{
+    struct relay_folder *relay = opaque;
+    struct mailbox box = {0};
+    char *message = NULL, *temp = NULL;
+    bool twice = false;
+    enum imsg_status status = imsg_mailbox_paths(relay, token, &box, err);
+    if (status == IMSG_OK)
+        status = imsg_path_join(box.new, name, &message, err);
+    if (status != IMSG_OK)
+        goto out;
+    imsg_mailbox_sweep(relay, token, &box);
+    if (imsg_mailbox_has(&box, name)) {
+        twice = true;
+    } else {
+        status = write_temp(relay, token, &box, line, &temp, err);
+        if (status == IMSG_OK)
+            status = link_message(relay, token, temp, message, &twice, err);
+        if (temp)
+            unlink(temp);
+        if (status != IMSG_OK)
+            goto out;
+    }
+    /* For a duplicate too: whoever made the name may not have come as far as this. */
+    status = imsg_folder_sync_of(&relay->folder, message, err);
+    if (status == IMSG_OK)
+        *duplicate = twice;
+out:
+    free(temp);
+    free(message);
+    imsg_mailbox_free(&box);
+    return status;
+}
+
+static enum imsg_status file_fetch(void *opaque, const char *token, const char *name, size_t max, struct imsg_buf *out,
+                                   struct imsg_error *err)
+{
+    struct relay_folder *relay = opaque;
+    struct mailbox box = {0};
+    char *message = NULL;
+    bool found = false;
+    enum imsg_status status = imsg_mailbox_paths(relay, token, &box, err);
+    if (status == IMSG_OK)
+        status = imsg_path_join(box.new, name, &message, err);
+    if (status == IMSG_OK)
+        status = imsg_folder_read(&relay->folder, message, max, out, &found, err);
+    if (status == IMSG_OK && !found)
+        status = imsg_fail(err, IMSG_NO_INPUT, "relay folder \"%s\": message %.8s… is gone", relay->folder.base, name);
+    free(message);
+    imsg_mailbox_free(&box);
+    return status;
+}
+
+static enum imsg_status file_ack(void *opaque, const char *token, const char *name, struct imsg_error *err)
+{
+    struct relay_folder *relay = opaque;
+    struct mailbox box = {0};
+    char *message = NULL;
+    enum imsg_status status = imsg_mailbox_paths(relay, token, &box, err);
+    if (status == IMSG_OK)
+        status = imsg_path_join(box.new, name, &message, err);
+    if (status != IMSG_OK)
+        goto out;
+    if (unlink(message) == 0)
+        status = imsg_folder_sync_of(&relay->folder, message, err);
+    else if (errno == ENOENT || errno == ENOTDIR)
+        status = imsg_folder_check(&relay->folder, err);
+    else
+        status = imsg_folder_fail(&relay->folder, message, errno, err);
+out:
+    free(message);
+    imsg_mailbox_free(&box);
+    return status;
+}
+
+const struct relay_backend imsg_relay_file = {
+    .scheme = "file",
+    .open = file_open,
+    .mailbox = file_mailbox,
+    .deliver = file_deliver,
+    .list = imsg_relay_file_list,
+    .fetch = file_fetch,
+    .ack = file_ack,
+    .wait = imsg_relay_file_wait,
+    .close = file_close,
+};

@@ -1,0 +1,122 @@
+/* The generic half of the store: which engine, and that nobody gets more bytes than asked for. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "base/url.h"
+#include "net/backend.h"
+
+static const struct store_backend *const backends[] = {&imsg_store_file, NULL};
+
+struct imsg_store {
+    const struct store_backend *backend;
+    void *state;
+    char *location;
+};
+
+enum imsg_status imsg_store_open(const char *location, struct imsg_store **out, struct imsg_error *err)
+{
+    enum imsg_status status = IMSG_NO_MEMORY;
+    char scheme[16];
+    size_t i = 0;
+    struct imsg_store *store = calloc(1, sizeof *store);
+    if (!store) {
+        status = imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+        goto out;
+    }
+    imsg_url_scheme(location, scheme);
+    while (backends[i] && strcmp(backends[i]->scheme, scheme) != 0)
+        i++;
+    if (!backends[i]) {
+        status = imsg_fail(err, IMSG_CONFIG, "store \"%s\": there is no support for \"%s\"", location, scheme);
+        goto out;
+    }
+    status = imsg_strdup(location, &store->location, err);
+    if (status != IMSG_OK)
+        goto out;
+    status = backends[i]->open(location, &store->state, err);
+    if (status != IMSG_OK)
+        goto out;
+    store->backend = backends[i];
+    *out = store;
+    store = NULL;
+out:
+    imsg_store_close(store);
+    return status;
+}
+
+enum imsg_status imsg_store_begin(struct imsg_store *store, struct imsg_store_put *put, struct imsg_error *err)
+{
+    struct imsg_store_put begun = {.fd = -1};
+    enum imsg_status status = store->backend->begin(store->state, &begun, err);
+    if (status == IMSG_OK)
+        *put = begun;
+    return status;
+}
+
+static void release(struct imsg_store_put *put)
+{
+    if (put->fd >= 0)
+        close(put->fd);
+    free(put->temp);
+    *put = (struct imsg_store_put){.fd = -1};
+}
+
+enum imsg_status imsg_store_commit(struct imsg_store *store, struct imsg_store_put *put,
+                                   const uint8_t sha256[static 32], char **uri, struct imsg_error *err)
+{
+    char hex[65];
+    imsg_hex(sha256, 32, hex);
+    enum imsg_status status = store->backend->commit(store->state, put, hex, uri, err);
+    release(put);
+    return status;
+}
+
+void imsg_store_abort(struct imsg_store *store, struct imsg_store_put *put)
+{
+    /* temp, not fd, tells whether there is one: after {0} descriptor 0 is somebody else's. */
+    if (!put->temp)
+        return;
+    store->backend->abort(store->state, put);
+    release(put);
+}
+
+struct counted {
+    const char *location;
+    uint64_t left, max;
+    imsg_sink *sink;
+    void *context;
+};
+
+static enum imsg_status count(void *opaque, struct imsg_view piece, struct imsg_error *err)
+{
+    struct counted *counted = opaque;
+    if (piece.len > counted->left)
+        return imsg_fail(err, IMSG_PROTOCOL, "store \"%s\": the object is larger than %llu bytes", counted->location,
+                         (unsigned long long)counted->max);
+    counted->left -= piece.len;
+    return counted->sink(counted->context, piece, err);
+}
+
+enum imsg_status imsg_store_get(struct imsg_store *store, const char *uri, uint64_t max, imsg_sink *sink, void *context,
+                                struct imsg_error *err)
+{
+    struct counted counted = {store->location, max, max, sink, context};
+    return store->backend->get(store->state, uri, max, count, &counted, err);
+}
+
+const char *imsg_store_location(const struct imsg_store *store)
+{
+    return store->location;
+}
+
+void imsg_store_close(struct imsg_store *store)
+{
+    if (!store)
+        return;
+    if (store->backend)
+        store->backend->close(store->state);
+    free(store->location);
+    free(store);
+}

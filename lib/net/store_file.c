@@ -1,0 +1,172 @@
+/* A store in a folder: BASE/<sha256 of the ciphertext>. What a descriptor names is a hash and never a path. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/text.h"
+#include "base/url.h"
+#include "net/backend.h"
+#include "net/folder.h"
+
+#define URI_PREFIX "imsg-store:"
+#define PIECE 262144 /* bytes per read */
+
+static void file_close(void *opaque)
+{
+    struct imsg_folder *folder = opaque;
+    if (!folder)
+        return;
+    imsg_folder_free(folder);
+    free(folder);
+}
+
+static enum imsg_status file_open(const char *location, void **out, struct imsg_error *err)
+{
+    struct imsg_folder *folder = calloc(1, sizeof *folder);
+    if (!folder)
+        return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    enum imsg_status status = imsg_folder_set(folder, "store", location, err);
+    if (status != IMSG_OK) {
+        file_close(folder);
+        return status;
+    }
+    *out = folder;
+    return IMSG_OK;
+}
+
+static enum imsg_status file_begin(void *opaque, struct imsg_store_put *put, struct imsg_error *err)
+{
+    struct imsg_folder *folder = opaque;
+    enum imsg_status status = imsg_folder_make_base(folder, err);
+    if (status == IMSG_OK)
+        status = imsg_folder_temp(folder, folder->base, ".tmp-", &put->fd, &put->temp, NULL, err);
+    return status;
+}
+
+static enum imsg_status file_commit(void *opaque, struct imsg_store_put *put, const char *sha256, char **uri,
+                                    struct imsg_error *err)
+{
+    struct imsg_folder *folder = opaque;
+    char *full = NULL;
+    struct imsg_buf name = {0};
+    bool placed = false;
+    enum imsg_status status = imsg_path_join(folder->base, sha256, &full, err);
+    if (status != IMSG_OK)
+        goto out;
+    status = imsg_buf_text(&name, URI_PREFIX, err);
+    if (status == IMSG_OK)
+        status = imsg_buf_text(&name, sha256, err);
+    if (status != IMSG_OK)
+        goto out;
+    status = imsg_folder_sync_file(folder, put->temp, put->fd, err);
+    if (status != IMSG_OK)
+        goto out;
+    if (rename(put->temp, full) != 0) {
+        status = imsg_folder_fail(folder, full, errno, err);
+        goto out;
+    }
+    placed = true;
+    status = imsg_folder_sync_of(folder, full, err);
+    if (status != IMSG_OK)
+        goto out;
+    *uri = (char *)name.ptr;
+    name = (struct imsg_buf){0};
+out:
+    if (!placed)
+        unlink(put->temp);
+    imsg_buf_free(&name);
+    free(full);
+    return status;
+}
+
+static void file_abort(void *opaque, struct imsg_store_put *put)
+{
+    (void)opaque;
+    unlink(put->temp);
+}
+
+static enum imsg_status check_uri(const struct imsg_folder *folder, const char *uri, const char **name,
+                                  struct imsg_error *err)
+{
+    const size_t prefix = sizeof URI_PREFIX - 1;
+    if (strncmp(uri, URI_PREFIX, prefix) != 0) {
+        char scheme[16];
+        imsg_url_scheme(uri, scheme);
+        return imsg_fail(err, IMSG_REFUSED, "store folder \"%s\" has only " URI_PREFIX " objects, this one is \"%s\"",
+                         folder->base, scheme);
+    }
+    if (!imsg_name_is_hash(uri + prefix))
+        return imsg_fail(err, IMSG_REFUSED, "what follows " URI_PREFIX " is not 64 lower-case hex digits");
+    *name = uri + prefix;
+    return IMSG_OK;
+}
+
+static enum imsg_status send_pieces(const struct imsg_folder *folder, const char *path, int fd, imsg_sink *sink,
+                                    void *context, struct imsg_error *err)
+{
+    enum imsg_status status = IMSG_OK;
+    uint8_t *piece = malloc(PIECE);
+    if (!piece)
+        return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    while (status == IMSG_OK) {
+        ssize_t got = read(fd, piece, PIECE);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            status = imsg_folder_fail_read(folder, path, errno, err);
+        if (got <= 0)
+            break;
+        status = sink(context, imsg_view_of(piece, (size_t)got), err);
+    }
+    free(piece);
+    return status;
+}
+
+static enum imsg_status file_get(void *opaque, const char *uri, uint64_t max, imsg_sink *sink, void *context,
+                                 struct imsg_error *err)
+{
+    struct imsg_folder *folder = opaque;
+    const char *name = NULL;
+    char *full = NULL;
+    int fd = -1;
+    bool found = false;
+    struct stat st;
+    enum imsg_status status = check_uri(folder, uri, &name, err);
+    if (status != IMSG_OK)
+        goto out;
+    status = imsg_path_join(folder->base, name, &full, err);
+    if (status != IMSG_OK)
+        goto out;
+    status = imsg_folder_open(folder, full, &fd, &found, err);
+    if (status != IMSG_OK)
+        goto out;
+    if (!found) {
+        status = imsg_fail(err, IMSG_UNAVAILABLE, "store folder \"%s\" has no object %.8s…", folder->base, name);
+        goto out;
+    }
+    if (fstat(fd, &st) == 0 && (uint64_t)st.st_size > max) {
+        status = imsg_fail(err, IMSG_PROTOCOL, "store folder \"%s\": object %.8s… is %lld bytes, expected at most %llu",
+                           folder->base, name, (long long)st.st_size, (unsigned long long)max);
+        goto out;
+    }
+    status = send_pieces(folder, full, fd, sink, context, err);
+out:
+    if (fd >= 0)
+        close(fd);
+    free(full);
+    return status;
+}
+
+const struct store_backend imsg_store_file = {
+    .scheme = "file",
+    .open = file_open,
+    .begin = file_begin,
+    .commit = file_commit,
+    .abort = file_abort,
+    .get = file_get,
+    .close = file_close,
+};

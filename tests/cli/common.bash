@@ -1,0 +1,57 @@
+# Shared by the Bats files: a temporary folder per test, users in folders of their own, one shared set of services.
+# BIN is the folder of the tools (made absolute by `make check`); nothing outside $T is touched.
+
+setup_common() {
+  ROOT=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+  BIN=${BIN:-$ROOT/build/bin}
+  VECTORS=$ROOT/tests/vectors
+  T=$(mktemp -d "${TMPDIR:-/tmp}/imsg-test.XXXXXX")
+  PATH=$BIN:$PATH
+  HOME=$T
+  export ROOT BIN VECTORS T PATH HOME
+  unset IMSG_HOME IMSG_SERVER IMSG_DIRECTORY IMSG_RELAY IMSG_STORE IMSG_PASSPHRASE_FILE IMSG_CONTACTS
+  unset XDG_CONFIG_HOME XDG_DATA_HOME XDG_CACHE_HOME
+  cd "$T" || return 1
+}
+
+teardown_common() {
+  cd / || return 1
+  rm -rf "$T"
+}
+
+# as USER COMMAND...: run with that user's IMSG_HOME.
+as() {
+  local user=$1
+  shift
+  IMSG_HOME=$T/$user "$@"
+}
+
+# new_user USER [HANDLE]: keys and registration, quietly; HANDLE defaults to USER@example.com. A user of the same handle
+# on another device: new_device DEVICE OWNER HANDLE.
+new_user() {
+  as "$1" imsg-keygen -n "$1" "${2:-$1@example.com}" | as "$1" imsg-register -q
+}
+
+new_device() {
+  as "$1" imsg-keygen -n "$1" "$3" | as "$2" imsg-register -q
+}
+
+# expect STATUS COMMAND...: run, keep stdout in $T/out and stderr in $T/err (files: Bats' run drops NUL bytes).
+expect() {
+  local want=$1 got=0
+  shift
+  "$@" >"$T/out" 2>"$T/err" || got=$?
+  if [ "$got" -ne "$want" ]; then
+    echo "status $got, expected $want: $*"
+    echo "--- stdout"; head -c 2000 "$T/out"
+    echo "--- stderr"; cat "$T/err"
+    return 1
+  fi
+}
+
+# The last expect's stderr must have this line fragment (fixed string).
+err_has() { grep -qF -- "$1" "$T/err" || { echo "stderr lacks: $1"; cat "$T/err"; return 1; }; }
+# Its stdout must be empty.
+no_out() { [ ! -s "$T/out" ] || { echo "stdout is not empty:"; head -c 500 "$T/out"; return 1; }; }
+# Exactly N lines of error ("TOOL: error: ") on stderr.
+errors_are() { [ "$(grep -c ': error: ' "$T/err")" -eq "$1" ] || { echo "not $1 error lines:"; cat "$T/err"; return 1; }; }

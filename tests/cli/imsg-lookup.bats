@@ -1,0 +1,459 @@
+#!/usr/bin/env bats
+# What a directory may serve and what a pin makes of it. The entries that no tool of ours writes are signed here with
+# openssl, by the formats alone.
+load common
+
+# alice has two devices and two handles, bob one; carol is the one who looks up and has seen nobody.
+setup_file() {
+  BATS_TEST_DIRNAME=${BATS_TEST_FILENAME%/*}
+  setup_common
+  new_user alice alice@example.com
+  as alice imsg-keygen -q -n phone -o "$T/phone.json" alice@example.com +15551234567 | as alice imsg-register -q
+  new_user bob
+  mv "$T" "$BATS_FILE_TMPDIR/base"
+}
+
+setup() {
+  setup_common
+  rm -rf "$T"
+  cp -r "$BATS_FILE_TMPDIR/base" "$T"
+  cd "$T" || return 1
+  D=$T/.local/share/imsg/directory
+  ALICE=$D/$(imsg-lookup --path alice@example.com)
+  BOB=$D/$(imsg-lookup --path bob@example.com)
+}
+teardown() { teardown_common; }
+
+thumbprint_of() { as "$1" imsg-keygen -F -j | jq -r .account; }
+b64u() { base64 -w0 | tr '+/' '-_' | tr -d =; }
+unb64u() {
+  local text
+  text=$(tr -- '-_' '+/')
+  while [ $((${#text} % 4)) -ne 0 ]; do text+==; done
+  printf %s "$text" | base64 -d
+}
+payload_of() { jq -j .payload "$1" | unb64u; }
+hex() { od -An -v -tx1 | tr -d ' \n'; }
+unhex() { printf %b "$(sed 's/../\\x&/g')"; }
+
+# The jwk of a PEM key.
+jwk_of() {
+  openssl pkey -in "$1" -pubout -outform DER | tail -c 64 >xy
+  printf '{"crv":"P-256","kty":"EC","x":"%s","y":"%s"}' "$(head -c 32 xy | b64u)" "$(tail -c 32 xy | b64u)"
+}
+
+# sign KEY [HEADER] <payload: a flattened JWS on stdout; HEADER replaces the protected header.
+sign() {
+  local payload protected
+  payload=$(b64u)
+  protected=$(printf %s "${2:-"{\"alg\":\"ES256\",\"jwk\":$(jwk_of "$1")}"}" | b64u)
+  printf %s.%s "$protected" "$payload" | openssl dgst -sha256 -sign "$1" -out der
+  # Two INTEGERs, without leading zeros: 32 bytes each.
+  openssl asn1parse -inform DER -in der | sed -n 's/.*INTEGER *://p' | while read -r number; do
+    printf '%64s' "$number" | tr ' A-F' 0a-f | unhex
+  done >raw
+  printf '{"payload":"%s","protected":"%s","signature":"%s"}\n' "$payload" "$protected" "$(b64u <raw)"
+}
+
+# reissue FILE KEY JQ...: FILE's payload through jq, signed again.
+reissue() {
+  local file=$1 key=$2
+  shift 2
+  payload_of "$file" | jq -cj "$@" >payload
+  sign "$key" <payload >"$file"
+}
+
+pin_of() { as carol imsg-lookup --pins | jq -r --arg h "$1" 'select(.handle == $h)'; }
+# carol has nothing on alice, and is refused with STATUS.
+never_pinned() {
+  expect "$1" as carol imsg-lookup alice@example.com
+  no_out
+  errors_are 1
+  [ -z "$(as carol imsg-lookup --pins)" ]
+}
+# carol had alice pinned before; the refusal names both keys, and the pin stays as it was.
+refused_with() {
+  local before
+  before=$(pin_of mailto:alice@example.com)
+  expect 1 as carol imsg-lookup alice@example.com
+  no_out
+  errors_are 1
+  err_has "$1"
+  err_has "$(jq -r .account <<<"$before")"
+  [ "$(pin_of mailto:alice@example.com)" = "$before" ]
+}
+# The command in the hint, as a person would copy it.
+hinted() { sed -n 's/^imsg-[a-z]*: hint: .*then: //p' "$T/err"; }
+
+@test "every device of a handle is printed, one record a line, with the one handle that was asked" {
+  expect 0 as carol imsg-lookup alice@example.com
+  [ "$(wc -l <out)" -eq 2 ]
+  [ "$(jq -r .name out | sort | tr '\n' ' ')" = "alice phone " ]
+  [ "$(jq -c .handles out | sort -u)" = '["mailto:alice@example.com"]' ]
+  as alice imsg-keygen -y | jq -S 'del(.handles)' >mine
+  jq -S 'select(.name == "alice") | del(.handles)' out | cmp - mine
+  expect 0 as carol imsg-lookup +15551234567
+  [ "$(jq -c .handles out)" = '["tel:+15551234567"]' ]
+}
+
+@test "any spelling of a handle finds it" {
+  for handle in Alice@Example.COM mailto:alice@example.com MAILTO:ALICE@EXAMPLE.COM; do
+    expect 0 as carol imsg-lookup "$handle"
+    [ "$(wc -l <out)" -eq 2 ]
+  done
+  for handle in '+1 (555) 123-4567' tel:+1-555-123-4567 +1.555.123.4567; do
+    expect 0 as carol imsg-lookup "$handle"
+    [ "$(wc -l <out)" -eq 1 ]
+  done
+}
+
+@test "the account key is pinned at first sight, with one note" {
+  expect 0 as carol imsg-lookup alice@example.com
+  [ "$(wc -l <err)" -eq 1 ]
+  err_has "imsg-lookup: mailto:alice@example.com: first seen, pinned to account key $(thumbprint_of alice)"
+  expect 0 as carol imsg-lookup alice@example.com
+  [ ! -s err ]
+  expect 0 as carol imsg-lookup --pins
+  payload_of "$ALICE" | sha256sum | cut -d' ' -f1 >hash
+  [ "$(jq -c . out)" = "$(jq -nc --arg a "$(thumbprint_of alice)" --arg p "$(cat hash)" \
+    '{imsg:"pin/1",handle:"mailto:alice@example.com",account:$a,seq:2,payload:$p}')" ]
+}
+
+@test "with -q the first pin is silent" {
+  expect 0 as carol imsg-lookup -q alice@example.com
+  [ ! -s err ]
+  [ -n "$(pin_of mailto:alice@example.com)" ]
+}
+
+@test "the thumbprint is that of RFC 7638" {
+  [ "$(jwk_of alice/account.pem | openssl dgst -sha256 -binary | b64u)" = "$(thumbprint_of alice)" ]
+}
+
+@test "a pin follows the entry forward" {
+  as carol imsg-lookup -q alice@example.com >was
+  as alice imsg-register -q --remove phone
+  expect 0 as carol imsg-lookup alice@example.com
+  [ ! -s err ]
+  [ "$(jq -r .name out)" = alice ]
+  [ "$(pin_of mailto:alice@example.com | jq .seq)" -eq 3 ]
+}
+
+@test "an entry signed here by hand is taken" {
+  reissue "$ALICE" alice/account.pem .
+  expect 0 as carol imsg-lookup alice@example.com
+  [ "$(wc -l <out)" -eq 2 ]
+}
+
+@test "another account key is refused with both fingerprints, until the hinted command is run" {
+  as carol imsg-lookup -q alice@example.com >was
+  as mallory imsg-keygen -n evil alice@example.com | as mallory imsg-register -q -d other
+  cp "other/$(imsg-lookup --path alice@example.com)" "$ALICE"
+  refused_with "account key changed"
+  err_has "$(thumbprint_of mallory)"
+  command=$(hinted)
+  [ "$command" = "imsg-lookup --accept $(thumbprint_of mallory) alice@example.com" ]
+  expect 0 as carol bash -c "$command"
+  [ "$(jq -r .name out)" = evil ]
+  err_has "pinned to account key $(thumbprint_of mallory) in place of $(thumbprint_of alice)"
+  expect 0 as carol imsg-lookup alice@example.com
+  [ ! -s err ]
+}
+
+@test "the hinted command works for a folder whose name has blanks and quotes" {
+  d="a 'b' \$c"
+  mv "$D" "$d"
+  as carol imsg-lookup -q -d "$d" alice@example.com >was
+  reissue "$d/$(imsg-lookup --path alice@example.com)" bob/account.pem .
+  expect 1 as carol imsg-lookup -d "$d" alice@example.com
+  expect 0 as carol bash -c "$(hinted)"
+  [ "$(wc -l <out)" -eq 2 ]
+}
+
+@test "a handle made to harm a shell or to look like an option does not, in the hint" {
+  for handle in '$(touch${IFS}pwned)@example.com' "'\`touch\${IFS}pwned\`;'@example.com" '-d/nowhere@example.com'; do
+    as mallory imsg-keygen -q -o "key$((++n))" -- "mailto:$handle" | as mallory imsg-register -q
+    as carol imsg-lookup -q -- "$handle" >was
+    file=$D/$(imsg-lookup --path -- "$handle")
+    reissue "$file" bob/account.pem .
+    expect 1 as carol imsg-lookup -- "$handle"
+    expect 0 as carol bash -c "$(hinted)"
+    [ "$(jq -r '.handles[0]' out)" = "mailto:$handle" ]
+    [ ! -e pwned ]
+  done
+}
+
+@test "an older entry is refused, until accepted" {
+  cp "$ALICE" old
+  as alice imsg-register -q --remove phone
+  as carol imsg-lookup -q alice@example.com >was
+  cp old "$ALICE"
+  refused_with "older entry: seq 3 was seen, the directory serves 2"
+  expect 0 as carol bash -c "$(hinted)"
+  [ "$(pin_of mailto:alice@example.com | jq .seq)" -eq 2 ]
+}
+
+@test "another payload with the same seq is a fork" {
+  as carol imsg-lookup -q alice@example.com >was
+  reissue "$ALICE" alice/account.pem '.devices |= .[:1]'
+  refused_with "forked entry: seq 2"
+  [ -n "$(hinted)" ]
+}
+
+@test "the same payload signed once more is no fork" {
+  as carol imsg-lookup -q alice@example.com >was
+  cp "$ALICE" before
+  reissue "$ALICE" alice/account.pem -j .
+  ! cmp -s before "$ALICE"
+  expect 0 as carol imsg-lookup alice@example.com
+}
+
+@test "the next seq whose prev is not the pinned payload is a fork" {
+  as carol imsg-lookup -q alice@example.com >was
+  reissue "$ALICE" alice/account.pem '.seq = 3 | .prev = "00" * 32'
+  refused_with "forked entry: seq 3"
+  reissue "$ALICE" alice/account.pem '.prev = null'
+  refused_with "forked entry: seq 3"
+}
+
+@test "the next seq with the right prev, and a jump ahead, are taken" {
+  as carol imsg-lookup -q alice@example.com >was
+  prev=$(payload_of "$ALICE" | sha256sum | cut -d' ' -f1)
+  reissue "$ALICE" alice/account.pem --arg prev "$prev" '.seq = 3 | .prev = $prev'
+  expect 0 as carol imsg-lookup alice@example.com
+  reissue "$ALICE" alice/account.pem '.seq = 7'
+  expect 0 as carol imsg-lookup alice@example.com
+  [ "$(pin_of mailto:alice@example.com | jq .seq)" -eq 7 ]
+}
+
+@test "a pinned handle whose entry is gone is refused, not unknown" {
+  as carol imsg-lookup -q alice@example.com >was
+  rm "$ALICE"
+  refused_with "no entry for it any more"
+}
+
+@test "one changed character anywhere is refused and never pinned" {
+  cp "$ALICE" good
+  for member in payload protected signature; do
+    text=$(jq -r ".$member" good)
+    for at in 0 1 $((${#text} / 3)) $((${#text} / 2)) $((${#text} - 2)) $((${#text} - 1)); do
+      for new in A w; do
+        [ "${text:at:1}" != "$new" ] || continue
+        jq -c --arg t "${text:0:at}$new${text:at+1}" ".$member = \$t" good >"$ALICE"
+        got=0
+        as carol imsg-lookup alice@example.com >out 2>err || got=$?
+        [ "$got" -eq 1 ] || [ "$got" -eq 65 ]
+        no_out
+      done
+    done
+  done
+  [ -z "$(as carol imsg-lookup --pins)" ]
+}
+
+@test "a signature by another key than the one in the header is refused" {
+  payload_of "$ALICE" | sign bob/account.pem "{\"alg\":\"ES256\",\"jwk\":$(jwk_of alice/account.pem)}" >forged
+  cp forged "$ALICE"
+  never_pinned 1
+}
+
+@test "a bad signature is refused even with --accept" {
+  as carol imsg-lookup -q alice@example.com >was
+  payload_of "$ALICE" | sign bob/account.pem "{\"alg\":\"ES256\",\"jwk\":$(jwk_of alice/account.pem)}" >forged
+  cp forged "$ALICE"
+  expect 1 as carol imsg-lookup --accept "$(thumbprint_of alice)" alice@example.com
+  no_out
+}
+
+@test "a header with anything but alg ES256 and a public P-256 jwk is malformed" {
+  payload_of "$ALICE" >payload
+  jwk=$(jwk_of alice/account.pem)
+  x=$(jq -r .x <<<"$jwk")
+  for header in \
+    "{\"alg\":\"none\",\"jwk\":$jwk}" "{\"alg\":\"ES384\",\"jwk\":$jwk}" "{\"alg\":\"es256\",\"jwk\":$jwk}" \
+    "{\"jwk\":$jwk}" '{"alg":"ES256"}' "{\"alg\":\"ES256\",\"jwk\":$jwk,\"kid\":\"x\"}" \
+    "{\"alg\":\"ES256\",\"jwk\":$jwk,\"crit\":[\"b64\"],\"b64\":false}" "{\"alg\":\"ES256\",\"jku\":\"https://x\",\"jwk\":$jwk}" \
+    "{\"alg\":\"ES256\",\"jwk\":$(jq -c --arg x "$x" '.d = $x' <<<"$jwk")}" \
+    "{\"alg\":\"ES256\",\"jwk\":$(jq -c '.use = "sig"' <<<"$jwk")}" "{\"alg\":\"ES256\",\"jwk\":$(jq -c 'del(.y)' <<<"$jwk")}" \
+    "{\"alg\":\"ES256\",\"jwk\":$(jq -c '.crv = "P-384"' <<<"$jwk")}" "{\"alg\":\"ES256\",\"jwk\":$(jq -c '.y = .x' <<<"$jwk")}" \
+    "{\"alg\":\"ES256\",\"jwk\":$(jq -c '.x += "="' <<<"$jwk")}" \
+    "{\"alg\":\"ES256\",\"alg\":\"ES256\",\"jwk\":$jwk}" "{\"alg\":\"ES256\",\"jwk\":${jwk%\}},\"x\":\"$x\"}}"; do
+    sign alice/account.pem "$header" <payload >"$ALICE"
+    never_pinned 65
+  done
+}
+
+@test "a JWS with other members than its three is malformed" {
+  cp "$ALICE" good
+  for filter in '.header = {}' '.typ = "JOSE"' 'del(.signature)' 'del(.protected)' '.payload = {}' \
+    '.signature += "=="' '.signature |= .[:-4]' '.payload += " "' '[.]' '{payload, signatures: [{protected, signature}]}'; do
+    jq -c "$filter" good >"$ALICE"
+    never_pinned 65
+  done
+  sed 's/^{/{"payload":"",/' good >"$ALICE"
+  never_pinned 65
+  head -c 200 good >"$ALICE"
+  never_pinned 65
+}
+
+@test "a payload that is no entry/1, or not as the format says, is refused" {
+  cp "$ALICE" good
+  for filter in '.imsg = "entry/2"' '.imsg = "device/1"' '.seq = 0' '.seq = "2"' '.seq = 2.5' '.seq = 9007199254740992' \
+    'del(.prev)' '.prev = "abc"' '.updated = "today"' '.expires = 1' '.devices = {}' 'del(.devices)' \
+    '.devices += [1]' '.devices[0].handles = ["mailto:bob@example.com"]' '.devices[0].token |= "00" + .[2:]' \
+    '.devices = [range(65) as $i | .devices[0]]' '.handle = "mailto:Alice@example.com"'; do
+    cp good "$ALICE"
+    reissue "$ALICE" alice/account.pem "$filter"
+    never_pinned 65
+  done
+}
+
+@test "another handle's entry in its place is refused" {
+  cp "$BOB" "$ALICE"
+  never_pinned 1
+  err_has "entry of mailto:bob@example.com"
+  reissue "$BOB" bob/account.pem '.handle = "mailto:alice@example.com"' # his devices hold another handle
+  cp "$BOB" "$ALICE"
+  never_pinned 65
+}
+
+@test "an empty file, a folder or a link in an entry's place is the service's nonsense" {
+  : >"$ALICE"
+  never_pinned 76
+  rm "$ALICE"
+  mkdir "$ALICE"
+  never_pinned 76
+  rmdir "$ALICE"
+  ln -s "$BOB" "$ALICE"
+  never_pinned 76
+}
+
+@test "an expired entry is refused, one that will expire is taken" {
+  reissue "$ALICE" alice/account.pem '.expires = "2020-01-01T00:00:00Z"'
+  never_pinned 1
+  err_has "expired at 2020-01-01T00:00:00Z"
+  reissue "$ALICE" alice/account.pem '.expires = "2999-01-01T00:00:00Z"'
+  expect 0 as carol imsg-lookup alice@example.com
+}
+
+@test "imsg-register --expires sets the day, and renews an entry whose time is over" {
+  reissue "$ALICE" alice/account.pem '.expires = "2020-01-01T00:00:00Z" | .seq = 3'
+  from=$(date -ud '+30 days' +%FT%TZ)
+  as alice imsg-keygen -y | expect 0 as alice imsg-register --expires 30
+  to=$(date -ud '+30 days' +%FT%TZ)
+  expires=$(payload_of "$ALICE" | jq -r .expires)
+  [[ ! $expires < $from && ! $expires > $to ]]
+  expect 0 as carol imsg-lookup alice@example.com
+  [ "$(wc -l <out)" -eq 2 ]
+}
+
+@test "an entry of one's own handle must be by one's own account key" {
+  rm alice/pins.json # not for the pin's sake
+  as mallory imsg-keygen -n evil alice@example.com | as mallory imsg-register -q -d other
+  cp "other/$(imsg-lookup --path alice@example.com)" "$ALICE"
+  expect 1 as alice imsg-lookup alice@example.com
+  no_out
+  err_has "$(thumbprint_of mallory)"
+  err_has "$(thumbprint_of alice)"
+  expect 1 as alice imsg-lookup --accept "$(thumbprint_of mallory)" alice@example.com
+  no_out
+  [ -z "$(as alice imsg-lookup --pins)" ]
+  mv alice/account.pem elsewhere.pem # a device without the account key has the pin alone
+  expect 0 as alice imsg-lookup alice@example.com
+}
+
+@test "a handle the directory does not have is 67, with the handle and the directory" {
+  expect 67 as carol imsg-lookup nobody@example.com
+  no_out
+  errors_are 1
+  err_has "mailto:nobody@example.com"
+  err_has "\"$D\""
+  [ -z "$(as carol imsg-lookup --pins)" ]
+}
+
+@test "an entry without a device is 67" {
+  as bob imsg-register -q --remove bob
+  expect 67 as carol imsg-lookup bob@example.com
+  no_out
+  err_has "\"$D\""
+}
+
+@test "of several handles the good ones are printed, and the first failure is the status" {
+  expect 67 as carol imsg-lookup alice@example.com nobody@example.com bob@example.com
+  [ "$(jq -r '.handles[0]' out | uniq | tr '\n' ' ')" = "mailto:alice@example.com mailto:bob@example.com " ]
+  errors_are 1
+  rm "$BOB"
+  expect 1 as carol imsg-lookup bob@example.com nobody@example.com alice@example.com
+  [ "$(wc -l <out)" -eq 2 ]
+  errors_are 2
+  expect 67 as carol imsg-lookup nobody@example.com bob@example.com
+  errors_are 2
+}
+
+@test "a name, and what no handle can be, is 64 before anything is touched" {
+  for operand in bob '' + +0123 @ a@ 'a b@c' 'a@b@c' mailto:bob tel:5551234 'alice@exämple.com'; do
+    expect 64 as dave imsg-lookup alice@example.com "$operand"
+    no_out
+    errors_are 1
+  done
+  [ ! -e dave ]
+}
+
+@test "--accept of a key that is not served is refused and changes nothing" {
+  expect 1 as carol imsg-lookup --accept "$(thumbprint_of bob)" alice@example.com
+  no_out
+  err_has "$(thumbprint_of bob)"
+  err_has "$(thumbprint_of alice)"
+  [ -z "$(as carol imsg-lookup --pins)" ]
+  expect 0 as carol imsg-lookup --accept "$(thumbprint_of alice)" alice@example.com
+  expect 1 as carol imsg-lookup --accept "$(thumbprint_of bob)" alice@example.com
+  [ "$(pin_of mailto:alice@example.com | jq -r .account)" = "$(thumbprint_of alice)" ]
+}
+
+@test "--accept takes one handle and a whole thumbprint, --pins none, --path no --accept" {
+  key=$(thumbprint_of alice)
+  expect 64 as dave imsg-lookup --accept "$key" alice@example.com bob@example.com
+  expect 64 as dave imsg-lookup --accept "${key:1}" alice@example.com
+  expect 64 as dave imsg-lookup --accept ''  alice@example.com
+  expect 64 as dave imsg-lookup --pins alice@example.com
+  expect 64 as dave imsg-lookup --accept "$key" --path alice@example.com
+  expect 64 as dave imsg-lookup --pins --path
+  expect 64 as dave imsg-lookup
+  [ ! -e dave ]
+}
+
+@test "--path is the hash of the canonical handle and touches nothing" {
+  hash=$(printf %s mailto:alice@example.com | sha256sum | cut -d' ' -f1)
+  expect 0 as dave env XDG_DATA_HOME="$T/data" imsg-lookup --path alice@example.com ALICE@EXAMPLE.COM +1-555-123-4567
+  [ "$(sed -n 1p out)" = "imsg/v1/h/${hash:0:2}/$hash.json" ]
+  [ "$(sed -n 2p out)" = "$(sed -n 1p out)" ]
+  [ "$(sed -n 3p out)" = "$(imsg-lookup --path tel:+15551234567)" ]
+  [ ! -e dave ]
+  [ ! -e data ]
+}
+
+@test "--pins of one who has seen nobody prints nothing" {
+  expect 0 as dave imsg-lookup --pins
+  no_out
+}
+
+@test "a damaged pins file is 78 and stays as it is" {
+  as carol imsg-lookup -q alice@example.com >was
+  for damage in '{}' '' '{"imsg":"pins/1","pins":{"mailto:alice@example.com":{"account":"x","seq":1,"payload":""}}}'; do
+    printf %s "$damage" >carol/pins.json
+    expect 78 as carol imsg-lookup alice@example.com
+    no_out
+    err_has carol/pins.json
+    [ "$(cat carol/pins.json)" = "$damage" ]
+    expect 78 as carol imsg-lookup --pins
+  done
+}
+
+@test "two look-ups at once both keep what they pinned" {
+  for round in 1 2 3 4 5; do
+    rm -rf carol
+    as carol imsg-lookup -q alice@example.com >one & first=$!
+    as carol imsg-lookup -q bob@example.com >two & second=$!
+    wait $first
+    wait $second
+    [ "$(as carol imsg-lookup --pins | wc -l)" -eq 2 ] || { echo "round $round"; false; }
+  done
+}

@@ -1,0 +1,44 @@
+# Shared by the Bats files about push and pull: alice and bob made once per file, envelopes made from one.
+# A disk's fsync is most of what these tests would wait for, and no test looks at it: memory, where there is some.
+relay_setup_file() {
+  setup_common
+  new_user alice
+  new_user bob
+  echo hello | as alice imsg-seal -q -r bob@example.com >one
+  cp -a "$T/." "$BATS_FILE_TMPDIR/made"
+  teardown_common
+}
+
+relay_setup() {
+  [ -n "${TMPDIR:-}" ] || ! [ -w /dev/shm ] || export TMPDIR=/dev/shm
+  setup_common
+  cp -a "$BATS_FILE_TMPDIR/made/." "$T"
+  TOKEN=$(jq -r .to_token one)
+  RELAY=$T/.local/share/imsg/relay
+  BOX=$RELAY/$TOKEN/new # bob's
+  NEW=$T/bob/inbox/new CUR=$T/bob/inbox/cur
+}
+
+# envelopes N [FIRST]: lines for bob with payloads of their own, "payload FIRST" and so on (nobody on the way opens one).
+envelopes() {
+  jq -c --argjson n "$1" --argjson first "${2:-1}" 'range($first; $first + $n) as $i | .payload = ("payload \($i)" | @base64)' one
+}
+
+# name_of LINE: the SHA-256 of its payload, which is its name everywhere.
+name_of() { jq -r .payload <<<"$1" | base64 -d | sha256sum | cut -d' ' -f1; }
+
+# How many files (hidden ones too) are in these folders; one that is not there has none.
+files_in() { find "$@" -mindepth 1 -maxdepth 1 ! -type d 2>/dev/null | wc -l; }
+holds() { # N FOLDER
+  local n
+  n=$(files_in "$2")
+  [ "$n" -eq "$1" ] || { echo "$n files in $2, expected $1"; ls -lA "$2"; return 1; }
+}
+
+# pipe_without_reader FD: FD is open for writing, and whoever writes to it gets EPIPE.
+pipe_without_reader() {
+  mkfifo "$T/no-reader"
+  exec 8<>"$T/no-reader"
+  eval "exec $1>\"\$T/no-reader\""
+  exec 8<&-
+}

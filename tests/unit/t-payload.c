@@ -1,0 +1,280 @@
+/* What the vectors leave open about the payload formats: the size limits, what an output buffer holds afterwards, where
+ * a fault is said to be, every bit flipped. The protobuf of "pair-ec" has t-pair-ec.c. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/crypto.h"
+#include "tap.h"
+#include "vector.h"
+
+static struct imsg_error err;
+static const struct vector_device *alice, *bob;
+
+static const uint8_t *x_of(const struct imsg_p256 *key)
+{
+    return imsg_p256_point(key) + 1;
+}
+
+/* Everything below goes from alice to bob. */
+static enum imsg_status seal(enum imsg_format format, struct imsg_view message, struct imsg_buf *out)
+{
+    if (format == IMSG_PAIR)
+        return imsg_pair_seal(alice->signing, &alice->identity, &bob->identity, message, out, &err);
+    return imsg_pair_ec_seal(alice->device, x_of(bob->device), x_of(bob->prekey), 5, message, out, &err);
+}
+
+static enum imsg_status open_payload(enum imsg_format format, struct imsg_view payload, struct imsg_buf *out)
+{
+    enum imsg_status status;
+    if (format == IMSG_PAIR) {
+        struct imsg_pair pair;
+        status = imsg_pair_parse(payload, &pair, &err);
+        if (status == IMSG_OK)
+            status = imsg_pair_open(&pair, bob->encryption, &bob->identity, &alice->identity, out, &err);
+    } else {
+        struct imsg_pair_ec pair_ec;
+        status = imsg_pair_ec_parse(payload, &pair_ec, &err);
+        if (status == IMSG_OK)
+            status =
+                imsg_pair_ec_open(&pair_ec, x_of(bob->device), bob->prekey, x_of(alice->device), out, NULL, NULL, &err);
+    }
+    return status;
+}
+
+static void append(struct imsg_buf *out, const void *bytes, size_t len)
+{
+    if (imsg_buf_append(out, bytes, len, &err) != IMSG_OK)
+        abort();
+}
+
+static void names(void)
+{
+    tap_ok(strcmp(imsg_format_name(IMSG_PAIR), "pair") == 0, "name of pair");
+    tap_ok(strcmp(imsg_format_name(IMSG_PAIR_EC), "pair-ec") == 0, "name of pair-ec");
+    tap_ok(imsg_format_of("pair") == IMSG_PAIR && imsg_format_of("pair-ec") == IMSG_PAIR_EC, "formats by name");
+    tap_ok(imsg_format_of("none") == IMSG_FORMAT_NONE && imsg_format_of("PAIR") == IMSG_FORMAT_NONE &&
+               imsg_format_of("") == IMSG_FORMAT_NONE,
+           "no format by another name");
+}
+
+/* ---- Sizes and buffers ---- */
+
+/* A buffer that holds "before" and has seen other bytes behind it. */
+static void make_dirty(struct imsg_buf *out, size_t len)
+{
+    uint8_t *filler = malloc(len);
+    if (!filler)
+        abort();
+    memset(filler, 0xFF, len);
+    append(out, "before", 6);
+    append(out, filler, len);
+    out->len = 6;
+    out->ptr[6] = 0;
+    free(filler);
+}
+
+/* An attacker's signature over alice's body: the tag is all that is wrong, so it is refused after decryption. */
+static void wiped(void)
+{
+    struct imsg_buf payload = {0}, plain = {0};
+    struct imsg_pair pair;
+    const struct vector_device *mallory = vector_device("mallory");
+    uint8_t digest[20], der[72];
+    size_t len;
+    if (seal(IMSG_PAIR, imsg_view_str("a secret of more bytes than none"), &payload) != IMSG_OK ||
+        imsg_pair_parse(imsg_buf_view(&payload), &pair, &err) != IMSG_OK ||
+        imsg_sha1(pair.body, digest, &err) != IMSG_OK ||
+        imsg_p256_sign_der(mallory->signing, imsg_view_of(digest, 20), der, &len, &err) != IMSG_OK ||
+        imsg_buf_reserve(&plain, 300, &err) != IMSG_OK)
+        abort();
+    pair.signature = imsg_view_of(der, len);
+    tap_status(imsg_pair_open(&pair, bob->encryption, &bob->identity, &mallory->identity, &plain, &err), IMSG_BAD_TAG,
+               &err, "pair: signed anew by another");
+    bool clean = plain.len == 0;
+    for (size_t i = 0; i < 33; i++)
+        clean = clean && plain.ptr[i] == 0;
+    tap_ok(clean, "pair: and no plaintext is left in the output's memory");
+    imsg_buf_free(&payload);
+    imsg_buf_free(&plain);
+}
+
+static void limits(enum imsg_format format)
+{
+    const char *name = imsg_format_name(format);
+    struct imsg_buf message = {0}, payload = {0}, plain = {0};
+    uint8_t *filler = calloc(1, IMSG_FORMAT_MAX + 1);
+    if (!filler)
+        abort();
+    append(&message, filler, IMSG_FORMAT_MAX + 1);
+    free(filler);
+    make_dirty(&payload, 70000);
+    make_dirty(&plain, 70000);
+    tap_status(seal(format, imsg_buf_view(&message), &payload), IMSG_TOO_LONG, &err, "%s: one byte too many", name);
+    tap_bytes(imsg_buf_view(&payload), imsg_view_str("before"), "%s: and nothing is written", name);
+
+    message.len--;
+    tap_status(seal(format, imsg_buf_view(&message), &payload), IMSG_OK, &err, "%s: as many as fit", name);
+    tap_ok(memcmp(payload.ptr, "before", 6) == 0 && payload.ptr[payload.len] == 0, "%s: sealing appends", name);
+    tap_status(open_payload(format, imsg_view_of(payload.ptr + 6, payload.len - 6), &plain), IMSG_OK, &err,
+               "%s: and they open", name);
+    tap_ok(plain.len == 6 + message.len && memcmp(plain.ptr, "before", 6) == 0 &&
+               memcmp(plain.ptr + 6, message.ptr, message.len) == 0 && plain.ptr[plain.len] == 0,
+           "%s: opening appends", name);
+
+    payload.ptr[payload.len - 80] ^= 1; /* in the last signature or what stands around it */
+    plain.len = 6;
+    tap_ok(open_payload(format, imsg_view_of(payload.ptr + 6, payload.len - 6), &plain) != IMSG_OK && plain.len == 6 &&
+               plain.ptr[6] == 0,
+           "%s: a refusal leaves the output as it was", name);
+    imsg_buf_free(&message);
+    imsg_buf_free(&payload);
+    imsg_buf_free(&plain);
+}
+
+static void huge(void)
+{
+    uint8_t *bytes = calloc(1, IMSG_PAYLOAD_MAX + 1);
+    struct imsg_pair pair;
+    struct imsg_pair_ec pair_ec;
+    if (!bytes)
+        abort();
+    bytes[0] = 2;
+    struct imsg_view all = imsg_view_of(bytes, IMSG_PAYLOAD_MAX + 1);
+    tap_ok(imsg_pair_parse(all, &pair, &err) == IMSG_MALFORMED && err.offset == IMSG_PAYLOAD_MAX, "pair: over 128 KiB");
+    tap_ok(imsg_pair_ec_parse(all, &pair_ec, &err) == IMSG_MALFORMED && err.offset == IMSG_PAYLOAD_MAX,
+           "pair-ec: over 128 KiB");
+    free(bytes);
+}
+
+/* Every length around the block's and the padding's edges. */
+static void lengths(enum imsg_format format)
+{
+    uint8_t message[140];
+    struct imsg_buf payload = {0}, plain = {0};
+    unsigned good = 0;
+    for (size_t i = 0; i < sizeof message; i++)
+        message[i] = (uint8_t)i;
+    for (size_t len = 0; len <= sizeof message; len++) {
+        imsg_buf_clear(&payload);
+        imsg_buf_clear(&plain);
+        good += seal(format, imsg_view_of(message, len), &payload) == IMSG_OK &&
+                open_payload(format, imsg_buf_view(&payload), &plain) == IMSG_OK &&
+                imsg_view_equal(imsg_buf_view(&plain), imsg_view_of(message, len));
+    }
+    tap_ok(good == sizeof message + 1, "%s: all lengths from 0 to %zu", imsg_format_name(format), sizeof message);
+    imsg_buf_free(&payload);
+    imsg_buf_free(&plain);
+}
+
+/* ---- Where a fault is ---- */
+
+static void pair_fault(const struct imsg_buf *good, size_t len, size_t at, uint8_t byte, size_t offset)
+{
+    struct imsg_pair pair;
+    struct imsg_buf bad = {0};
+    append(&bad, good->ptr, good->len);
+    append(&bad, "\0", 1);
+    bad.len = len;
+    if (at < len)
+        bad.ptr[at] = byte;
+    enum imsg_status status = imsg_pair_parse(imsg_buf_view(&bad), &pair, &err);
+    tap_ok((status == IMSG_MALFORMED || status == IMSG_UNSUPPORTED) && err.has_offset && err.offset == offset,
+           "pair: fault at byte %zu: %s", offset, err.text);
+    imsg_buf_free(&bad);
+}
+
+static void pair_faults(void)
+{
+    struct imsg_buf good = {0};
+    struct imsg_pair pair;
+    if (seal(IMSG_PAIR, imsg_view_str("hello"), &good) != IMSG_OK ||
+        imsg_pair_parse(imsg_buf_view(&good), &pair, &err) != IMSG_OK)
+        abort();
+    tap_ok(pair.f_body.offset == 3 && pair.f_body.len == 160 && pair.f_signature.offset == 164 &&
+               pair.f_signature.len == good.len - 164 && pair.body.ptr == good.ptr + 3 && pair.rest.len == 0,
+           "pair: where the fields are");
+    pair_fault(&good, 0, SIZE_MAX, 0, 0);
+    pair_fault(&good, 1, SIZE_MAX, 0, 1);
+    pair_fault(&good, 2, SIZE_MAX, 0, 2);
+    pair_fault(&good, 162, SIZE_MAX, 0, 1);
+    pair_fault(&good, 163, SIZE_MAX, 0, 163);
+    pair_fault(&good, 164, SIZE_MAX, 0, 163);
+    pair_fault(&good, good.len - 1, SIZE_MAX, 0, 163);
+    pair_fault(&good, good.len + 1, SIZE_MAX, 0, good.len);
+    pair_fault(&good, good.len, 0, 1, 0);
+    pair_fault(&good, good.len, 2, 159, 1);
+    pair_fault(&good, good.len, 1, 1, 1);
+    pair_fault(&good, good.len, 163, 0, 163);
+    imsg_buf_free(&good);
+}
+
+/* ---- Every bit ---- */
+
+static void flip(enum imsg_format format, struct imsg_view message)
+{
+    struct imsg_buf payload = {0}, plain = {0};
+    unsigned opened = 0, released = 0;
+    if (seal(format, message, &payload) != IMSG_OK)
+        abort();
+    for (size_t bit = 0; bit < payload.len * 8; bit++) {
+        payload.ptr[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        opened += open_payload(format, imsg_buf_view(&payload), &plain) == IMSG_OK;
+        released += plain.len != 0;
+        payload.ptr[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+    tap_ok(opened == 0 && released == 0, "%s: none of the %zu bits around %zu bytes can be flipped",
+           imsg_format_name(format), payload.len * 8, message.len);
+    tap_status(open_payload(format, imsg_buf_view(&payload), &plain), IMSG_OK, &err, "%s: and unflipped it opens",
+               imsg_format_name(format));
+    imsg_buf_free(&payload);
+    imsg_buf_free(&plain);
+}
+
+static void flips(void)
+{
+    uint8_t message[200];
+    /* Under valgrind, where this would take minutes, a smaller number will do. */
+    const char *env = getenv("IMSG_FLIPS");
+    size_t count = env ? strtoul(env, NULL, 10) : 10;
+    memset(message, 'm', sizeof message);
+    for (size_t i = 0; i < count; i++) {
+        flip(IMSG_PAIR, imsg_view_of(message, i * 20));
+        flip(IMSG_PAIR_EC, imsg_view_of(message, i * 20));
+    }
+}
+
+/* ---- The prekey record ---- */
+
+static void prekeys(void)
+{
+    uint8_t off_curve[32];
+    struct imsg_prekey prekey;
+    memset(off_curve, 0xFF, sizeof off_curve);
+    tap_status(imsg_prekey_make(alice->device, off_curve, 1.5, &prekey, &err), IMSG_OK, &err,
+               "prekey that is no point");
+    tap_status(imsg_prekey_verify(&prekey, x_of(alice->device), &err), IMSG_MALFORMED, &err,
+               "is malformed, though well signed");
+    tap_status(imsg_prekey_make(alice->device, x_of(alice->prekey), 1.5, &prekey, &err), IMSG_OK, &err, "good prekey");
+    tap_status(imsg_prekey_verify(&prekey, x_of(alice->device), &err), IMSG_OK, &err, "verifies");
+    tap_status(imsg_prekey_verify(&prekey, off_curve, &err), IMSG_MALFORMED, &err, "device key that is no point");
+    tap_status(imsg_prekey_verify(&prekey, x_of(bob->device), &err), IMSG_BAD_SIGNATURE, &err, "another device's key");
+    tap_bytes(imsg_view_of(prekey.time, 8), imsg_view_of("\0\0\0\0\0\0\xF8\x3F", 8), "time is a little-endian double");
+}
+
+int main(void)
+{
+    alice = vector_device("alice");
+    bob = vector_device("bob");
+    names();
+    for (enum imsg_format format = IMSG_PAIR; format <= IMSG_PAIR_EC; format++) {
+        limits(format);
+        lengths(format);
+    }
+    wiped();
+    huge();
+    pair_faults();
+    prekeys();
+    flips();
+    vector_devices_free();
+    return tap_done();
+}

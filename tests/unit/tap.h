@@ -1,0 +1,17 @@
+/* TAP for the unit tests: one program per area, a plan at the end. */
+#ifndef TAP_H
+#define TAP_H
+
+#include "imsg.h"
+
+/* One test point; returns `pass`. */
+bool tap_ok(bool pass, const char *fmt, ...) IMSG_PRINTF(2, 3);
+/* The status expected; prints both names and err's text where they differ. */
+bool tap_status(enum imsg_status got, enum imsg_status want, const struct imsg_error *err, const char *fmt, ...)
+    IMSG_PRINTF(4, 5);
+bool tap_bytes(struct imsg_view got, struct imsg_view want, const char *fmt, ...) IMSG_PRINTF(3, 4);
+void tap_skip(const char *why, const char *fmt, ...) IMSG_PRINTF(2, 3);
+/* Prints the plan; main returns its value. */
+int tap_done(void);
+
+#endif
