@@ -49,7 +49,6 @@ struct open_run {
     bool trust_open;
     struct imsg_entry entry; /* of the handle looked up last: the messages of one person come in a row */
     struct cli_output out;
-    bool failed; /* something was refused: an output file will not be written */
 };
 
 /* What was found in one input. */
@@ -66,11 +65,13 @@ static enum imsg_status unlock(struct open_run *run, struct imsg_error *err)
 {
     if (run->unlocked)
         return IMSG_OK;
-    enum imsg_status status = cli_identity(&run->cli, run->identity_path, &run->identity, err);
-    if (status == IMSG_OK)
-        status = imsg_identity_device(&run->identity, &run->own, err);
+    enum imsg_status status = IMSG_OK;
     for (size_t i = 0; status == IMSG_OK && i < run->record_count; i++)
         status = cli_records_read(&run->cli, run->record_files[i], &run->records, err);
+    if (status == IMSG_OK)
+        status = cli_identity(&run->cli, run->identity_path, &run->identity, err);
+    if (status == IMSG_OK)
+        status = imsg_identity_device(&run->identity, &run->own, err);
     run->unlocked = status == IMSG_OK;
     run->locked_out = !run->unlocked;
     return status;
@@ -299,12 +300,13 @@ static enum imsg_status nothing_here(const struct open_run *run, const struct ta
 static enum imsg_status open_input(struct open_run *run, const struct cli_input *input, struct imsg_error *err)
 {
     struct imsg_lines lines;
-    struct imsg_view line;
+    struct imsg_view line = {0};
     struct tally tally = {0};
     bool more = true, cut = false;
     enum imsg_status status = IMSG_OK;
     imsg_lines_start(&lines, input->fd, IMSG_LINE_MAX);
     while (more) {
+        line.len = 0; /* an overlong line is not given out, and the one before it is gone */
         status = imsg_lines_next(&lines, &line, &more, &cut, err);
         if (status == IMSG_OK && (!more || line.len == 0))
             continue;
@@ -312,7 +314,6 @@ static enum imsg_status open_input(struct open_run *run, const struct cli_input 
             status = open_line(run, line, &tally, err);
         if (status == IMSG_OK)
             continue;
-        run->failed = true;
         if (ends_run(run, status))
             break;
         imsg_error_prefix(err, "%s: line %llu%s", input->name, (unsigned long long)lines.number,
@@ -323,7 +324,6 @@ static enum imsg_status open_input(struct open_run *run, const struct cli_input 
             break;
     }
     if (status == IMSG_OK && tally.mine == 0 && tally.others > 0) {
-        run->failed = true;
         status = nothing_here(run, &tally, input->name, err);
         cli_report(&run->cli, err);
         status = IMSG_OK;
@@ -370,7 +370,6 @@ static enum imsg_status open_raw(struct open_run *run, const struct cli_input *i
 out:
     if (status != IMSG_OK && (tried || status == IMSG_MALFORMED) && !run->locked_out)
         imsg_error_prefix(err, "%s", input->name);
-    run->failed |= status != IMSG_OK;
     imsg_buf_free(&payload);
     imsg_buf_free(&plaintext);
     return status;
@@ -387,7 +386,6 @@ static void run_inputs(struct open_run *run)
         struct cli_input input;
         status = cli_input_open(&run->cli, cli_operand(&run->cli, i), &input, &err);
         if (status != IMSG_OK) {
-            run->failed = true;
             cli_report(&run->cli, &err);
             status = IMSG_OK; /* the other files still count */
             continue;
@@ -418,8 +416,12 @@ static void check(const struct open_run *run)
     }
     if (cli_operands(cli) == 0)
         cli_output_not_input(cli, &run->out, NULL);
-    for (size_t i = 0; i < run->record_count; i++)
+    for (size_t i = 0; i < run->record_count; i++) {
         stdin_uses += strcmp(run->record_files[i], "-") == 0;
+        cli_output_not_input(cli, &run->out, run->record_files[i]);
+    }
+    if (run->identity_path)
+        cli_output_not_input(cli, &run->out, run->identity_path);
     stdin_uses += run->identity_path && strcmp(run->identity_path, "-") == 0;
     if (stdin_uses > 1)
         cli_usage(cli, "standard input can be only one of the inputs");
@@ -437,7 +439,7 @@ static void take_from(struct open_run *run, const char *arg)
 
 int main(int argc, char **argv)
 {
-    struct open_run run = {.failed = false};
+    struct open_run run = {.record_count = 0};
     struct imsg_error err = {0};
     const char *arg;
     cli_start(&run.cli, &tool, argc, argv);
@@ -469,7 +471,8 @@ int main(int argc, char **argv)
     check(&run);
     cli_sandbox();
     run_inputs(&run);
-    cli_ok(&run.cli, cli_output_finish(&run.out, !run.failed || !run.out.path, &err), &err);
+    /* A file is replaced only if nothing failed, in the records either; what went to stdout is out. */
+    cli_ok(&run.cli, cli_output_finish(&run.out, run.cli.status == 0 || !run.out.path, &err), &err);
     imsg_entry_free(&run.entry);
     if (run.trust_open)
         cli_trust_close(&run.trust);

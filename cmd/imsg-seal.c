@@ -106,13 +106,23 @@ static enum imsg_status write_plaintext(struct seal *run, struct sealing *now, s
     return imsg_message_print(&compose, content, &now->plaintext, err);
 }
 
+/* Of content too long for a message only the beginning was read, which may end inside a character. */
+static bool is_text(const struct seal *run)
+{
+    size_t cut = run->content.len > IMSG_FORMAT_MAX ? 3 : 0;
+    for (size_t i = 0; i <= cut; i++)
+        if (imsg_utf8_valid(imsg_view_of(run->content.ptr, run->content.len - i)))
+            return true;
+    return false;
+}
+
 static const char *content_type(const struct seal *run)
 {
     if (run->type)
         return run->type;
     if (run->content.len == 0)
         return NULL;
-    return imsg_utf8_valid(imsg_buf_view(&run->content)) ? "text/plain; charset=utf-8" : "application/octet-stream";
+    return is_text(run) ? "text/plain; charset=utf-8" : "application/octet-stream";
 }
 
 /* -S: the content, all of it, becomes an attachment. */
@@ -147,10 +157,11 @@ static enum imsg_status store_content(struct seal *run, struct imsg_error *err)
     return status;
 }
 
-static enum imsg_status too_long(struct imsg_error *err)
+static enum imsg_status too_long(const struct seal *run, struct imsg_error *err)
 {
     imsg_error_prefix(err, "content too long");
-    imsg_error_hint(err, "-S sends it as an attachment through the store");
+    if (!cli_given(&run->cli, OPT_RAW) && !cli_given(&run->cli, 'S'))
+        imsg_error_hint(err, "-S sends it as an attachment through the store");
     return IMSG_TOO_LONG;
 }
 
@@ -175,7 +186,7 @@ static enum imsg_status seal_message(struct seal *run, struct sealing *now, stru
         if (status == IMSG_OK)
             status = seal_all(run, now, err);
     }
-    return status == IMSG_TOO_LONG ? too_long(err) : status;
+    return status == IMSG_TOO_LONG ? too_long(run, err) : status;
 }
 
 static enum imsg_status name_group(struct seal *run, struct imsg_error *err)
@@ -221,6 +232,8 @@ static enum imsg_status work(struct seal *run, struct imsg_error *err)
         status = seal_read_reply(run, &reply, err);
     if (status == IMSG_OK && run->attach)
         status = seal_read_descriptors(run, err);
+    if (status == IMSG_OK)
+        status = seal_read_records(run, err);
     if (status == IMSG_OK)
         status = cli_identity(&run->cli, run->identity_path, &run->identity, err);
     if (status == IMSG_OK && run->reply_path)
@@ -289,7 +302,12 @@ static void check(const struct seal *run)
     if (uses_of_stdin(run) > 1)
         cli_usage(cli, "standard input can be only one of the inputs");
     cli_output_start((struct cli *)(uintptr_t)cli, &out, run->output);
-    cli_output_not_input(cli, &out, cli_operand(cli, 0));
+    const char *inputs[] = {cli_operand(cli, 0), run->attach, run->reply_path, run->identity_path};
+    for (size_t i = 0; i < sizeof inputs / sizeof inputs[0]; i++)
+        if (inputs[i] || i == 0)
+            cli_output_not_input(cli, &out, inputs[i]);
+    for (size_t i = 0; i < run->record_count; i++)
+        cli_output_not_input(cli, &out, run->record_files[i]);
 }
 
 static void take_handle(struct seal *run, const char *arg)
@@ -364,6 +382,7 @@ int main(int argc, char **argv)
     cli_input_close(&run.input);
     imsg_identity_free(&run.identity);
     imsg_devices_free(&run.devices);
+    imsg_devices_free(&run.records);
     imsg_buf_free(&run.content);
     imsg_strings_free(run.handles, run.handle_count);
     imsg_strings_free(run.to, run.to_count);

@@ -98,23 +98,28 @@ static enum imsg_status look_up_all(struct seal *run, struct imsg_error *err)
     return status;
 }
 
-static enum imsg_status read_record_files(struct seal *run, struct imsg_error *err)
+enum imsg_status seal_read_records(struct seal *run, struct imsg_error *err)
 {
-    struct imsg_devices list = {0};
     enum imsg_status status = IMSG_OK;
     for (size_t i = 0; status == IMSG_OK && i < run->record_count; i++)
-        status = cli_records_read(&run->cli, run->record_files[i], &list, err);
-    for (size_t i = 0; status == IMSG_OK && i < list.count; i++) {
-        const char *handle = list.items[i].handles[0]; /* the strings move with the device */
-        for (size_t k = 0; k < list.items[i].handle_count; k++)
+        status = cli_records_read(&run->cli, run->record_files[i], &run->records, err);
+    return status;
+}
+
+static enum imsg_status take_records(struct seal *run, struct imsg_error *err)
+{
+    enum imsg_status status = IMSG_OK;
+    for (size_t i = 0; status == IMSG_OK && i < run->records.count; i++) {
+        struct imsg_device *device = &run->records.items[i];
+        const char *handle = device->handles[0]; /* the strings move with the device */
+        for (size_t k = 0; k < device->handle_count; k++)
             for (size_t n = 0; n < run->handle_count; n++)
-                if (strcmp(list.items[i].handles[k], run->handles[n]) == 0)
-                    handle = list.items[i].handles[k];
+                if (strcmp(device->handles[k], run->handles[n]) == 0)
+                    handle = device->handles[k];
         status = add_to(run, handle, err);
         if (status == IMSG_OK)
-            status = add_device(run, &list.items[i], handle, err);
+            status = add_device(run, device, handle, err);
     }
-    imsg_devices_free(&list);
     return status;
 }
 
@@ -156,7 +161,7 @@ enum imsg_status seal_find_targets(struct seal *run, struct imsg_error *err)
 {
     enum imsg_status status = look_up_all(run, err);
     if (status == IMSG_OK)
-        status = read_record_files(run, err);
+        status = take_records(run, err);
     if (status == IMSG_OK)
         status = make_targets(run, err);
     if (status != IMSG_OK || run->cli.status != 0)

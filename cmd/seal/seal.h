@@ -28,6 +28,7 @@ struct seal {
     struct imsg_buf content;
     json_t *attachments;
     char *reply_id, *group_id, *group_name;
+    struct imsg_devices records; /* of -R, as read */
     struct imsg_devices devices; /* owns what the targets point to: complete before the first target is made */
     const char **device_to;      /* per device: the handle it is reached by */
     char **to;                   /* the header's */
@@ -36,7 +37,7 @@ struct seal {
     size_t target_count;
 };
 
-/* ---- input.c ---- stdin first: all of this is read before keys are unlocked */
+/* ---- input.c ---- stdin first: all of this, and the records, are read before keys are unlocked */
 
 /* The content, as far as a message can hold it and one byte more. */
 IMSG_CHECK enum imsg_status seal_read_content(struct seal *run, struct imsg_error *err);
@@ -51,7 +52,9 @@ IMSG_CHECK enum imsg_status seal_use_reply(struct seal *run, struct imsg_view li
 
 /* Another handle to look up, once. */
 IMSG_CHECK enum imsg_status seal_add_handle(struct seal *run, const char *handle, struct imsg_error *err);
-/* From handles and record files to targets. Who cannot be reached is reported, the rest goes on. */
+/* -R: records into run->records. A bad line is reported, the rest goes on. */
+IMSG_CHECK enum imsg_status seal_read_records(struct seal *run, struct imsg_error *err);
+/* From handles and records to targets. Who cannot be reached is reported, the rest goes on. */
 IMSG_CHECK enum imsg_status seal_find_targets(struct seal *run, struct imsg_error *err);
 
 #endif

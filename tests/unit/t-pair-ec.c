@@ -86,7 +86,7 @@ static void outers(void)
     outer("earlier key with another wire type", BYTES("\x10\x03"), NOTHING, IMSG_MALFORMED);
     outer("later signature of three bytes", NOTHING, BYTES("\x1A\x03xyz"), IMSG_MALFORMED);
     outer("later payload field of three bytes", NOTHING, BYTES("\x0A\x03xyz"), IMSG_MALFORMED);
-    outer("later validator of another device", NOTHING, BYTES("\x9A\x06\x07tuvwxyz"), IMSG_NOT_FOR_THIS_KEY);
+    outer("later validator of another device", NOTHING, BYTES("\x9A\x06\x07tuvwxy\x0C"), IMSG_NOT_FOR_THIS_KEY);
     outer("later payload field", NOTHING, BYTES("\x0A\x04wxyz"), IMSG_BAD_SIGNATURE);
 }
 
