@@ -93,6 +93,14 @@ static enum imsg_status remember(const char *path, struct imsg_error *err)
 
 /* ---- from the relay into inbox/new ---- */
 
+/* The kernel stamps files with a clock that stands still for milliseconds: too coarse for the order of --new. */
+static void stamp(int fd)
+{
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
+    if (clock_gettime(CLOCK_REALTIME, &times[1]) == 0)
+        (void)!futimens(fd, times);
+}
+
 /* Durable in inbox/new and remembered, under the inbox's lock: another run does not store it a second time. *fresh is
  * false for a payload that was stored before. */
 static enum imsg_status store(struct pull *run, struct imsg_view line, const char *name, bool *fresh,
@@ -120,6 +128,8 @@ static enum imsg_status store(struct pull *run, struct imsg_view line, const cha
         status = imsg_write_all(file.fd, line, err);
     if (status == IMSG_OK)
         status = imsg_write_all(file.fd, imsg_view_str("\n"), err);
+    if (status == IMSG_OK)
+        stamp(file.fd);
     if (status == IMSG_OK)
         status = imsg_file_link(&file, target, err);
     if (status == IMSG_CONFLICT) /* a run was killed between this step and the next */

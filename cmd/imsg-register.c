@@ -426,7 +426,7 @@ int main(int argc, char **argv)
     if (status == IMSG_OK)
         status = load_account(&run, &err);
     if (status == IMSG_OK)
-        status = cli_trust_open(&run.cli, run.directory, true, &run.trust, &err);
+        status = cli_trust_open(&run.cli, run.directory, run.records.count > 0, &run.trust, &err);
     run.trust.expired_ok = true;
     trust_account(&run);
     if (status == IMSG_OK)

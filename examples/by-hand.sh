@@ -4,7 +4,12 @@
 # Private keys and secrets stand in files and on command lines here, where other users could see them: for study only.
 set -eu
 work=$(mktemp -d)
-trap 'status=$?; rm -rf "$work"; [ "$status" -eq 0 ] || echo "${0##*/}: this is not the outcome it should have" >&2' EXIT
+finish() {
+  status=$?
+  rm -rf "$work"
+  [ "$status" -eq 0 ] || echo "${0##*/}: this is not the outcome it should have" >&2
+}
+trap finish EXIT
 trap 'exit 1' HUP INT TERM
 HOME=$work
 export HOME
@@ -86,7 +91,7 @@ for key in encryption signing device prekey; do
   jq -r ".keys.$key" bob/identity.json >"bob-$key.pem"
 done
 
-# ends_in_text FILE: a message/1 header line that belongs to the envelope $1, then the content.
+# check_message ENVELOPE: is the file message a header line that belongs to it, and then the content?
 check_message() {
   head -n 1 message | jq -c '{imsg, from, to, type}'
   is "id" "$(head -n 1 message | jq -r .id)" "$(jq -r .id "$1")"
@@ -95,15 +100,15 @@ check_message() {
 }
 
 echo "== pair"
-field pair.jsonl payload >payload
-show "payload" "$(size payload) bytes"
+field pair.jsonl payload >payload.bin
+show "payload" "$(size payload.bin) bytes"
 
 # The frame: 02, u16be length, body, u8 length, signature.
-is "version" "$(bytes payload 0 1 | hex)" 02
-body_length=$((0x$(bytes payload 1 2 | hex)))
-bytes payload 3 "$body_length" >body
-signature_length=$((0x$(bytes payload $((3 + body_length)) 1 | hex)))
-bytes payload $((4 + body_length)) >signature
+is "version" "$(bytes payload.bin 0 1 | hex)" 02
+body_length=$((0x$(bytes payload.bin 1 2 | hex)))
+bytes payload.bin 3 "$body_length" >body
+signature_length=$((0x$(bytes payload.bin $((3 + body_length)) 1 | hex)))
+bytes payload.bin $((4 + body_length)) >signature
 show "body" "$body_length bytes"
 is "signature" "$(size signature)" "$signature_length"
 
@@ -133,18 +138,18 @@ is "tag" "$(bytes opened 11 5 | hex)" "$tag"
 check_message pair.jsonl
 
 echo "== pair-ec"
-field pair-ec.jsonl payload >payload
-show "payload" "$(size payload) bytes"
+field pair-ec.jsonl payload >payload.bin
+show "payload" "$(size payload.bin) bytes"
 
 # The outer protobuf. The last three fields have fixed lengths: 12 20 ephemeral key, 1A 40 signature, 9A 06 07 validator,
 # 110 bytes together. The first is 0A, a length, and the ciphertext.
-end=$(size payload)
-is "field 2" "$(bytes payload $((end - 110)) 2 | hex)" 1220
-is "field 3" "$(bytes payload $((end - 76)) 2 | hex)" 1a40
-is "field 99" "$(bytes payload $((end - 10)) 3 | hex)" 9a0607
-bytes payload $((end - 108)) 32 >ephemeral
-bytes payload $((end - 74)) 64 >signature
-bytes payload $((end - 7)) 7 >validator
+end=$(size payload.bin)
+is "field 2" "$(bytes payload.bin $((end - 110)) 2 | hex)" 1220
+is "field 3" "$(bytes payload.bin $((end - 76)) 2 | hex)" 1a40
+is "field 99" "$(bytes payload.bin $((end - 10)) 3 | hex)" 9a0607
+bytes payload.bin $((end - 108)) 32 >ephemeral
+bytes payload.bin $((end - 74)) 64 >signature
+bytes payload.bin $((end - 7)) 7 >validator
 
 # varint FILE OFFSET: sets $value and $next. Seven bits a byte, the low ones first; the top bit says that more follow.
 varint() {
@@ -159,10 +164,10 @@ varint() {
     [ "$byte" -ge 128 ] || return 0
   done
 }
-is "field 1" "$(bytes payload 0 1 | hex)" 0a
-varint payload 1
+is "field 1" "$(bytes payload.bin 0 1 | hex)" 0a
+varint payload.bin 1
 is "ciphertext" "$value" $((end - 110 - next))
-bytes payload "$next" "$value" >ciphertext
+bytes payload.bin "$next" "$value" >ciphertext
 
 # The keys that the records have in compact form, and the validator, which names them.
 field alice.jsonl device_key >alice-device

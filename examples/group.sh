@@ -3,7 +3,12 @@
 # and an answer to a message goes to all of them.
 set -eu
 work=$(mktemp -d)
-trap 'status=$?; rm -rf "$work"; [ "$status" -eq 0 ] || echo "${0##*/}: this is not the outcome it should have" >&2' EXIT
+finish() {
+  status=$?
+  rm -rf "$work"
+  [ "$status" -eq 0 ] || echo "${0##*/}: this is not the outcome it should have" >&2
+}
+trap finish EXIT
 trap 'exit 1' HUP INT TERM
 HOME=$work
 export HOME

@@ -3,7 +3,12 @@
 # once over a way that both trust; the envelopes are a file too, carried by whatever carries files.
 set -eu
 work=$(mktemp -d)
-trap 'status=$?; rm -rf "$work"; [ "$status" -eq 0 ] || echo "${0##*/}: this is not the outcome it should have" >&2' EXIT
+finish() {
+  status=$?
+  rm -rf "$work"
+  [ "$status" -eq 0 ] || echo "${0##*/}: this is not the outcome it should have" >&2
+}
+trap finish EXIT
 trap 'exit 1' HUP INT TERM
 HOME=$work
 export HOME
@@ -24,7 +29,7 @@ alice imsg-keygen -F
 echo "== alice seals a file for exactly bob's record"
 seq 1000 >numbers.txt
 alice imsg-seal -R bob.jsonl -o numbers.imsg numbers.txt
-ls -l numbers.imsg | awk '{ print $5 " bytes" }'
+echo "$(wc -c <numbers.imsg) bytes"
 
 echo "== bob opens it, with alice's record to verify with"
 bob imsg-open -R alice.jsonl --from alice@example.com -o numbers.out numbers.imsg

@@ -5,7 +5,12 @@
 # Here the devices are two folders. A device that is lost is removed by its name, and from then on nobody seals for it.
 set -eu
 work=$(mktemp -d)
-trap 'status=$?; rm -rf "$work"; [ "$status" -eq 0 ] || echo "${0##*/}: this is not the outcome it should have" >&2' EXIT
+finish() {
+  status=$?
+  rm -rf "$work"
+  [ "$status" -eq 0 ] || echo "${0##*/}: this is not the outcome it should have" >&2
+}
+trap finish EXIT
 trap 'exit 1' HUP INT TERM
 HOME=$work
 export HOME

@@ -4,7 +4,12 @@
 # that a service cannot be reached for the time being, and it tries again later.
 set -eu
 work=$(mktemp -d)
-trap 'status=$?; rm -rf "$work"; [ "$status" -eq 0 ] || echo "${0##*/}: this is not the outcome it should have" >&2' EXIT
+finish() {
+  status=$?
+  rm -rf "$work"
+  [ "$status" -eq 0 ] || echo "${0##*/}: this is not the outcome it should have" >&2
+}
+trap finish EXIT
 trap 'exit 1' HUP INT TERM
 HOME=$work
 export HOME

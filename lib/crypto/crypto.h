@@ -62,6 +62,19 @@ IMSG_CHECK enum imsg_status imsg_ctr_update(struct imsg_ctr *ctr, const uint8_t 
                                             struct imsg_error *err);
 void imsg_ctr_free(struct imsg_ctr *ctr);
 
+/* ---- gcm.c ---- AES-256-GCM with a nonce of 12 bytes and the whole tag. out is in or does not overlap it. The caller
+ * never seals twice with one key and nonce. IMSG_TOO_LONG: len over 2^36 - 32. */
+struct imsg_gcm; /* one key, any number of messages one after another; a thread has its own */
+IMSG_CHECK enum imsg_status imsg_gcm_new(const uint8_t key[static 32], struct imsg_gcm **out, struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_gcm_seal(struct imsg_gcm *gcm, const uint8_t nonce[static 12], struct imsg_view aad,
+                                          const uint8_t *in, uint8_t *out, size_t len, uint8_t tag[static 16],
+                                          struct imsg_error *err);
+/* IMSG_BAD_TAG: out is wiped (in too, if they are one), whatever len. Until IMSG_OK nothing of out may be believed. */
+IMSG_CHECK enum imsg_status imsg_gcm_open(struct imsg_gcm *gcm, const uint8_t nonce[static 12], struct imsg_view aad,
+                                          const uint8_t *in, uint8_t *out, size_t len, const uint8_t tag[static 16],
+                                          struct imsg_error *err);
+void imsg_gcm_free(struct imsg_gcm *gcm); /* wiped */
+
 /* ---- p256.c ---- Points are 65 bytes, 04 || X || Y; compact keys are X of the point with the smaller y (§3). */
 /* y ≤ (p-1)/2. IMSG_MALFORMED: x ≥ p or not on the curve. */
 IMSG_CHECK enum imsg_status imsg_p256_lift(const uint8_t x[static 32], uint8_t point[static 65],

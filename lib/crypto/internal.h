@@ -25,6 +25,10 @@ enum rsa_part { RSA_N, RSA_E, RSA_D, RSA_P, RSA_Q, RSA_DP, RSA_DQ, RSA_QINV, RSA
 IMSG_CHECK enum imsg_status imsg_rsa_from_parts(const struct imsg_view parts[static RSA_PARTS], struct imsg_rsa **out,
                                                 struct imsg_error *err);
 EVP_PKEY *imsg_rsa_evp(const struct imsg_rsa *key);
+/* imsg_rsa_oaep_open for a key of any size, which the sizes of published test cases need. plain has room for block.len
+ * bytes and is wiped unless IMSG_OK; at most block.len - 42 are used. */
+IMSG_CHECK enum imsg_status imsg_rsa_oaep_open_any(EVP_PKEY *pkey, struct imsg_view block, uint8_t *plain, size_t *len,
+                                                   struct imsg_error *err);
 
 /* pkcs8.c: the fixed PKCS#8 encodings. IMSG_UNSUPPORTED: not one of them, which says nothing about the key yet. */
 IMSG_CHECK enum imsg_status imsg_pkcs8_p256(struct imsg_view der, struct imsg_p256 **out, struct imsg_error *err);

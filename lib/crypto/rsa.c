@@ -12,6 +12,7 @@
 
 #define BITS 1280
 #define EXPONENT 65537u
+#define OAEP_OVERHEAD 42 /* two SHA-1 and two bytes: RFC 8017 §7.1.1 */
 
 struct imsg_rsa {
     uint8_t modulus[IMSG_RSA_BYTES];
@@ -305,26 +306,43 @@ out:
     return status == IMSG_OK ? status : no_memory(err);
 }
 
-enum imsg_status imsg_rsa_oaep_open(const struct imsg_rsa *key, const uint8_t block[static 160],
-                                    uint8_t plain[static 118], size_t *len, struct imsg_error *err)
+enum imsg_status imsg_rsa_oaep_open_any(EVP_PKEY *pkey, struct imsg_view block, uint8_t *plain, size_t *len,
+                                        struct imsg_error *err)
 {
-    uint8_t opened[IMSG_RSA_BYTES]; /* OpenSSL wants room for the whole block */
-    size_t size = sizeof opened;
+    size_t size = block.len;
     OSSL_PARAM params[4];
 
     oaep_params(params);
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key->evp, NULL);
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(pkey, NULL);
     if (!ctx || EVP_PKEY_decrypt_init_ex(ctx, params) != 1) {
         EVP_PKEY_CTX_free(ctx);
         return no_memory(err);
     }
-    /* One answer to everything that may be wrong from here on: a reason would be an oracle. */
-    bool good = EVP_PKEY_decrypt(ctx, opened, &size, block, IMSG_RSA_BYTES) == 1 && size <= IMSG_OAEP_MAX;
-    if (good) {
+    /* OpenSSL takes a shorter block for a smaller number; RFC 8017 §7.1.2 wants the length of the modulus. The length is
+     * no secret. One answer to everything that may be wrong from here on: a reason would be an oracle. */
+    bool good = block.len == (size_t)EVP_PKEY_get_size(pkey) &&
+                EVP_PKEY_decrypt(ctx, plain, &size, block.ptr, block.len) == 1 && size + OAEP_OVERHEAD <= block.len;
+    EVP_PKEY_CTX_free(ctx);
+    if (!good) {
+        imsg_wipe(plain, block.len);
+        return imsg_crypto_fail(err, IMSG_NOT_FOR_THIS_KEY, "the block does not decode with this key");
+    }
+    *len = size;
+    return IMSG_OK;
+}
+
+enum imsg_status imsg_rsa_oaep_open(const struct imsg_rsa *key, const uint8_t block[static 160],
+                                    uint8_t plain[static 118], size_t *len, struct imsg_error *err)
+{
+    uint8_t opened[IMSG_RSA_BYTES]; /* OpenSSL wants room for the whole block */
+    size_t size = 0;
+
+    enum imsg_status status =
+        imsg_rsa_oaep_open_any(key->evp, imsg_view_of(block, IMSG_RSA_BYTES), opened, &size, err);
+    if (status == IMSG_OK) {
         memcpy(plain, opened, size);
         *len = size;
     }
-    EVP_PKEY_CTX_free(ctx);
     imsg_wipe(opened, sizeof opened);
-    return good ? IMSG_OK : imsg_crypto_fail(err, IMSG_NOT_FOR_THIS_KEY, "the block does not decode with this key");
+    return status;
 }

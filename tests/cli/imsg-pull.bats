@@ -236,6 +236,7 @@ status_of() {
 @test "-x: 75 stays in new, the status is 75, and the others are done" {
   envelopes 3 >three
   push three
+  # shellcheck disable=SC2016 # the command's shell expands it
   expect 75 pull -x 'grep -q "$(sed -n 2p three | jq -r .payload)" && exit 75; exit 0'
   err_has 'stays in inbox/new'
   holds 2 "$CUR"
@@ -252,6 +253,7 @@ status_of() {
 
 @test "-x: any other status is reported and done, and the status is 1" {
   local command
+  # shellcheck disable=SC2016
   for command in 'exit 1' 'exit 65' 'kill -9 $$' /no/such/command; do
     rm -rf bob/seen bob/inbox
     push one

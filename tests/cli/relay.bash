@@ -15,7 +15,9 @@ relay_setup() {
   cp -a "$BATS_FILE_TMPDIR/made/." "$T"
   TOKEN=$(jq -r .to_token one)
   RELAY=$T/.local/share/imsg/relay
+  # shellcheck disable=SC2034 # for the tests
   BOX=$RELAY/$TOKEN/new # bob's
+  # shellcheck disable=SC2034
   NEW=$T/bob/inbox/new CUR=$T/bob/inbox/cur
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -40,8 +41,8 @@ static void put(const char *path, const char *text)
 static bool holds(const char *path, const char *text)
 {
     struct imsg_buf buf = {0};
-    bool same = imsg_read_file(path, 1000, &buf, NULL) == IMSG_OK &&
-                imsg_view_equal(imsg_buf_view(&buf), imsg_view_str(text));
+    bool same =
+        imsg_read_file(path, 1000, &buf, NULL) == IMSG_OK && imsg_view_equal(imsg_buf_view(&buf), imsg_view_str(text));
     imsg_buf_free(&buf);
     return same;
 }
@@ -146,6 +147,25 @@ static void test_read_some(void)
     tap_status(imsg_read_some(-1, 7, &buf, &err), IMSG_IO, &err, "no descriptor");
     tap_ok(buf.len == 10 && buf.ptr[10] == 0, "leaves what was there");
     imsg_buf_free(&buf);
+}
+
+/* A peer that closes with unread data: what it sent can be read, then comes ECONNRESET. */
+static void test_reset(void)
+{
+    for (int all = 0; all < 2; all++) {
+        struct imsg_buf buf = {0};
+        int fds[2];
+        if (imsg_buf_text(&buf, "kept", &err) != IMSG_OK || socketpair(AF_UNIX, SOCK_STREAM, 0, fds) != 0 ||
+            write(fds[0], "x", 1) != 1 || write(fds[1], "abc", 3) != 3)
+            tap_ok(false, "cannot prepare sockets");
+        close(fds[1]);
+        tap_status(all ? imsg_read_all(fds[0], 100, &buf, &err) : imsg_read_some(fds[0], 7, &buf, &err), IMSG_IO, &err,
+                   "a failure after some bytes");
+        tap_bytes(imsg_buf_view(&buf), imsg_view_str("kept"), "takes them back");
+        tap_ok(buf.ptr[4] == 0 && buf.ptr[6] == 0, "and wipes them");
+        close(fds[0]);
+        imsg_buf_free(&buf);
+    }
 }
 
 static void test_write_fails(void)
@@ -305,8 +325,8 @@ static void test_lines(void)
 
 static void test_create(void)
 {
-    static const char *const bad[] = {"", "/", ".", "..", "d/", "d/.", "d/..", "d", "absent/x", "old/x", "fifo",
-                                      "/dev/null", "/dev/full", "/proc/x"};
+    static const char *const bad[] = {"",  "/",        ".",     "..",   "d/",        "d/.",       "d/..",
+                                      "d", "absent/x", "old/x", "fifo", "/dev/null", "/dev/full", "/proc/x"};
     struct imsg_file file = {.fd = -1};
     mkdir("d", 0755);
     put("old", "old");
@@ -470,8 +490,8 @@ static void test_folders(void)
         tap_status(imsg_sync_folder_of(not_there[i], &err), IMSG_IO, &err, "there is no folder of \"%s\"",
                    not_there[i]);
 
-    static const char *const joins[][3] = {
-        {"a", "b", "a/b"}, {"a/", "b", "a/b"}, {"/", "b", "/b"}, {"", "b", "b"}, {"a", "", "a"}, {"a/b", "c", "a/b/c"}};
+    static const char *const joins[][3] = {{"a", "b", "a/b"}, {"a/", "b", "a/b"}, {"/", "b", "/b"},
+                                           {"", "b", "b"},    {"a", "", "a"},     {"a/b", "c", "a/b/c"}};
     for (size_t i = 0; i < COUNT(joins); i++) {
         char *path = NULL;
         tap_status(imsg_path_join(joins[i][0], joins[i][1], &path, &err), IMSG_OK, &err, "join");
@@ -526,6 +546,7 @@ int main(void)
     test_pipe(true);
     test_pipe(false);
     test_read_some();
+    test_reset();
     test_write_fails();
     test_read();
     test_lines();

@@ -20,9 +20,17 @@ static json_t *parse(const char *text)
 static void test_parse_good(void)
 {
     static const char *const good[] = {
-        "{}", " \t\r\n{} \t\r\n", "{\"a\":1}", "{\"a\":[[[[[[[1]]]]]]]}", "{\"a\":{\"b\":{\"c\":{\"d\":[[[{}]]]}}}}",
-        "{\"a\":\"[[[[[[[[[[[[\"}", "{\"a\":\"\\\"[[[[[[[[[[[[\\\\\"}", "{\"a\\\\\":[],\"b\":[[[[[[[]]]]]]]}",
-        "{\"a\":\"\\u0000\"}", "{\"a\":1.5e3,\"b\":null,\"c\":true}", "{\"\xc3\xa4\":\"\\ud83d\\ude00\"}",
+        "{}",
+        " \t\r\n{} \t\r\n",
+        "{\"a\":1}",
+        "{\"a\":[[[[[[[1]]]]]]]}",
+        "{\"a\":{\"b\":{\"c\":{\"d\":[[[{}]]]}}}}",
+        "{\"a\":\"[[[[[[[[[[[[\"}",
+        "{\"a\":\"\\\"[[[[[[[[[[[[\\\\\"}",
+        "{\"a\\\\\":[],\"b\":[[[[[[[]]]]]]]}",
+        "{\"a\":\"\\u0000\"}",
+        "{\"a\":1.5e3,\"b\":null,\"c\":true}",
+        "{\"\xc3\xa4\":\"\\ud83d\\ude00\"}",
         "{\"a\":[{},{},{},{},{},{},{},{},{},[],[]]}",
     };
     for (size_t i = 0; i < COUNT(good); i++) {
@@ -90,13 +98,15 @@ static void test_parse_bad(void)
     }
     struct imsg_error err;
     json_t *value = NULL;
-    tap_status(imsg_json_parse(imsg_view_of("{}\0", 3), 64, &value, &err), IMSG_MALFORMED, &err, "NUL after the object");
+    tap_status(imsg_json_parse(imsg_view_of("{}\0", 3), 64, &value, &err), IMSG_MALFORMED, &err,
+               "NUL after the object");
     tap_status(imsg_json_parse(imsg_view_of("{\"a\":\"\0\"}", 9), 64, &value, &err), IMSG_MALFORMED, &err,
                "NUL in a string");
     tap_status(imsg_json_parse(imsg_view_of("{}{", 2), 64, &value, &err), IMSG_OK, &err, "a view ends where it ends");
     json_decref(value);
     tap_status(imsg_json_parse(imsg_view_str("{\"k\":\"SECRET\",}"), 64, &value, &err), IMSG_MALFORMED, &err, "fault");
-    tap_status(imsg_json_parse(imsg_view_str("{\"SECRET\" \"SECRET\"}"), 64, &value, &err), IMSG_MALFORMED, &err, "fault");
+    tap_status(imsg_json_parse(imsg_view_str("{\"SECRET\" \"SECRET\"}"), 64, &value, &err), IMSG_MALFORMED, &err,
+               "fault");
     tap_ok(!strstr(err.text, "SECRET"), "a fault's text quotes nothing of the input: %s", err.text);
 
     /* What would take the square of its length if brackets or backslashes were looked at twice. */
@@ -171,7 +181,10 @@ static void test_strings(const json_t *object)
         const char *good[3];
         const char *bad[14];
     } cases[] = {
-        {imsg_json_string, "string", {"text", "empty", "b64"}, {"nul", "zero", "real", "true", "null", "object", "array"}},
+        {imsg_json_string,
+         "string",
+         {"text", "empty", "b64"},
+         {"nul", "zero", "real", "true", "null", "object", "array"}},
         {imsg_json_uuid, "uuid", {"uuid"}, {"UUID", "text", "empty", "nul", "zero", "null", "array", "time"}},
         {imsg_json_time, "time", {"time"}, {"notime", "text", "empty", "nul", "zero", "null", "object", "uuid"}},
         {imsg_json_handle, "handle", {"handle"}, {"HANDLE", "text", "empty", "nul", "one", "null", "true", "uuid"}},
@@ -213,11 +226,21 @@ static void test_integers(const json_t *object)
         uint64_t min, max;
         bool good;
     } cases[] = {
-        {"zero", 0, 0, true},       {"one", 0, 1, true},          {"one", 1, UINT64_MAX, true},
-        {"huge", 0, INT64_MAX, true}, {"zero", 1, 5, false},      {"one", 0, 0, false},
-        {"one", 2, 5, false},       {"minus", 0, UINT64_MAX, false}, {"huge", 0, INT64_MAX - 1, false},
-        {"real", 0, 5, false},      {"text", 0, 5, false},        {"true", 0, 5, false},
-        {"null", 0, 5, false},      {"array", 0, 5, false},       {"absent", 0, 5, false},
+        {"zero", 0, 0, true},
+        {"one", 0, 1, true},
+        {"one", 1, UINT64_MAX, true},
+        {"huge", 0, INT64_MAX, true},
+        {"zero", 1, 5, false},
+        {"one", 0, 0, false},
+        {"one", 2, 5, false},
+        {"minus", 0, UINT64_MAX, false},
+        {"huge", 0, INT64_MAX - 1, false},
+        {"real", 0, 5, false},
+        {"text", 0, 5, false},
+        {"true", 0, 5, false},
+        {"null", 0, 5, false},
+        {"array", 0, 5, false},
+        {"absent", 0, 5, false},
     };
     struct imsg_error err;
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -230,7 +253,8 @@ static void test_integers(const json_t *object)
     uint64_t out = 77;
     tap_status(imsg_json_integer(object, "absent", IMSG_OPTIONAL, 0, 5, &out, &err), IMSG_OK, &err, "optional");
     tap_ok(out == 77, "leaves the value");
-    tap_status(imsg_json_integer(object, "null", IMSG_OPTIONAL, 0, 5, &out, &err), IMSG_MALFORMED, &err, "null is there");
+    tap_status(imsg_json_integer(object, "null", IMSG_OPTIONAL, 0, 5, &out, &err), IMSG_MALFORMED, &err,
+               "null is there");
 }
 
 static void test_containers(const json_t *object)
@@ -262,11 +286,11 @@ static void test_bytes(const json_t *object)
         size_t len;
         bool hex;
     } bad[] = {
-        {"b64", 2, false},     {"b64", 4, false},    {"b64", 1, false},     {"b64pad", 3, false}, {"b64pad", 1, false},
-        {"b64bits", 2, false}, {"b64url", 3, false}, {"b64space", 3, false}, {"empty", 3, false}, {"text", 3, false},
-        {"nul", 3, false},     {"zero", 1, false},   {"null", 1, false},    {"array", 1, false},  {"absent", 1, false},
-        {"hex", 2, true},      {"hex", 4, true},     {"HEX", 3, true},      {"hexodd", 3, true},  {"hexodd", 2, true},
-        {"empty", 1, true},    {"text", 1, true},    {"nul", 1, true},      {"zero", 1, true},    {"null", 1, true},
+        {"b64", 2, false},     {"b64", 4, false},    {"b64", 1, false},      {"b64pad", 3, false}, {"b64pad", 1, false},
+        {"b64bits", 2, false}, {"b64url", 3, false}, {"b64space", 3, false}, {"empty", 3, false},  {"text", 3, false},
+        {"nul", 3, false},     {"zero", 1, false},   {"null", 1, false},     {"array", 1, false},  {"absent", 1, false},
+        {"hex", 2, true},      {"hex", 4, true},     {"HEX", 3, true},       {"hexodd", 3, true},  {"hexodd", 2, true},
+        {"empty", 1, true},    {"text", 1, true},    {"nul", 1, true},       {"zero", 1, true},    {"null", 1, true},
         {"absent", 1, true},   {"b64", 2, true},
     };
     struct imsg_error err;
@@ -284,7 +308,7 @@ static void test_bytes(const json_t *object)
         memset(out, 0xa5, sizeof out);
         found = true;
         enum imsg_status status = (bad[i].hex ? imsg_json_hex : imsg_json_base64)(object, bad[i].member, IMSG_REQUIRED,
-                                                                                 out, bad[i].len, &found, &err);
+                                                                                  out, bad[i].len, &found, &err);
         tap_ok(status == IMSG_MALFORMED && found && out[0] == 0xa5 && out[7] == 0xa5 && !err.has_offset,
                "bad bytes %zu: %s", i, err.text);
     }
@@ -299,10 +323,21 @@ static void test_bytes(const json_t *object)
 static void test_handles(void)
 {
     static const char *const bad[] = {
-        "{}", "{\"h\":null}", "{\"h\":\"mailto:a@b\"}", "{\"h\":[]}", "{\"h\":{}}", "{\"h\":[1]}", "{\"h\":[null]}",
-        "{\"h\":[\"mailto:A@b\"]}", "{\"h\":[\"a@b\"]}", "{\"h\":[\"\"]}", "{\"h\":[\"mailto:a@b\",\"mailto:a@b\"]}",
-        "{\"h\":[\"tel:+12\",\"mailto:a@b\",\"tel:+12\"]}", "{\"h\":[\"mailto:a@b\",\"x\"]}",
-        "{\"h\":[\"mailto:a@b\\u0000\"]}", "{\"h\":[[\"mailto:a@b\"]]}",
+        "{}",
+        "{\"h\":null}",
+        "{\"h\":\"mailto:a@b\"}",
+        "{\"h\":[]}",
+        "{\"h\":{}}",
+        "{\"h\":[1]}",
+        "{\"h\":[null]}",
+        "{\"h\":[\"mailto:A@b\"]}",
+        "{\"h\":[\"a@b\"]}",
+        "{\"h\":[\"\"]}",
+        "{\"h\":[\"mailto:a@b\",\"mailto:a@b\"]}",
+        "{\"h\":[\"tel:+12\",\"mailto:a@b\",\"tel:+12\"]}",
+        "{\"h\":[\"mailto:a@b\",\"x\"]}",
+        "{\"h\":[\"mailto:a@b\\u0000\"]}",
+        "{\"h\":[[\"mailto:a@b\"]]}",
     };
     struct imsg_error err;
     char **out = NULL;
@@ -338,7 +373,8 @@ static void test_handles(void)
 
 static void test_print(void)
 {
-    static const char want[] = "{\"imsg\":\"device/1\",\"z\":\"/\xc3\xa4\\n\\\"\",\"a\":[1,true,null],\"b\":\"AAEC\",\"h\":\"000102\"}";
+    static const char want[] =
+        "{\"imsg\":\"device/1\",\"z\":\"/\xc3\xa4\\n\\\"\",\"a\":[1,true,null],\"b\":\"AAEC\",\"h\":\"000102\"}";
     struct imsg_error err;
     struct imsg_buf out = {0};
     json_t *object = json_object();
@@ -355,7 +391,8 @@ static void test_print(void)
     tap_status(imsg_json_set(object, "\xff", NULL, &err), IMSG_MALFORMED, &err, "neither");
     tap_status(imsg_buf_text(&out, "> ", &err), IMSG_OK, &err, "something before");
     tap_status(imsg_json_print(object, &out, &err), IMSG_OK, &err, "print");
-    tap_bytes(imsg_view_of(out.ptr + 2, out.len - 2), imsg_view_str(want), "compact, in order: %s", (char *)out.ptr + 2);
+    tap_bytes(imsg_view_of(out.ptr + 2, out.len - 2), imsg_view_str(want), "compact, in order: %s",
+              (char *)out.ptr + 2);
 
     json_t *back = NULL;
     tap_status(imsg_json_document(imsg_view_str(want), 200, "device/1", &back, &err), IMSG_OK, &err, "parse it again");

@@ -16,10 +16,28 @@ static void test_hex(void)
         size_t len;
         uint64_t offset;
     } bad[] = {
-        {"", 1, NOWHERE},     {"0", 1, NOWHERE},     {"000", 1, NOWHERE},  {"0000", 1, NOWHERE}, {"00", 2, NOWHERE},
-        {"00", 0, NOWHERE},   {"0g", 1, 1},          {"G0", 1, 0},         {"0A", 1, 1},         {"AB", 1, 0},
-        {" 00", 1, 0},        {"0 ", 1, 1},          {"0x", 1, 1},         {"00\n", 1, 2},       {"/0", 1, 0},
-        {":0", 1, 0},         {"`0", 1, 0},          {"@0", 1, 0},         {"\xff""0", 1, 0},    {"+1", 1, 0},
+        {"", 1, NOWHERE},
+        {"0", 1, NOWHERE},
+        {"000", 1, NOWHERE},
+        {"0000", 1, NOWHERE},
+        {"00", 2, NOWHERE},
+        {"00", 0, NOWHERE},
+        {"0g", 1, 1},
+        {"G0", 1, 0},
+        {"0A", 1, 1},
+        {"AB", 1, 0},
+        {" 00", 1, 0},
+        {"0 ", 1, 1},
+        {"0x", 1, 1},
+        {"00\n", 1, 2},
+        {"/0", 1, 0},
+        {":0", 1, 0},
+        {"`0", 1, 0},
+        {"@0", 1, 0},
+        {"\xff"
+         "0",
+         1, 0},
+        {"+1", 1, 0},
     };
     struct imsg_error err;
     struct imsg_buf buf = {0};
@@ -130,16 +148,50 @@ static void test_base64_bad(void)
         bool url;
         uint64_t offset;
     } bad[] = {
-        {"A", false, 1},        {"AA", false, 2},        {"AAA", false, 3},       {"AAAAA", false, 5},
-        {"=", false, 0},        {"====", false, 0},      {"A===", false, 1},      {"AA=A", false, 2},
-        {"AA=", false, 2},      {"AAA=AAAA", false, 3},  {"AA==AA==", false, 2},  {"AAAA====", false, 4},
-        {"AAAA=", false, 4},    {"AB==", false, 1},      {"AAB=", false, 2},      {"AAAAQR==", false, 5},
-        {"A A=", false, 1},     {"AAA\n", false, 3},     {"AAAA\n", false, 4},    {" AAAA", false, 0},
-        {"AAA-", false, 3},     {"_AAA", false, 0},      {"AAAA-AAA", false, 4},  {"A\x80""AA", false, 1},
-        {"AA\xff""=", false, 2},{"AAA.", false, 3},      {"AA=\n", false, 2},     {"AAA=\n", false, 3},
-        {"A", true, 1},         {"AAAAA", true, 5},      {"AA==", true, 2},       {"AAA=", true, 3},
-        {"AB", true, 1},        {"AAB", true, 2},        {"AA+A", true, 2},       {"AA/A", true, 2},
-        {"AAAA ", true, 4},     {"A*AA", true, 1},       {"AA\nA", true, 2},      {"=", true, 0},
+        {"A", false, 1},
+        {"AA", false, 2},
+        {"AAA", false, 3},
+        {"AAAAA", false, 5},
+        {"=", false, 0},
+        {"====", false, 0},
+        {"A===", false, 1},
+        {"AA=A", false, 2},
+        {"AA=", false, 2},
+        {"AAA=AAAA", false, 3},
+        {"AA==AA==", false, 2},
+        {"AAAA====", false, 4},
+        {"AAAA=", false, 4},
+        {"AB==", false, 1},
+        {"AAB=", false, 2},
+        {"AAAAQR==", false, 5},
+        {"A A=", false, 1},
+        {"AAA\n", false, 3},
+        {"AAAA\n", false, 4},
+        {" AAAA", false, 0},
+        {"AAA-", false, 3},
+        {"_AAA", false, 0},
+        {"AAAA-AAA", false, 4},
+        {"A\x80"
+         "AA",
+         false, 1},
+        {"AA\xff"
+         "=",
+         false, 2},
+        {"AAA.", false, 3},
+        {"AA=\n", false, 2},
+        {"AAA=\n", false, 3},
+        {"A", true, 1},
+        {"AAAAA", true, 5},
+        {"AA==", true, 2},
+        {"AAA=", true, 3},
+        {"AB", true, 1},
+        {"AAB", true, 2},
+        {"AA+A", true, 2},
+        {"AA/A", true, 2},
+        {"AAAA ", true, 4},
+        {"A*AA", true, 1},
+        {"AA\nA", true, 2},
+        {"=", true, 0},
     };
     struct imsg_error err;
     for (size_t i = 0; i < COUNT(bad); i++) {
@@ -169,14 +221,46 @@ static void test_base64_bad(void)
 static void test_utf8(void)
 {
     static const char *const good[] = {
-        "", "plain", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80", "\xef\xbf\xbf",
-        "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "eight by\xc3\xa4", "\xe2\x82\xac 12345678 \xf0\x9f\x98\x80",
+        "",
+        "plain",
+        "\xc2\x80",
+        "\xdf\xbf",
+        "\xe0\xa0\x80",
+        "\xed\x9f\xbf",
+        "\xee\x80\x80",
+        "\xef\xbf\xbf",
+        "\xf0\x90\x80\x80",
+        "\xf4\x8f\xbf\xbf",
+        "eight by\xc3\xa4",
+        "\xe2\x82\xac 12345678 \xf0\x9f\x98\x80",
     };
     static const char *const bad[] = {
-        "\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2 ", "\xc2\xc2", "\xe0\x80\x80", "\xe0\x9f\xbf",
-        "\xe0\xa0", "\xed\xa0\x80", "\xed\xbf\xbf", "\xe2\x82", "\xe2\x28\xa1", "\xf0\x80\x80\x80",
-        "\xf0\x8f\xbf\xbf", "\xf0\x90\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xf8\x88\x80\x80\x80", "\xfe",
-        "\xff", "12345678\xff", "1234567\xff\x38", "12345678\xe2\x82", "\xed\xa0\xbd\xed\xb8\x80",
+        "\x80",
+        "\xbf",
+        "\xc0\x80",
+        "\xc1\xbf",
+        "\xc2",
+        "\xc2 ",
+        "\xc2\xc2",
+        "\xe0\x80\x80",
+        "\xe0\x9f\xbf",
+        "\xe0\xa0",
+        "\xed\xa0\x80",
+        "\xed\xbf\xbf",
+        "\xe2\x82",
+        "\xe2\x28\xa1",
+        "\xf0\x80\x80\x80",
+        "\xf0\x8f\xbf\xbf",
+        "\xf0\x90\x80",
+        "\xf4\x90\x80\x80",
+        "\xf5\x80\x80\x80",
+        "\xf8\x88\x80\x80\x80",
+        "\xfe",
+        "\xff",
+        "12345678\xff",
+        "1234567\xff\x38",
+        "12345678\xe2\x82",
+        "\xed\xa0\xbd\xed\xb8\x80",
     };
     for (size_t i = 0; i < COUNT(good); i++)
         tap_ok(imsg_utf8_valid(imsg_view_str(good[i])), "UTF-8 %zu", i);
@@ -239,8 +323,8 @@ static void test_escape(void)
         harmless = harmless && imsg_escape(imsg_view_of(two, 2), &buf, &err) == IMSG_OK &&
                    imsg_utf8_valid(imsg_buf_view(&buf)) && strlen((char *)buf.ptr) == buf.len;
         for (size_t i = 0; i < buf.len; i++)
-            harmless = harmless && buf.ptr[i] >= 0x20 && buf.ptr[i] != 0x7f &&
-                       !(buf.ptr[i] == 0xc2 && buf.ptr[i + 1] < 0xa0);
+            harmless =
+                harmless && buf.ptr[i] >= 0x20 && buf.ptr[i] != 0x7f && !(buf.ptr[i] == 0xc2 && buf.ptr[i + 1] < 0xa0);
     }
     tap_ok(harmless, "every two bytes come out harmless and UTF-8");
     imsg_buf_free(&buf);
@@ -249,11 +333,19 @@ static void test_escape(void)
 static void test_uuid(void)
 {
     static const char *const bad[] = {
-        "", "0", "00000000-0000-0000-0000-00000000000", "00000000-0000-0000-0000-0000000000000",
-        "00000000-0000-0000-0000-00000000000G", "0000000A-0000-0000-0000-000000000000",
-        "00000000000000000000000000000000", "000000000000-0000-0000-0000-00000000", "{0000000-0000-0000-0000-00000000000}",
-        "00000000-0000-0000-0000-00000000000 ", " 0000000-0000-0000-0000-000000000000",
-        "00000000-0000-0000-0000000000000-000", "00000000_0000_0000_0000_000000000000",
+        "",
+        "0",
+        "00000000-0000-0000-0000-00000000000",
+        "00000000-0000-0000-0000-0000000000000",
+        "00000000-0000-0000-0000-00000000000G",
+        "0000000A-0000-0000-0000-000000000000",
+        "00000000000000000000000000000000",
+        "000000000000-0000-0000-0000-00000000",
+        "{0000000-0000-0000-0000-00000000000}",
+        "00000000-0000-0000-0000-00000000000 ",
+        " 0000000-0000-0000-0000-000000000000",
+        "00000000-0000-0000-0000000000000-000",
+        "00000000_0000_0000_0000_000000000000",
         "00000000-0000-0000-0000-000000000000\n",
     };
     tap_ok(imsg_uuid_valid("01234567-89ab-cdef-0123-456789abcdef"), "a uuid");

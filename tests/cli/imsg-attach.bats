@@ -1,0 +1,418 @@
+#!/usr/bin/env bats
+# imsg-attach: files through the store and back; nothing unverified, nothing outside DIR, nothing replaced.
+load common
+bats_require_minimum_version 1.5.0 # run -STATUS
+setup() {
+  # A disk's fsync is most of what these tests would wait for: memory, where there is some.
+  [ -n "${TMPDIR:-}" ] || ! [ -w /dev/shm ] || export TMPDIR=/dev/shm
+  setup_common
+  STORE=$T/.local/share/imsg/store
+  mkdir got
+}
+teardown() { teardown_common; }
+
+put() { imsg-attach put "$@"; }
+get() { imsg-attach get "$@"; }
+
+# One file of SIZE bytes in the store: FILE (default f), its descriptor in FILE.d, its object in $OBJECT.
+stored() { # SIZE [FILE]
+  local file=${2:-f}
+  head -c "$1" /dev/urandom >"$file"
+  put "$file" >"$file.d"
+  OBJECT=$STORE/$(jq -r .sha256 "$file.d")
+}
+
+# with MEMBER=VALUE (strings): the descriptor f.d changed, on stdout.
+with() { jq -c --arg v "${1#*=}" --arg k "${1%%=*}" '.[$k] = $v' f.d; }
+
+# Every file below DIR, hidden ones too, by its path; names may hold anything but a newline.
+all_in() { (cd "$1" && find . -mindepth 1 | sort); }
+nothing_in() { [ -z "$(all_in "$1")" ] || { echo "not empty:"; all_in "$1"; return 1; }; }
+
+status_of() { # STATUS COMMAND...: stdout goes where the test says
+  local want=$1 got=0
+  shift
+  "$@" 2>"$T/err" || got=$?
+  [ "$got" -eq "$want" ] || { echo "status $got, expected $want" >&2; cat "$T/err" >&2; return 1; }
+}
+
+# no_space KILOBYTES COMMAND...: as on a disk with so much room for a file.
+no_space() (
+  trap '' XFSZ
+  ulimit -f "$1"
+  shift
+  "$@"
+)
+
+@test "files of every size around the block and piece sizes come back as they were" {
+  local size sizes='0 1 15 16 17 262143 262144 262145 5242880'
+  mkdir in
+  for size in $sizes; do head -c "$size" /dev/urandom >"in/f$size"; done
+  expect 0 put in/f*
+  cp out lines
+  [ "$(wc -l <lines)" -eq 9 ]
+  expect 0 get -o got lines
+  for size in $sizes; do
+    cmp "in/f$size" "got/f$size"
+    [ "$(jq -r --arg n "f$size" 'select(.name == $n).size' lines)" -eq "$size" ]
+  done
+  [ "$(all_in got | wc -l)" -eq 9 ]
+  [ "$(jq -r .path out | xargs cat | wc -c)" -eq "$(cat in/* | wc -c)" ]
+}
+
+@test "a descriptor has its members, and they are those of the ciphertext" {
+  stored 100000 photo.jpg
+  jq -e --arg sha "$(basename "$OBJECT")" 'keys == ["imsg", "key", "name", "sha1", "sha256", "size", "type", "uri"] and
+    .imsg == "attachment/1" and .uri == "imsg-store:" + $sha and .name == "photo.jpg" and .size == 100000' photo.jpg.d
+  [ "$(jq -r .sha256 photo.jpg.d)" = "$(openssl dgst -r -sha256 "$OBJECT" | cut -d' ' -f1)" ]
+  [ "$(jq -r .sha1 photo.jpg.d)" = "$(openssl dgst -r -sha1 "$OBJECT" | cut -d' ' -f1)" ]
+  local key
+  key=$(jq -r .key photo.jpg.d | base64 -d | od -An -v -tx1 | tr -d ' \n')
+  [ ${#key} -eq 64 ]
+  openssl enc -aes-256-ctr -K "$key" -iv 00000000000000000000000000000000 -in photo.jpg | cmp - "$OBJECT"
+}
+
+@test "the store holds objects by their hash and nothing else" {
+  stored 1000 a
+  stored 1000 b
+  [ "$(all_in "$STORE" | sort)" = "$({ jq -r '"./" + .sha256' a.d; jq -r '"./" + .sha256' b.d; } | sort)" ]
+}
+
+@test "every put has a new key and makes a new object" {
+  head -c 1000 /dev/urandom >f
+  put f f >lines
+  put f >>lines
+  local member
+  for member in key uri sha1 sha256; do [ "$(jq -r .$member lines | sort -u | wc -l)" -eq 3 ]; done
+  [ "$(all_in "$STORE" | wc -l)" -eq 3 ]
+}
+
+@test "the type is what the content says, not the name" {
+  printf '\211PNG\r\n\032\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\10\2\0\0\0' >picture.txt
+  echo 'some text' >text.png
+  : >empty.pdf
+  expect 0 put picture.txt text.png empty.pdf
+  [ "$(jq -c '[.name, .type]' out)" = '["picture.txt","image/png"]
+["text.png","text/plain"]
+["empty.pdf",null]' ]
+}
+
+@test "standard input and a pipe can be put; the name is never a path" {
+  mkdir -p a/b
+  echo content | tee a/b/c.txt | put - >line
+  jq -e 'has("name") | not' line
+  get -o got <line >path
+  cmp a/b/c.txt "$(jq -r .path path)"
+  put a/b/c.txt | jq -e '.name == "c.txt"'
+  # shellcheck disable=SC2002 # a pipe, not a file
+  cat a/b/c.txt | put /dev/stdin | get -o got | jq -r .path >path
+  cmp a/b/c.txt "$(cat path)"
+}
+
+@test "a file that is not there, or a folder, is 66, and the others are put" {
+  echo a >a
+  expect 66 put nothing a got
+  [ "$(jq -r .name out)" = a ]
+  errors_are 2
+  err_has '"nothing"'
+  err_has '"got"'
+  [ "$(all_in "$STORE" | wc -l)" -eq 1 ]
+}
+
+@test "put without a file, get with two, and neither of them are 64" {
+  expect 64 put
+  expect 64 imsg-attach
+  expect 64 imsg-attach send f
+  expect 64 get a b
+  expect 64 put -o got f
+  no_out
+}
+
+@test "closed and full standard output are 74" {
+  stored 1000
+  status_of 74 put f f >&-
+  errors_are 1
+  status_of 74 put f >/dev/full
+  status_of 74 get -o got f.d >&-
+  cmp f got/f
+  status_of 74 get -o got f.d >/dev/full
+}
+
+@test "an object that was changed, cut, or made longer is refused, and nothing is left" {
+  local byte size=300000
+  stored $size
+  cp "$OBJECT" good
+  for byte in 0 150000 262144 $((size - 1)); do
+    cp good "$OBJECT"
+    # shellcheck disable=SC2059 # the byte is written as an escape
+    printf "\\x$(printf %02x $((0x$(od -An -tx1 -j $byte -N 1 good | tr -d ' ') ^ 1)))" |
+      dd of="$OBJECT" bs=1 seek=$byte conv=notrunc status=none
+    expect 1 get -o got f.d
+    no_out
+    err_has 'imsg-attach: error: "f.d": line 1: attachment "f": '
+  done
+  head -c $((size - 1)) good >"$OBJECT"
+  expect 1 get -o got f.d
+  : >"$OBJECT"
+  expect 1 get -o got f.d
+  { cat good; printf x; } >"$OBJECT"
+  expect 1 get -o got f.d
+  { cat good good good; } >"$OBJECT"
+  expect 1 get -o got f.d
+  no_out
+  nothing_in got
+  cp good "$OBJECT"
+  expect 0 get -o got f.d
+  cmp f got/f
+}
+
+@test "a descriptor that does not fit its object is refused, and nothing is left" {
+  local zeros=0000000000000000000000000000000000000000
+  stored 1000
+  for line in "$(with sha1=$zeros)" "$(with "sha256=${zeros}000000000000000000000000")" \
+    "$(jq -c '.size = 999' f.d)" "$(jq -c '.size = 1001' f.d)" "$(jq -c '.size = 0' f.d)"; do
+    expect 1 get -o got <<<"$line"
+    no_out
+  done
+  nothing_in got
+}
+
+@test "an object of another name with the same content is not taken for this one" {
+  stored 1000 a
+  stored 1000 b
+  jq -c --slurpfile b b.d '.uri = $b[0].uri' a.d >mixed
+  expect 1 get -o got mixed
+  nothing_in got
+}
+
+@test "an object that is not there is 69, a store that is away 75; nothing is left, nothing is made" {
+  stored 1000
+  rm "$OBJECT"
+  expect 69 get -o got f.d
+  err_has 'no object'
+  rm -r "$STORE"
+  expect 75 get -o got f.d
+  err_has 'is not there'
+  nothing_in got
+  [ ! -e "$STORE" ]
+}
+
+@test "an object that is no file is 76" {
+  stored 1000
+  rm "$OBJECT"
+  mkfifo "$OBJECT"
+  expect 76 timeout 30 imsg-attach get -o got f.d
+  rm "$OBJECT"
+  cp f other
+  ln -s "$T/other" "$OBJECT"
+  expect 76 get -o got f.d
+  nothing_in got
+}
+
+@test "put makes the store folder; get does not" {
+  echo x >f
+  put --store other f >f.d
+  [ "$(all_in other | wc -l)" -eq 1 ]
+  expect 69 get -o got f.d # the default store has it not
+  expect 0 get --store other -o got f.d
+  IMSG_STORE=other expect 0 get -o got f.d
+  expect 75 get --store third -o got f.d
+  [ ! -e third ]
+}
+
+@test "nothing but an object of the store is ever opened" {
+  local uri sha
+  stored 1000
+  cp "$OBJECT" plain
+  sha=$(basename "$OBJECT")
+  for uri in "$OBJECT" plain "file://$OBJECT" "file:$OBJECT" "https://store.example/store/$sha" \
+    "http://127.0.0.1/store/$sha" "s3://bucket/$sha" "imsg-store:../store/$sha" "imsg-store:$OBJECT" \
+    "imsg-store:${sha^^}" "imsg-store:${sha}0" "imsg-store:${sha:0:63}" "imsg-store:" "imsg-store:/etc/passwd" \
+    "IMSG-STORE:$sha" "$sha" ''; do
+    with "uri=$uri"
+  done >lines
+  expect 1 get -o got lines
+  no_out
+  errors_are 17
+  [ "$(wc -l <lines)" -eq 17 ]
+  nothing_in got
+}
+
+@test "hostile names stay inside DIR, in plain sight, and speak to no terminal" {
+  local name path
+  mkdir -p deep/er/got
+  stored 10
+  # shellcheck disable=SC2016 # names, not commands
+  for name in ../../x /etc/passwd .bashrc -rf .. . / // ... a/ 'x/..' '..\..\CON' 'C:\Windows\x.exe' $'two\nlines' \
+    $'\e[31mred\e[0m' $'\a\b\t' $'\xe2\x80\xaegpj.exe' $'\xc2\x9b31m' "$(printf '%0300d' 7)" "$(printf 'é%.0s' {1..150}).jpg" \
+    '' ' ' '~' '$(id)' '`id`' '*' 'a b'; do
+    with "name=$name"
+  done >lines
+  expect 0 get -o deep/er/got lines
+  jq -r .path out >paths
+  [ "$(wc -l <paths)" -eq 27 ] # no newline in any
+  [ "$(sort -u paths | wc -l)" -eq 27 ]
+  while IFS= read -r path; do
+    cmp f "$path"
+    [[ $path == deep/er/got/[!.-]* ]] || { echo "$path"; false; }
+  done <paths
+  run -1 env LC_ALL=C grep -P '[\x00-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xaa-\xae]' paths
+  [ "$(all_in deep | wc -l)" -eq 29 ]
+  [ ! -e x ]
+  [ "$(find deep/er/got -type f -name '*passwd*' | wc -l)" -eq 1 ]
+  [ -z "$(find deep -perm /111 -type f)" ]
+}
+
+@test "ordinary names are kept as they are" {
+  local name
+  stored 10
+  for name in photo.jpg 'my photo.jpg' Übung.pdf 写真.jpg a..b file.tar.gz 'x~' "it's"; do
+    expect 0 get -o got <<<"$(with "name=$name")"
+    cmp f "got/$name"
+  done
+}
+
+@test "a name without one is the start of the object's hash" {
+  stored 10
+  jq -c 'del(.name)' f.d >line
+  expect 0 get -o got line
+  [ "$(all_in got)" = "./$(jq -r '.sha256[:16]' f.d)" ]
+}
+
+@test "files that are there are never replaced, whatever they are" {
+  stored 10 photo.jpg
+  echo mine >got/photo.jpg
+  ln -s nowhere got/photo-1.jpg
+  mkdir got/photo-2.jpg
+  expect 0 get -o got photo.jpg.d
+  [ "$(jq -r .path out)" = got/photo-3.jpg ]
+  cmp photo.jpg got/photo-3.jpg
+  [ "$(cat got/photo.jpg)" = mine ]
+  [ "$(readlink got/photo-1.jpg)" = nowhere ]
+  [ ! -e got/nowhere ]
+  expect 0 get -o got photo.jpg.d
+  [ "$(jq -r .path out)" = got/photo-4.jpg ]
+}
+
+@test "the number goes before the last extension, and at the end where there is none" {
+  local pair
+  for pair in 'a.tar.gz a.tar-1.gz' 'plain plain-1' 'dot. dot-1.'; do
+    stored 10 "${pair% *}"
+    expect 0 get -o got "${pair% *}.d"
+    expect 0 get -o got "${pair% *}.d"
+    cmp "${pair% *}" "got/${pair#* }"
+  done
+}
+
+@test "five gets of one name at once make five whole files" {
+  local i pids=() pid
+  stored 100000 photo.jpg
+  for i in 1 2 3 4 5; do
+    imsg-attach get -o got photo.jpg.d >"out$i" 3>&- &
+    pids+=($!)
+  done
+  for pid in "${pids[@]}"; do wait "$pid"; done
+  [ "$(all_in got | wc -l)" -eq 5 ]
+  [ "$(jq -r .path out? | sort -u | wc -l)" -eq 5 ]
+  for i in got/*; do cmp photo.jpg "$i"; done
+}
+
+@test "a folder that is not there is 73 and is not made" {
+  stored 10
+  expect 73 get -o no/such f.d
+  no_out
+  [ ! -e no ]
+  expect 73 get -o f f.d
+}
+
+@test "get puts into the current folder without -o, and passes unknown members on" {
+  stored 10
+  jq -c '. + {extra: {deep: [1, "ü"]}}' f.d >line
+  cd got
+  expect 0 get ../line
+  cmp ../f f
+  jq -e --slurpfile in ../line '. == $in[0] + {path: .path}' "$T/out"
+  cmp ../f "$(jq -r .path "$T/out")"
+}
+
+@test "bad lines are reported by number and do not stop the others" {
+  stored 10 a
+  stored 10 b
+  { cat a.d; echo nonsense; echo '{"imsg":"envelope/1"}'; echo; jq -c 'del(.key)' a.d; cat b.d; } >mixed
+  expect 65 get -o got mixed
+  err_has '"mixed": line 2: '
+  err_has '"mixed": line 3: '
+  err_has '"mixed": line 5: '
+  errors_are 3
+  [ "$(jq -r .path out)" = $'got/a\ngot/b' ]
+  rm "$OBJECT"
+  cat b.d a.d >two
+  expect 69 get -o got two # a missing object neither
+  [ "$(jq -r .path out)" = got/a-1 ]
+}
+
+@test "no line is 0, a file that is not there 66" {
+  expect 0 get </dev/null
+  no_out
+  expect 66 get nothing
+}
+
+@test "the whole way: put, seal, push, pull, open, get" {
+  new_user alice
+  new_user bob
+  head -c 300000 /dev/urandom >photo.jpg
+  put photo.jpg | as alice imsg-seal -r bob@example.com --no-self -a - | as alice imsg-push
+  # shellcheck disable=SC2016 # the inner shell expands it
+  expect 0 bash -c 'export IMSG_HOME=$T/bob; set -o pipefail; imsg-pull | imsg-open -j | imsg-attach get -o got'
+  cmp photo.jpg got/photo.jpg
+  jq -e '.imsg == "opened/1" and .path == "got/photo.jpg" and .header.attachments[0].path == "got/photo.jpg"' out
+}
+
+@test "opened lines get path in each attachment, and at the top when there is one; others pass unchanged" {
+  stored 10 a
+  stored 10 b
+  {
+    jq -nc --slurpfile a a.d '{imsg: "opened/1", id: "1", header: {id: "1", attachments: $a}, content: "one"}'
+    jq -nc --slurpfile a a.d --slurpfile b b.d '{imsg: "opened/1", header: {attachments: ($a + $b)}, content: "two"}'
+    echo '{"imsg":"opened/1","header":{"attachments":[]},"content":"none"}'
+    echo '{"imsg":"opened/1","header":{},"content":"\u00fc"}'
+  } >lines
+  expect 0 get -o got lines
+  [ "$(jq -c '[.content, .path, (.header.attachments // [] | map(.path))]' out)" = '["one","got/a",["got/a"]]
+["two",null,["got/a-1","got/b"]]
+["none",null,[]]
+["ü",null,[]]' ]
+  cmp <(jq -cS 'del(.path) | del(.header.attachments[]?.path)' out) <(jq -cS . lines)
+  jq -c '.header.attachments += ["x"]' lines >odd
+  expect 65 get -o got odd
+  errors_are 4
+}
+
+@test "no room for the object: 75, and the store has no part of it" {
+  head -c 300000 /dev/urandom >f
+  expect 75 no_space 100 imsg-attach put f
+  no_out
+  err_has 'imsg-attach: error: "f": store: cannot write: '
+  nothing_in "$STORE"
+}
+
+@test "no room for the file: 74, and DIR has no part of it" {
+  stored 300000
+  expect 74 no_space 100 imsg-attach get -o got f.d
+  no_out
+  nothing_in got
+}
+
+@test "a full disk at any write leaves nothing" {
+  stored 600000
+  strace -f -o /dev/null true 2>/dev/null || skip 'strace cannot trace here'
+  local n
+  for n in 1 2 3 4 5 6; do # three of ciphertext, three of plaintext
+    expect 74 strace -f -qq -o /dev/null -e trace=write -e inject=write:error=ENOSPC:when=$n imsg-attach get -o got f.d
+    nothing_in got
+  done
+  for n in 1 2 3; do
+    expect 75 strace -f -qq -o /dev/null -e trace=write -e inject=write:error=ENOSPC:when=$n imsg-attach put f
+    [ "$(all_in "$STORE" | wc -l)" -eq 1 ]
+  done
+}
