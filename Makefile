@@ -25,9 +25,14 @@ ALL_CFLAGS = -std=c11 $(WARN) $(HARDEN) -pthread $(DEP_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = -pthread $(HARDEN_LD) $(LDFLAGS)
 
 # Only these; pkg-config is asked once, and not at all by targets that build nothing.
-ifneq ($(filter-out deps clean uninstall dist demo check check-deep lint,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out deps clean uninstall dist demo check check-deep fuzz lint,$(or $(MAKECMDGOALS),all)),)
 DEP_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcrypto jansson)
 DEP_LIBS := $(shell $(PKG_CONFIG) --libs libcrypto jansson)
+# Only imsg-inspect shows the bodies of real clients, and only where these are there.
+BODY_PKGS := $(foreach p,libplist-2.0 zlib,$(shell $(PKG_CONFIG) --exists $(p) && echo $(p)))
+BODY_CFLAGS := $(if $(BODY_PKGS),$(shell $(PKG_CONFIG) --cflags $(BODY_PKGS)) $(if $(filter zlib,$(BODY_PKGS)),-DHAVE_ZLIB) \
+	$(if $(filter libplist%,$(BODY_PKGS)),-DHAVE_PLIST))
+BODY_LIBS := $(if $(BODY_PKGS),$(shell $(PKG_CONFIG) --libs $(BODY_PKGS)))
 MAGIC_LIBS := $(or $(shell $(PKG_CONFIG) --libs libmagic 2>/dev/null),-lmagic)
 endif
 
@@ -41,6 +46,11 @@ CLI := $(BUILD)/libcli.a
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/t-*.c))
 UNIT_OBJS := $(BUILD)/tests/unit/tap.o $(BUILD)/tests/unit/vector.o
 SEAM := $(BUILD)/seam/lib/crypto/p256_sign.o
+# A fuzz target per parser (tests/fuzz/fuzz.h), once with a main() that replays the seeds, once with libFuzzer.
+FUZZ := $(filter-out fuzz replay,$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
+FUZZ_OBJS := $(BUILD)/tests/fuzz/fuzz.o $(BUILD)/tests/unit/vector.o
+FUZZ_CC ?= clang
+FUZZ_CFLAGS ?= -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 MAN := $(wildcard docs/man/*.[157])
 
 Q := $(if $(V),,@)
@@ -59,6 +69,8 @@ $(BUILD)/%.o: %.c VERSION
 	$(Q)mkdir -p $(@D)
 	$(call say,CC,$@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 $(BUILD)/bin/imsg-attach: TOOL_LIBS = $(MAGIC_LIBS)
+$(BUILD)/bin/imsg-inspect: TOOL_LIBS = $(BODY_LIBS)
+$(BUILD)/cmd/inspect/%.o: DEP_CFLAGS += $(BODY_CFLAGS)
 # cmd/seal/*.c belongs to imsg-seal alone, and so on.
 .SECONDEXPANSION:
 $(BUILD)/bin/imsg-%: $(BUILD)/cmd/imsg-%.o $$(addprefix $(BUILD)/,$$(addsuffix .o,$$(basename $$(wildcard cmd/$$*/*.c)))) $(CLI) $(LIB)
@@ -67,13 +79,23 @@ $(BUILD)/bin/imsg-%: $(BUILD)/cmd/imsg-%.o $$(addprefix $(BUILD)/,$$(addsuffix .
 $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(UNIT_OBJS) $(SEAM) $(LIB)
 	$(Q)mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(DEP_LIBS) $(LIBS)
+$(BUILD)/unit/t-fuzz-%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/replay.o $(FUZZ_OBJS) $(BUILD)/tests/unit/tap.o $(LIB)
+	$(Q)mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(DEP_LIBS) $(LIBS)
+$(BUILD)/target/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_OBJS) $(LIB)
+	$(Q)mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(DEP_LIBS) $(LIBS)
+# t-ct stands between the formats and the primitives, to mark what is secret.
+CT_WRAP := imsg_rsa_oaep_open imsg_p256_ecdh imsg_equal_ct imsg_sha256_parts imsg_aes256_ctr64
+$(BUILD)/unit/t-ct: ALL_LDFLAGS += $(CT_WRAP:%=-Wl,--wrap=%)
 
-unit: $(UNIT)
+unit: $(UNIT) $(FUZZ:%=$(BUILD)/unit/t-fuzz-%)
+fuzz-targets: $(FUZZ:%=$(BUILD)/target/%)
 
 # ---- what people call ----
 
 # Debian's names; `deps` prints the line for other systems.
-DEPS_BUILD := gcc make pkg-config libssl-dev libcurl4-openssl-dev libjansson-dev libmagic-dev
+DEPS_BUILD := gcc make pkg-config libssl-dev libcurl4-openssl-dev libjansson-dev libmagic-dev libplist-dev zlib1g-dev
 DEPS_TEST := bats jq openssl strace valgrind bsdutils mandoc groff shellcheck clang cppcheck xxd procps
 missing = $(shell command -v dpkg-query >/dev/null 2>&1 && for p in $(1); do \
 	dpkg-query -W -f '$${Status}\n' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done)
@@ -105,6 +127,19 @@ check: deps
 check-deep: deps
 	$(Q)$(MAKE) --no-print-directory all unit
 	$(Q)BUILD='$(abspath $(BUILD))' BATS='$(BATS)' DEEP=1 sh tests/run $(TESTS)
+# `make fuzz TIME=600`, `make fuzz TARGETS='pair pair_ec'`. Debian has the sanitizers' runtime in a package of its own.
+fuzz:
+	$(call deps,$(DEPS_BUILD) clang libclang-rt-dev)
+	$(Q)$(MAKE) --no-print-directory BUILD='$(BUILD)/fuzz' CC='$(FUZZ_CC)' CFLAGS='$(FUZZ_CFLAGS)' HARDEN= HARDEN_LD= fuzz-targets
+	$(Q)BUILD='$(abspath $(BUILD))/fuzz' TIME='$(or $(TIME),60)' sh tests/fuzz/run $(or $(TARGETS),$(FUZZ))
+# The same tests on a build with sanitizers, and the tools' pipelines under valgrind.
+check-san: deps
+	$(Q)$(MAKE) --no-print-directory BUILD='$(BUILD)/san' CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+	  -fno-sanitize-recover=all' HARDEN= HARDEN_LD= all unit
+	$(Q)SAN=1 ASAN_OPTIONS=detect_leaks=0 BUILD='$(abspath $(BUILD))/san' BATS='$(BATS)' sh tests/run $(TESTS)
+check-valgrind: deps
+	$(Q)$(MAKE) --no-print-directory all unit
+	$(Q)VALGRIND=1 BUILD='$(abspath $(BUILD))' BATS='$(BATS)' sh tests/run $(TESTS)
 lint: deps
 	$(Q)CC='$(CC)' BUILD='$(abspath $(BUILD))' sh tests/lint
 completions: all
@@ -120,8 +155,9 @@ install: all
 	$(INSTALL) -m 644 lib/imsg.h '$(DESTDIR)$(INCLUDEDIR)'
 	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$(INCLUDEDIR)' '' 'Name: imsg' \
 	  'Description: end-to-end encrypted messages to every device of a person' 'Version: $(VERSION)' \
-	  'Requires.private: libcrypto jansson' 'Libs: -L$${libdir} -limsg' 'Libs.private: -pthread' \
-	  'Cflags: -I$${includedir}' >'$(DESTDIR)$(LIBDIR)/pkgconfig/imsg.pc'
+	  'Requires: libcrypto jansson' 'Libs: -L$${libdir} -limsg -pthread' \
+	  'Cflags: -I$${includedir}' >'$(BUILD)/imsg.pc'
+	$(INSTALL) -m 644 $(BUILD)/imsg.pc '$(DESTDIR)$(LIBDIR)/pkgconfig'
 	for m in $(MAN); do $(INSTALL) -m 644 $$m '$(DESTDIR)$(MANDIR)'/man$${m##*.} || exit; done
 	$(INSTALL) -m 644 completions/imsg.bash '$(DESTDIR)$(BASHCOMPDIR)'
 	for t in $(TOOLS); do ln -sf imsg.bash '$(DESTDIR)$(BASHCOMPDIR)'/$$t || exit; done
@@ -145,6 +181,7 @@ clean:
 
 -include $(LIB_OBJS:.o=.d) $(patsubst %.c,$(BUILD)/%.d,$(wildcard cmd/*.c cmd/*/*.c))
 -include $(patsubst $(BUILD)/unit/%,$(BUILD)/tests/unit/%.d,$(UNIT)) $(UNIT_OBJS:.o=.d) $(SEAM:.o=.d)
-.PHONY: all unit clean deps demo check check-deep lint completions install uninstall dist
+-include $(patsubst %.c,$(BUILD)/%.d,$(wildcard tests/fuzz/*.c))
+.PHONY: all unit clean deps demo check check-deep fuzz fuzz-targets lint completions install uninstall dist
 .SECONDARY:
 .DELETE_ON_ERROR:

@@ -85,13 +85,9 @@ static enum imsg_status read_handles(struct keygen *run, char **handles, size_t 
 /* --relay, else the configured relay unless it is a folder: a folder means nothing to anybody else. */
 static enum imsg_status choose_relay(struct keygen *run, char **relay, struct imsg_error *err)
 {
-    char scheme[16];
-    enum imsg_status status = cli_service(&run->cli, CLI_RELAY, run->relay, relay, err);
-    if (status != IMSG_OK)
+    enum imsg_status status = cli_configured(&run->cli, CLI_RELAY, run->relay, relay, err);
+    if (status != IMSG_OK || !*relay || imsg_url_is_https_origin(*relay))
         return status;
-    imsg_url_scheme(*relay, scheme);
-    if (imsg_url_is_https_origin(*relay))
-        return IMSG_OK;
     if (run->relay)
         return imsg_fail(err, IMSG_USAGE, "--relay \"%s\" is not https://host[:port]: others could not use it",
                          run->relay);
@@ -177,7 +173,7 @@ static enum imsg_status rotate(struct keygen *run, struct imsg_error *err)
         status = lock_identity(path, &lock, err);
     }
     if (status == IMSG_OK)
-        status = cli_identity(&run->cli, path, &identity, err);
+        status = cli_identity(&run->cli, real ? real : run->identity, &identity, err);
     if (status == IMSG_OK)
         status = imsg_identity_rotate(&identity, err);
     if (status == IMSG_OK)

@@ -146,7 +146,8 @@ out:
     return status;
 }
 
-/* One waiting message: stored, acknowledged. `name` gets its own name, the payload's hash, "" if another run took it. */
+/* One waiting message: stored, acknowledged. `name` gets its own name, the payload's hash; "" if another run took the
+ * message. */
 static enum imsg_status take(struct pull *run, const char *waiting, char name[static 65], struct imsg_error *err)
 {
     struct imsg_buf line = {0};
@@ -241,7 +242,11 @@ static enum imsg_status hand_out(struct pull *run, const char *name, struct imsg
         status = imsg_fail(err, IMSG_IO, "\"%s\": %s", from, strerror(errno));
         goto out;
     }
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    int locked;
+    do
+        locked = flock(fd, LOCK_EX | LOCK_NB);
+    while (locked != 0 && errno == EINTR);
+    if (locked != 0) {
         if (errno != EWOULDBLOCK)
             status = imsg_fail(err, IMSG_IO, "\"%s\": cannot lock: %s", from, strerror(errno));
         goto out;

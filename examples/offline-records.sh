@@ -50,5 +50,6 @@ bob imsg-open -R alice.jsonl -o changed.out changed.imsg || status=$?
 [ "$status" -eq 1 ]
 [ ! -e changed.out ]
 
-# No service was asked for anything: their default folders were not even made.
-[ ! -e .local ]
+# No service was asked for anything: their default folders have not a single file.
+find . -path './.local/*' -type f >used
+[ ! -s used ]

@@ -165,6 +165,25 @@ struct imsg_field {
     size_t offset, len;
 };
 
+/* What opening went through, for imsg-inspect: every intermediate value and every check, in order, under the names of
+ * the test vectors. Everybody else passes NULL, and then nothing is kept. Holds secrets: imsg_trace_free wipes. */
+struct imsg_step {
+    const char *name;
+    bool is_check;         /* else a value */
+    bool ok;               /* of a check */
+    struct imsg_buf bytes; /* of a value */
+    char note[160];        /* of a check that failed: why */
+};
+struct imsg_trace {
+    struct imsg_step *steps;
+    size_t count, cap;
+    bool incomplete; /* memory ran out: steps are missing */
+};
+void imsg_trace_value(struct imsg_trace *trace, const char *name, struct imsg_view bytes);
+/* Returns ok. */
+bool imsg_trace_check(struct imsg_trace *trace, const char *name, bool ok, const char *note);
+void imsg_trace_free(struct imsg_trace *trace);
+
 /* §2 "pair". Views point into the payload parsed. */
 struct imsg_pair {
     struct imsg_view body;      /* what the signature covers */
@@ -188,6 +207,14 @@ IMSG_CHECK enum imsg_status imsg_pair_open(const struct imsg_pair *pair, const s
                                            const struct imsg_public_identity *recipient,
                                            const struct imsg_public_identity *sender, struct imsg_buf *out,
                                            struct imsg_error *err);
+
+/* The same, step by step: with a trace it goes on after a failed check as far as that is possible, and returns the
+ * first failure. sender NULL: the signature and the tag are not checked (IMSG_REFUSED at the end). */
+IMSG_CHECK enum imsg_status imsg_pair_open_traced(const struct imsg_pair *pair,
+                                                  const struct imsg_rsa *recipient_encryption,
+                                                  const struct imsg_public_identity *recipient,
+                                                  const struct imsg_public_identity *sender, struct imsg_buf *out,
+                                                  struct imsg_trace *trace, struct imsg_error *err);
 
 /* §5 "pair-ec". */
 struct imsg_pair_ec {
@@ -213,6 +240,14 @@ IMSG_CHECK enum imsg_status imsg_pair_ec_open(const struct imsg_pair_ec *pair_ec
                                               const struct imsg_p256 *recipient_prekey,
                                               const uint8_t sender_device_x[static 32], struct imsg_buf *out,
                                               uint32_t *counter, bool *has_counter, struct imsg_error *err);
+
+/* The same, step by step; see imsg_pair_open_traced. sender_device_x NULL: the signature is not checked. */
+IMSG_CHECK enum imsg_status imsg_pair_ec_open_traced(const struct imsg_pair_ec *pair_ec,
+                                                     const uint8_t recipient_device_x[static 32],
+                                                     const struct imsg_p256 *recipient_prekey,
+                                                     const uint8_t *sender_device_x, struct imsg_buf *out,
+                                                     uint32_t *counter, bool *has_counter, struct imsg_trace *trace,
+                                                     struct imsg_error *err);
 
 /* ---- Devices and identities (formats.md §7) ----------------------------------------------------------------- */
 

@@ -121,6 +121,10 @@ enum cli_service { CLI_DIRECTORY, CLI_RELAY, CLI_STORE };
 IMSG_CHECK enum imsg_status cli_service(struct cli *cli, enum cli_service service, const char *option,
                                         char **location, struct imsg_error *err);
 
+/* The same without the embedded default: *location stays as it is where nothing is configured, and nothing is made. */
+IMSG_CHECK enum imsg_status cli_configured(struct cli *cli, enum cli_service service, const char *option,
+                                           char **location, struct imsg_error *err);
+
 /* ---- keys.c --------------------------------------------------------------------------------------------------- */
 
 /* The passphrase from --passphrase-file, --passphrase-fd, IMSG_PASSPHRASE_FILE or /dev/tty (prompt names `what`;

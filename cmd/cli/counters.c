@@ -7,25 +7,37 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/json.h"
 #include "base/text.h"
 
+#define LOCK_TRIES 200 /* about two seconds */
 #define COUNTERS_MAX ((size_t)64 << 20) /* bytes */
 
-/* The file itself is the lock, and is rewritten in place: a crash may cost the counts, never a message. */
+/* The file itself is the lock, and is rewritten in place: a crash may cost the counts, never a message. Whoever holds it
+ * does so for a moment; one that is stopped there must not stop us. */
 static int open_locked(struct cli *cli)
 {
     char *path = NULL;
+    struct stat st;
+    const struct timespec moment = {.tv_nsec = 10000000}; /* 10 ms */
     int fd = -1;
+    bool locked = false;
     if (cli_home_path(cli, "counters.json", &path, NULL) == IMSG_OK)
-        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    while (fd >= 0 && flock(fd, LOCK_EX) != 0)
-        if (errno != EINTR) {
-            close(fd);
-            fd = -1;
+        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600); /* a pipe would not open */
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+        for (int tries = 0; !locked && tries < LOCK_TRIES; tries++) {
+            locked = flock(fd, LOCK_EX | LOCK_NB) == 0;
+            if (!locked)
+                nanosleep(&moment, NULL);
         }
+    if (fd >= 0 && !locked) {
+        close(fd);
+        fd = -1;
+    }
     free(path);
     return fd;
 }

@@ -55,17 +55,16 @@ static enum imsg_status ask_once(int tty, const char *prompt, struct imsg_buf *o
     struct sigaction old[COUNT], action = {.sa_handler = on_signal}; /* no SA_RESTART: read must end */
     struct termios before, silent;
     bool restore = tcgetattr(tty, &before) == 0;
-    enum imsg_status status = imsg_write_all(tty, imsg_view_str(prompt), err);
-    if (status != IMSG_OK)
-        return status;
     for (size_t i = 0; i < COUNT; i++)
         sigaction(signals[i], &action, &old[i]);
-    if (restore) {
+    if (restore) { /* before the prompt, so that an answer as quick as a program's is neither shown nor flushed */
         silent = before;
         silent.c_lflag &= (tcflag_t)~(ECHO | ECHONL);
         tcsetattr(tty, TCSAFLUSH, &silent);
     }
-    status = read_first_line(tty, "the terminal", out, err);
+    enum imsg_status status = imsg_write_all(tty, imsg_view_str(prompt), err);
+    if (status == IMSG_OK)
+        status = read_first_line(tty, "the terminal", out, err);
     if (restore)
         tcsetattr(tty, TCSAFLUSH, &before);
     if (imsg_write_all(tty, imsg_view_str("\n"), NULL) != IMSG_OK) {
@@ -91,7 +90,7 @@ static enum imsg_status ask(const char *what, bool again, struct imsg_buf *out, 
     }
     snprintf(prompt, sizeof prompt, "Passphrase for %s: ", what);
     status = ask_once(tty, prompt, out, err);
-    if (status == IMSG_OK && again) {
+    if (status == IMSG_OK && again && out->len > 0) {
         status = ask_once(tty, "The same again: ", &second, err);
         if (status == IMSG_OK && !imsg_view_equal(imsg_buf_view(out), imsg_buf_view(&second)))
             status = imsg_fail(err, IMSG_PERMISSION, "the two passphrases differ");

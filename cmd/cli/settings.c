@@ -177,8 +177,8 @@ static enum imsg_status below_server(enum cli_service service, const char *serve
 
 /* Option, then environment, then config: a setting in the environment wins over any in the file, IMSG_RELAY over
  * IMSG_SERVER within one place. */
-enum imsg_status cli_service(struct cli *cli, enum cli_service service, const char *option, char **location,
-                             struct imsg_error *err)
+enum imsg_status cli_configured(struct cli *cli, enum cli_service service, const char *option, char **location,
+                                struct imsg_error *err)
 {
     const char *variable = services[service].variable;
     const char *one = option ? option : environment(variable);
@@ -192,5 +192,17 @@ enum imsg_status cli_service(struct cli *cli, enum cli_service service, const ch
     }
     if (one)
         return imsg_path_join(one, "", location, err);
-    return all ? below_server(service, all, location, err) : embedded(service, location, err);
+    return all ? below_server(service, all, location, err) : IMSG_OK;
+}
+
+enum imsg_status cli_service(struct cli *cli, enum cli_service service, const char *option, char **location,
+                             struct imsg_error *err)
+{
+    char *found = NULL;
+    enum imsg_status status = cli_configured(cli, service, option, &found, err);
+    if (status == IMSG_OK && !found)
+        return embedded(service, location, err);
+    if (status == IMSG_OK)
+        *location = found;
+    return status;
 }

@@ -106,6 +106,9 @@ IMSG_CHECK enum imsg_status imsg_p256_verify(const uint8_t point[static 65], str
                                              const uint8_t signature[static 64], struct imsg_error *err);
 IMSG_CHECK enum imsg_status imsg_p256_verify_der(const uint8_t point[static 65], struct imsg_view digest,
                                                  struct imsg_view signature, struct imsg_error *err);
+/* The DER form of r || s, as it stands; IMSG_BAD_SIGNATURE if it has none (r or s is 0). */
+IMSG_CHECK enum imsg_status imsg_p256_signature_der(const uint8_t signature[static 64], uint8_t der[static 72],
+                                                    size_t *len);
 #ifdef IMSG_TEST_SEAM
 /* Only in test objects: the nonce of the next signature (NULL: random again). */
 void imsg_test_next_k(const uint8_t *k);
@@ -122,6 +125,10 @@ IMSG_CHECK enum imsg_status imsg_rsa_oaep_seal(const uint8_t modulus[static 160]
 /* IMSG_NOT_FOR_THIS_KEY when it does not decode. plain holds at most 118 bytes. */
 IMSG_CHECK enum imsg_status imsg_rsa_oaep_open(const struct imsg_rsa *key, const uint8_t block[static 160],
                                                uint8_t plain[static 118], size_t *len, struct imsg_error *err);
+
+/* The bare private-key operation, block^d mod n, for imsg-inspect to show; nothing is opened with it. */
+IMSG_CHECK enum imsg_status imsg_rsa_raw(const struct imsg_rsa *key, const uint8_t block[static 160],
+                                         uint8_t em[static 160], struct imsg_error *err);
 
 /* ---- pem.c ---- PKCS#8 PEM, with a passphrase PBES2 (AES-256-CBC, scrypt N=16384 r=8 p=1). Unencrypted PKCS#8 of the
  * two key kinds is parsed without OpenSSL's slow decoders; everything else (SEC 1, PKCS#1, encrypted) through them.

@@ -26,7 +26,7 @@ IMSG_CHECK enum imsg_status imsg_rsa_from_parts(const struct imsg_view parts[sta
                                                 struct imsg_error *err);
 EVP_PKEY *imsg_rsa_evp(const struct imsg_rsa *key);
 /* imsg_rsa_oaep_open for a key of any size, which the sizes of published test cases need. plain has room for block.len
- * bytes and is wiped unless IMSG_OK; at most block.len - 42 are used. */
+ * bytes, of which at most block.len - 42 are the answer; unless IMSG_OK nothing is left in it. */
 IMSG_CHECK enum imsg_status imsg_rsa_oaep_open_any(EVP_PKEY *pkey, struct imsg_view block, uint8_t *plain, size_t *len,
                                                    struct imsg_error *err);
 

@@ -139,22 +139,30 @@ static enum imsg_status verify(const uint8_t point[static 65], struct imsg_view 
     return good ? IMSG_OK : imsg_crypto_fail(err, IMSG_BAD_SIGNATURE, "the signature does not verify");
 }
 
+enum imsg_status imsg_p256_signature_der(const uint8_t signature[static 64], uint8_t der[static 72], size_t *len)
+{
+    BIGNUM *r = BN_bin2bn(signature, 32, NULL);
+    BIGNUM *s = BN_bin2bn(signature + 32, 32, NULL);
+    ECDSA_SIG *sig = ECDSA_SIG_new();
+
+    *len = 0;
+    if (r && s && sig && ECDSA_SIG_set0(sig, r, s) == 1) {
+        r = s = NULL; /* sig's now */
+        *len = canonical_der(sig, der);
+    }
+    BN_free(r);
+    BN_free(s);
+    ECDSA_SIG_free(sig);
+    return *len > 0 ? IMSG_OK : IMSG_BAD_SIGNATURE;
+}
+
 enum imsg_status imsg_p256_verify(const uint8_t point[static 65], struct imsg_view digest,
                                   const uint8_t signature[static 64], struct imsg_error *err)
 {
     uint8_t der[DER_MAX];
     size_t len = 0;
-    BIGNUM *r = BN_bin2bn(signature, 32, NULL);
-    BIGNUM *s = BN_bin2bn(signature + 32, 32, NULL);
-    ECDSA_SIG *sig = ECDSA_SIG_new();
-
-    if (r && s && sig && ECDSA_SIG_set0(sig, r, s) == 1) {
-        r = s = NULL; /* sig's now */
-        len = canonical_der(sig, der);
-    }
-    BN_free(r);
-    BN_free(s);
-    ECDSA_SIG_free(sig);
+    /* Numbers out of range have no DER: verify refuses an empty one. */
+    (void)!imsg_p256_signature_der(signature, der, &len);
     return verify(point, digest, der, len, err);
 }
 

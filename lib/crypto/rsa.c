@@ -9,6 +9,7 @@
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/params.h>
+#include <openssl/rsa.h>
 
 #define BITS 1280
 #define EXPONENT 65537u
@@ -318,8 +319,8 @@ enum imsg_status imsg_rsa_oaep_open_any(EVP_PKEY *pkey, struct imsg_view block, 
         EVP_PKEY_CTX_free(ctx);
         return no_memory(err);
     }
-    /* OpenSSL takes a shorter block for a smaller number; RFC 8017 §7.1.2 wants the length of the modulus. The length is
-     * no secret. One answer to everything that may be wrong from here on: a reason would be an oracle. */
+    /* RFC 8017 §7.1.2 wants the length of the modulus, which is no secret; OpenSSL, given more room, takes a shorter
+     * block for a smaller number. All that may be wrong from here on has one answer: a reason would be an oracle. */
     bool good = block.len == (size_t)EVP_PKEY_get_size(pkey) &&
                 EVP_PKEY_decrypt(ctx, plain, &size, block.ptr, block.len) == 1 && size + OAEP_OVERHEAD <= block.len;
     EVP_PKEY_CTX_free(ctx);
@@ -337,12 +338,22 @@ enum imsg_status imsg_rsa_oaep_open(const struct imsg_rsa *key, const uint8_t bl
     uint8_t opened[IMSG_RSA_BYTES]; /* OpenSSL wants room for the whole block */
     size_t size = 0;
 
-    enum imsg_status status =
-        imsg_rsa_oaep_open_any(key->evp, imsg_view_of(block, IMSG_RSA_BYTES), opened, &size, err);
+    enum imsg_status status = imsg_rsa_oaep_open_any(key->evp, imsg_view_of(block, IMSG_RSA_BYTES), opened, &size, err);
     if (status == IMSG_OK) {
         memcpy(plain, opened, size);
         *len = size;
     }
     imsg_wipe(opened, sizeof opened);
     return status;
+}
+
+enum imsg_status imsg_rsa_raw(const struct imsg_rsa *key, const uint8_t block[static 160], uint8_t em[static 160],
+                              struct imsg_error *err)
+{
+    size_t size = IMSG_RSA_BYTES;
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key->evp, NULL);
+    bool good = ctx && EVP_PKEY_decrypt_init(ctx) == 1 && EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_NO_PADDING) == 1 &&
+                EVP_PKEY_decrypt(ctx, em, &size, block, IMSG_RSA_BYTES) == 1 && size == IMSG_RSA_BYTES;
+    EVP_PKEY_CTX_free(ctx);
+    return good ? IMSG_OK : imsg_crypto_fail(err, IMSG_NOT_FOR_THIS_KEY, "the block is no number for this key");
 }

@@ -54,6 +54,18 @@ static enum imsg_status parse_members(const json_t *object, struct imsg_entry *e
     return status == IMSG_OK ? parse_devices(object, entry, err) : status;
 }
 
+static enum imsg_status parse_payload(struct imsg_view payload, struct imsg_entry *entry, struct imsg_error *err)
+{
+    enum imsg_status status = imsg_json_document(payload, PAYLOAD_MAX, "entry/1", &entry->json, err);
+    if (status != IMSG_OK) {
+        imsg_error_prefix(err, "payload");
+        if (err)
+            err->has_offset = false; /* it counted from the start of the payload, not of the file */
+        return status;
+    }
+    return parse_members(entry->json, entry, err);
+}
+
 static enum imsg_status check_expiry(const struct imsg_entry *entry, time_t now, struct imsg_error *err)
 {
     time_t expires = 0;
@@ -72,9 +84,7 @@ enum imsg_status imsg_entry_parse(struct imsg_view file, const char *handle, tim
     struct imsg_buf payload = {0};
     enum imsg_status status = imsg_jws_verify(file, &payload, entry.account, err);
     if (status == IMSG_OK)
-        status = imsg_json_document(imsg_buf_view(&payload), PAYLOAD_MAX, "entry/1", &entry.json, err);
-    if (status == IMSG_OK)
-        status = parse_members(entry.json, &entry, err);
+        status = parse_payload(imsg_buf_view(&payload), &entry, err);
     if (status == IMSG_OK && strcmp(entry.handle, handle) != 0)
         status = imsg_fail(err, IMSG_REFUSED, "it is the entry of %s", entry.handle);
     if (status == IMSG_OK)

@@ -161,6 +161,8 @@ enum imsg_status imsg_identity_parse(struct imsg_view file, struct imsg_view pas
         status = imsg_buf_append(&identity.passphrase, passphrase.ptr, passphrase.len, err);
     if (status == IMSG_OK)
         status = parse_members(object, passphrase, &identity, err);
+    if (status != IMSG_OK && err)
+        err->has_offset = false; /* of a member, not of the file */
     imsg_json_wipe(json_object_get(object, "keys"));
     imsg_json_wipe(json_object_get(object, "retired"));
     json_object_del(object, "keys");

@@ -101,8 +101,9 @@ enum imsg_status imsg_jws_verify(struct imsg_view file, struct imsg_buf *payload
     struct imsg_buf header = {0}, bytes = {0};
     uint8_t signature[64], digest[32], point[65];
     enum imsg_status status = imsg_json_parse(file, FILE_MAX, &object, err);
-    if (status == IMSG_OK)
-        status = exactly(object, members, 3, "JWS", err);
+    if (status != IMSG_OK)
+        return status;
+    status = exactly(object, members, 3, "JWS", err);
     if (status == IMSG_OK)
         status = imsg_json_peek(object, "payload", IMSG_REQUIRED, &body, err);
     if (status == IMSG_OK)
@@ -111,8 +112,6 @@ enum imsg_status imsg_jws_verify(struct imsg_view file, struct imsg_buf *payload
         status = imsg_base64url_decode(imsg_view_str(protected), &header, err);
     if (status == IMSG_OK)
         status = parse_protected(imsg_buf_view(&header), point, err);
-    if (status != IMSG_OK && err)
-        err->has_offset = false; /* it counted from the start of the header, not of the file */
     if (status == IMSG_OK)
         status = base64url_member(object, "signature", signature, sizeof signature, err);
     if (status == IMSG_OK)
@@ -121,6 +120,8 @@ enum imsg_status imsg_jws_verify(struct imsg_view file, struct imsg_buf *payload
         status = signing_digest(protected, body, digest, err);
     if (status == IMSG_OK)
         status = imsg_p256_verify(point, imsg_view_of(digest, sizeof digest), signature, err);
+    if (status != IMSG_OK && err)
+        err->has_offset = false; /* it counted from the start of a member, not of the file */
     if (status == IMSG_OK) {
         *payload = bytes;
         bytes = (struct imsg_buf){0};

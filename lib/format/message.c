@@ -108,7 +108,11 @@ enum imsg_status imsg_message_parse(struct imsg_view plaintext, struct imsg_mess
     if (status != IMSG_OK) {
         imsg_error_prefix(err, "message header");
         imsg_message_free(&message);
-        return status == IMSG_NO_MEMORY ? status : IMSG_MALFORMED;
+        if (status != IMSG_NO_MEMORY)
+            status = IMSG_MALFORMED; /* another version of message/1 is refused too, never foreign */
+        if (err)
+            err->status = status;
+        return status;
     }
     message.content = imsg_view_of(newline + 1, plaintext.len - line - 1);
     *out = message;

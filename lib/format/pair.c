@@ -21,6 +21,9 @@ enum {
 
 static const uint8_t first_counter[16] = {[15] = 1};
 
+/* A number below every 1280-bit modulus that decodes as no OAEP block. */
+static const uint8_t decoy_block[BLOCK] = {0x2a, [BLOCK - 1] = 1};
+
 enum imsg_status imsg_pair_parse(struct imsg_view payload, struct imsg_pair *out, struct imsg_error *err)
 {
     const uint8_t *p = payload.ptr;
@@ -159,7 +162,7 @@ struct unwrapped {
 };
 
 static enum imsg_status unwrap(const struct imsg_rsa *key, struct imsg_view block, struct unwrapped *out,
-                               struct imsg_error *err)
+                               struct imsg_trace *trace, struct imsg_error *err)
 {
     uint8_t plain[IMSG_OAEP_MAX];
     size_t len = 0;
@@ -169,6 +172,8 @@ static enum imsg_status unwrap(const struct imsg_rsa *key, struct imsg_view bloc
     if (status != IMSG_OK)
         return status;
     status = imsg_rsa_oaep_open(key, block.ptr, plain, &len, err);
+    if (status == IMSG_OK)
+        imsg_trace_value(trace, "rsa_plain", imsg_view_of(plain, len));
     if (status == IMSG_OK && len < KEY) {
         out->verdict = IMSG_MALFORMED;
     } else if (status == IMSG_OK) {
@@ -194,41 +199,119 @@ static enum imsg_status judge(enum imsg_status verdict, bool tag_fits, struct im
     return IMSG_OK;
 }
 
+/* The wire's side of it, before any secret is used. */
+static enum imsg_status verify_traced(const struct imsg_pair *pair, const struct imsg_public_identity *recipient,
+                                      const struct imsg_public_identity *sender, struct imsg_trace *trace,
+                                      struct imsg_error *err)
+{
+    enum imsg_status status = sender ? imsg_pair_verify(pair, sender, err)
+                                     : imsg_fail(err, IMSG_REFUSED, "the sender's keys are not known");
+    if (!trace)
+        return status;
+    uint8_t digest[20];
+    if (sender)
+        imsg_trace_value(trace, "sender_hash", imsg_view_of(sender->hash, sizeof sender->hash));
+    imsg_trace_value(trace, "recipient_hash", imsg_view_of(recipient->hash, sizeof recipient->hash));
+    imsg_trace_value(trace, "body", pair->body);
+    if (imsg_sha1(pair->body, digest, NULL) == IMSG_OK)
+        imsg_trace_value(trace, "body_sha1", imsg_view_of(digest, sizeof digest));
+    imsg_trace_value(trace, "signature_der", pair->signature);
+    if (sender)
+        imsg_trace_check(trace, "signature", status == IMSG_OK, "not the sender's over this body");
+    return status;
+}
+
+static void trace_block(struct imsg_trace *trace, const struct imsg_rsa *key, const struct imsg_pair *pair)
+{
+    uint8_t em[IMSG_RSA_BYTES];
+    imsg_trace_value(trace, "rsa_block", pair->block);
+    if (trace && imsg_rsa_raw(key, pair->block.ptr, em, NULL) == IMSG_OK) {
+        imsg_trace_value(trace, "oaep_em", imsg_view_of(em, sizeof em));
+        imsg_wipe(em, sizeof em);
+    }
+}
+
+static void trace_key(struct imsg_trace *trace, const struct unwrapped *held, struct imsg_view ciphertext)
+{
+    if (!trace)
+        return;
+    imsg_trace_check(trace, "oaep", held->verdict != IMSG_NOT_FOR_THIS_KEY, "the block does not open with this key");
+    if (held->verdict != IMSG_OK) /* the key is a random one: it would say nothing */
+        return;
+    imsg_trace_value(trace, "aes_key", imsg_view_of(held->key, KEY));
+    imsg_trace_value(trace, "seed", imsg_view_of(held->key, SEED));
+    imsg_trace_value(trace, "tag", imsg_view_of(held->key + SEED, TAG));
+    imsg_trace_value(trace, "aes_ctr_iv", imsg_view_of(first_counter, sizeof first_counter));
+    imsg_trace_value(trace, "aes_ciphertext", ciphertext);
+}
+
+/* Decrypt into `message` and recompute the tag. */
+static enum imsg_status decrypt(const struct imsg_pair *pair, const struct unwrapped *held,
+                                const struct imsg_public_identity *recipient,
+                                const struct imsg_public_identity *sender, uint8_t *message, struct imsg_trace *trace,
+                                struct imsg_error *err)
+{
+    size_t len = held->len + pair->rest.len;
+    uint8_t h[32] = {0};
+    enum imsg_status status = IMSG_OK;
+    memcpy(message, held->ciphertext, held->len);
+    memcpy(message + held->len, pair->rest.ptr, pair->rest.len);
+    trace_key(trace, held, imsg_view_of(message, len));
+    if (len > 0)
+        status = imsg_aes128_ctr(held->key, first_counter, message, message, len, err);
+    if (status == IMSG_OK && held->verdict == IMSG_OK)
+        imsg_trace_value(trace, "plaintext", imsg_view_of(message, len));
+    if (status == IMSG_OK && sender)
+        status = binding(held->key, imsg_view_of(message, len), sender, recipient, h, err);
+    if (status == IMSG_OK) {
+        bool fits = imsg_equal_ct(h, held->key + SEED, TAG);
+        if (sender && held->verdict == IMSG_OK) {
+            imsg_trace_value(trace, "hmac", imsg_view_of(h, sizeof h));
+            imsg_trace_check(trace, "tag", fits, "the 40 bits do not bind this message, sender and recipient");
+        }
+        status = judge(held->verdict, fits || !sender, err);
+    }
+    imsg_wipe(h, sizeof h);
+    return status;
+}
+
+enum imsg_status imsg_pair_open_traced(const struct imsg_pair *pair, const struct imsg_rsa *recipient_encryption,
+                                       const struct imsg_public_identity *recipient,
+                                       const struct imsg_public_identity *sender, struct imsg_buf *out,
+                                       struct imsg_trace *trace, struct imsg_error *err)
+{
+    struct imsg_error late;
+    struct imsg_pair real = *pair;
+    enum imsg_status first = verify_traced(pair, recipient, sender, trace, err), status;
+    /* What is not signed by the sender never meets the private key. The work is done all the same, on a block of our
+     * own, so that from outside (time, system calls) a bad signature looks like every other refusal. */
+    if (first != IMSG_OK && !trace)
+        real.block = imsg_view_of(decoy_block, sizeof decoy_block);
+    pair = &real;
+    size_t room = INLINE_MAX + pair->rest.len + 1;
+    status = imsg_buf_reserve(out, room, err);
+    if (status != IMSG_OK)
+        return status;
+    uint8_t *message = out->ptr + out->len;
+    struct unwrapped held;
+    trace_block(trace, recipient_encryption, pair);
+    status = unwrap(recipient_encryption, pair->block, &held, trace, first == IMSG_OK ? err : &late);
+    if (status == IMSG_OK)
+        status = decrypt(pair, &held, recipient, sender, message, trace, first == IMSG_OK ? err : &late);
+    if (first != IMSG_OK)
+        status = first;
+    if (status == IMSG_OK)
+        out->len += held.len + pair->rest.len;
+    else
+        imsg_wipe(message, room);
+    out->ptr[out->len] = 0;
+    imsg_wipe(&held, sizeof held);
+    return status;
+}
+
 enum imsg_status imsg_pair_open(const struct imsg_pair *pair, const struct imsg_rsa *recipient_encryption,
                                 const struct imsg_public_identity *recipient, const struct imsg_public_identity *sender,
                                 struct imsg_buf *out, struct imsg_error *err)
 {
-    enum imsg_status status = imsg_pair_verify(pair, sender, err);
-    if (status != IMSG_OK)
-        return status;
-    size_t room = INLINE_MAX + pair->rest.len + 1, len;
-    status = imsg_buf_reserve(out, room, err);
-    if (status != IMSG_OK)
-        return status;
-    uint8_t *message = out->ptr + out->len, h[32];
-    struct unwrapped held;
-    status = unwrap(recipient_encryption, pair->block, &held, err);
-    if (status != IMSG_OK)
-        goto out;
-    len = held.len + pair->rest.len;
-    memcpy(message, held.ciphertext, held.len);
-    memcpy(message + held.len, pair->rest.ptr, pair->rest.len);
-    if (len > 0) {
-        status = imsg_aes128_ctr(held.key, first_counter, message, message, len, err);
-        if (status != IMSG_OK)
-            goto out;
-    }
-    status = binding(held.key, imsg_view_of(message, len), sender, recipient, h, err);
-    if (status != IMSG_OK)
-        goto out;
-    status = judge(held.verdict, imsg_equal_ct(h, held.key + SEED, TAG), err);
-    if (status == IMSG_OK)
-        out->len += len;
-out:
-    if (status != IMSG_OK)
-        imsg_wipe(message, room);
-    out->ptr[out->len] = 0;
-    imsg_wipe(&held, sizeof held);
-    imsg_wipe(h, sizeof h);
-    return status;
+    return imsg_pair_open_traced(pair, recipient_encryption, recipient, sender, out, NULL, err);
 }

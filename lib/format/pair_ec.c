@@ -273,17 +273,44 @@ out:
 /* ---- Opening ---- */
 
 /* Whom the validator names. Nothing secret is used, so this need not take constant time. */
-static enum imsg_status check_validator(const uint8_t validator[static VALIDATOR], const uint8_t sender_x[static X],
+static enum imsg_status check_validator(const uint8_t validator[static VALIDATOR], const uint8_t *sender_x,
                                         const uint8_t recipient_x[static X], const uint8_t prekey_x[static X],
-                                        struct imsg_error *err)
+                                        struct imsg_trace *trace, struct imsg_error *err)
 {
-    if (memcmp(validator + 2, recipient_x, 2) != 0)
-        return imsg_fail(err, IMSG_NOT_FOR_THIS_KEY, "validator names another device");
-    if (memcmp(validator + 4, prekey_x, 2) != 0)
-        return imsg_fail(err, IMSG_NOT_FOR_THIS_KEY, "validator names another prekey");
-    if (memcmp(validator, sender_x, 2) != 0)
-        return imsg_fail(err, IMSG_BAD_SIGNATURE, "validator names another sender");
-    return IMSG_OK;
+    const char *device = "validator names another device", *prekey = "validator names another prekey",
+               *sender = "validator names another sender";
+    imsg_trace_value(trace, "validator", imsg_view_of(validator, VALIDATOR));
+    bool for_device = imsg_trace_check(trace, "validator_device", memcmp(validator + 2, recipient_x, 2) == 0, device);
+    bool for_prekey = imsg_trace_check(trace, "validator_prekey", memcmp(validator + 4, prekey_x, 2) == 0, prekey);
+    bool by_sender = !sender_x ||
+                     imsg_trace_check(trace, "validator_sender", memcmp(validator, sender_x, 2) == 0, sender);
+    if (!for_device || !for_prekey)
+        return imsg_fail(err, IMSG_NOT_FOR_THIS_KEY, "%s", for_device ? prekey : device);
+    return by_sender ? IMSG_OK : imsg_fail(err, IMSG_BAD_SIGNATURE, "%s", sender);
+}
+
+/* The bytes that are signed, their hash, and both forms of the signature. */
+static void trace_signed(struct imsg_trace *trace, const struct imsg_pair_ec *pair_ec, const uint8_t secret[static X],
+                         const uint8_t prekey_x[static X], const uint8_t recipient_x[static X])
+{
+    struct imsg_buf all = {0};
+    uint8_t hash[32], der[72];
+    size_t der_len = 0;
+    const struct imsg_view parts[] = {imsg_view_of(secret, X), imsg_view_of(prekey_x, X),
+                                      imsg_view_of(pair_ec->ephemeral_x, X), imsg_view_of(recipient_x, X),
+                                      pair_ec->payload};
+    if (!trace)
+        return;
+    for (size_t i = 0; i < 5; i++)
+        if (imsg_buf_append(&all, parts[i].ptr, parts[i].len, NULL) != IMSG_OK)
+            trace->incomplete = true;
+    imsg_trace_value(trace, "signed_data", imsg_buf_view(&all));
+    if (imsg_sha256(imsg_buf_view(&all), hash, NULL) == IMSG_OK)
+        imsg_trace_value(trace, "signed_sha256", imsg_view_of(hash, sizeof hash));
+    imsg_trace_value(trace, "signature", imsg_view_of(pair_ec->signature, SIGNATURE));
+    if (imsg_p256_signature_der(pair_ec->signature, der, &der_len) == IMSG_OK)
+        imsg_trace_value(trace, "signature_der", imsg_view_of(der, der_len));
+    imsg_buf_free(&all);
 }
 
 static enum imsg_status check_signature(const struct imsg_pair_ec *pair_ec, const uint8_t secret[static X],
@@ -311,13 +338,16 @@ struct inner {
     bool has_counter;
 };
 
-static enum imsg_status read_inner(struct imsg_view padded, struct inner *out, struct imsg_error *err)
+static enum imsg_status read_inner(struct imsg_view padded, struct inner *out, struct imsg_trace *trace,
+                                   struct imsg_error *err)
 {
     size_t room = padded.len - LENGTH;
     const uint8_t *l = padded.ptr + room;
     uint32_t padding = (uint32_t)l[0] | (uint32_t)l[1] << 8 | (uint32_t)l[2] << 16 | (uint32_t)l[3] << 24;
     if (padding > room)
         return imsg_fail(err, IMSG_MALFORMED, "decrypted padding length %u exceeds the %zu bytes there", padding, room);
+    imsg_trace_value(trace, "padding", imsg_view_of(padded.ptr + room - padding, padding));
+    imsg_trace_value(trace, "inner", imsg_view_of(padded.ptr, room - padding));
     struct imsg_pb_reader reader = {imsg_view_of(padded.ptr, room - padding), 0};
     struct imsg_pb_field field;
     struct inner found = {0};
@@ -347,48 +377,98 @@ static enum imsg_status read_inner(struct imsg_view padded, struct inner *out, s
     return status;
 }
 
-enum imsg_status imsg_pair_ec_open(const struct imsg_pair_ec *pair_ec, const uint8_t recipient_device_x[static 32],
-                                   const struct imsg_p256 *recipient_prekey, const uint8_t sender_device_x[static 32],
-                                   struct imsg_buf *out, uint32_t *counter, bool *has_counter, struct imsg_error *err)
+/* The secret and the signature: nothing is decrypted before both are right. */
+static enum imsg_status agree_and_verify(const struct imsg_pair_ec *pair_ec, const struct imsg_p256 *prekey,
+                                         const uint8_t recipient_x[static X], const uint8_t *sender_x,
+                                         uint8_t secret[static X], struct imsg_trace *trace, struct imsg_error *err)
 {
-    const uint8_t *prekey_x = imsg_p256_point(recipient_prekey) + 1;
-    enum imsg_status status = check_validator(pair_ec->validator, sender_device_x, recipient_device_x, prekey_x, err);
+    const uint8_t *prekey_x = imsg_p256_point(prekey) + 1;
+    enum imsg_status status = imsg_p256_ecdh(prekey, pair_ec->ephemeral, secret, err);
     if (status != IMSG_OK)
         return status;
+    imsg_trace_value(trace, "ephemeral_x", imsg_view_of(pair_ec->ephemeral_x, X));
+    imsg_trace_value(trace, "prekey_x", imsg_view_of(prekey_x, X));
+    imsg_trace_value(trace, "device_x", imsg_view_of(recipient_x, X));
+    imsg_trace_value(trace, "secret", imsg_view_of(secret, X));
+    trace_signed(trace, pair_ec, secret, prekey_x, recipient_x);
+    if (!sender_x)
+        return imsg_fail(err, IMSG_REFUSED, "the sender's keys are not known");
+    status = check_signature(pair_ec, secret, prekey_x, recipient_x, sender_x, err);
+    imsg_trace_check(trace, "signature", status == IMSG_OK, "not the sender's over this payload and these keys");
+    return status;
+}
+
+static enum imsg_status decrypt(const struct imsg_pair_ec *pair_ec, const uint8_t secret[static X], uint8_t *plain,
+                                struct inner *inner, struct imsg_trace *trace, struct imsg_error *err)
+{
+    struct cipher cipher;
     size_t len = pair_ec->payload.len;
-    status = imsg_buf_reserve(out, len + 1, err);
+    enum imsg_status status = derive(secret, &cipher, err);
+    if (status == IMSG_OK) {
+        imsg_trace_value(trace, "hkdf_key", imsg_view_of(cipher.okm, AES_KEY));
+        imsg_trace_value(trace, "hkdf_iv", imsg_view_of(cipher.okm + AES_KEY, AES_IV));
+        imsg_trace_value(trace, "payload", pair_ec->payload);
+        status = crypt(&cipher, pair_ec->payload.ptr, plain, len, err);
+    }
+    if (status == IMSG_OK) {
+        imsg_trace_value(trace, "inner_padded", imsg_view_of(plain, len));
+        status = read_inner(imsg_view_of(plain, len), inner, trace, err);
+        imsg_trace_check(trace, "inner", status == IMSG_OK, err ? err->text : "does not parse");
+    }
+    if (status == IMSG_OK)
+        imsg_trace_value(trace, "plaintext", inner->message);
+    imsg_wipe(&cipher, sizeof cipher);
+    return status;
+}
+
+enum imsg_status imsg_pair_ec_open_traced(const struct imsg_pair_ec *pair_ec,
+                                          const uint8_t recipient_device_x[static 32],
+                                          const struct imsg_p256 *recipient_prekey, const uint8_t *sender_device_x,
+                                          struct imsg_buf *out, uint32_t *counter, bool *has_counter,
+                                          struct imsg_trace *trace, struct imsg_error *err)
+{
+    struct imsg_error late = {0};
+    enum imsg_status first = check_validator(pair_ec->validator, sender_device_x, recipient_device_x,
+                                             imsg_p256_point(recipient_prekey) + 1, trace, err);
+    size_t len = pair_ec->payload.len;
+    enum imsg_status status = imsg_buf_reserve(out, len + 1, err);
     if (status != IMSG_OK)
         return status;
     uint8_t *plain = out->ptr + out->len, secret[X];
-    struct cipher cipher;
     struct inner inner = {0};
-    status = imsg_p256_ecdh(recipient_prekey, pair_ec->ephemeral, secret, err);
-    if (status != IMSG_OK)
-        goto out;
-    status = check_signature(pair_ec, secret, prekey_x, recipient_device_x, sender_device_x, err);
-    if (status != IMSG_OK)
-        goto out;
-    status = derive(secret, &cipher, err);
-    if (status != IMSG_OK)
-        goto out;
-    status = crypt(&cipher, pair_ec->payload.ptr, plain, len, err);
-    if (status != IMSG_OK)
-        goto out;
-    status = read_inner(imsg_view_of(plain, len), &inner, err);
-    if (status != IMSG_OK)
-        goto out;
-    if (inner.message.len > 0)
-        memmove(plain, inner.message.ptr, inner.message.len);
-    out->len += inner.message.len;
-    if (counter)
-        *counter = inner.counter;
-    if (has_counter)
-        *has_counter = inner.has_counter;
-out:
+    status = agree_and_verify(pair_ec, recipient_prekey, recipient_device_x, sender_device_x, secret, trace,
+                              first == IMSG_OK ? err : &late);
+    if (first == IMSG_OK)
+        first = status;
+    /* The work goes on after a failure, so that from outside (time, system calls) all refusals look alike; but what is
+     * not signed is decrypted with a key of zeros, unless somebody wants to see it. */
+    if (first != IMSG_OK && !trace)
+        memset(secret, 0, sizeof secret);
+    status = decrypt(pair_ec, secret, plain, &inner, trace, first == IMSG_OK ? err : &late);
+    if (first != IMSG_OK) {
+        status = first;
+        inner.message.len = 0;
+    }
+    if (status == IMSG_OK) {
+        if (inner.message.len > 0)
+            memmove(plain, inner.message.ptr, inner.message.len);
+        out->len += inner.message.len;
+        if (counter)
+            *counter = inner.counter;
+        if (has_counter)
+            *has_counter = inner.has_counter;
+    }
     /* All of it after a failure, what stood around the message otherwise. */
     imsg_wipe(out->ptr + out->len, len - inner.message.len);
     out->ptr[out->len] = 0;
     imsg_wipe(secret, sizeof secret);
-    imsg_wipe(&cipher, sizeof cipher);
     return status;
+}
+
+enum imsg_status imsg_pair_ec_open(const struct imsg_pair_ec *pair_ec, const uint8_t recipient_device_x[static 32],
+                                   const struct imsg_p256 *recipient_prekey, const uint8_t sender_device_x[static 32],
+                                   struct imsg_buf *out, uint32_t *counter, bool *has_counter, struct imsg_error *err)
+{
+    return imsg_pair_ec_open_traced(pair_ec, recipient_device_x, recipient_prekey, sender_device_x, out, counter,
+                                    has_counter, NULL, err);
 }

@@ -49,23 +49,37 @@ static enum imsg_status open_pair(const struct imsg_identity *identity, const st
     return imsg_pair_open(pair, identity->encryption, &identity->identity, &sender->identity, plaintext, err);
 }
 
+/* Prekey number i, newest first: the one in use, then the retired ones; NULL for one that cannot be loaded, so that a
+ * damaged old key does not hide the others. */
+static const struct imsg_p256 *prekey_number(struct imsg_identity *identity, size_t i)
+{
+    struct imsg_p256 *retired = NULL;
+    if (i == 0)
+        return identity->prekey;
+    return imsg_identity_retired(identity, identity->retired_count - i, &retired, NULL) == IMSG_OK ? retired : NULL;
+}
+
 static enum imsg_status open_pair_ec(struct imsg_identity *identity, const struct imsg_device *sender,
                                      const struct imsg_pair_ec *pair_ec, struct imsg_buf *plaintext,
                                      struct imsg_error *err)
 {
+    enum imsg_status status = IMSG_NOT_FOR_THIS_KEY;
+    bool tried = false;
     if (!identity->has_pair_ec)
         return IMSG_NOT_FOR_THIS_KEY;
     if (!sender->has_pair_ec)
         return IMSG_BAD_SIGNATURE;
-    enum imsg_status status = imsg_pair_ec_open(pair_ec, identity->device_x, identity->prekey, sender->device_x,
-                                                plaintext, NULL, NULL, err);
-    /* Newest first: a late message was most likely sealed for the one replaced last. */
-    for (size_t i = identity->retired_count; status == IMSG_NOT_FOR_THIS_KEY && i-- > 0;) {
-        struct imsg_p256 *prekey = NULL;
-        if (imsg_identity_retired(identity, i, &prekey, err) != IMSG_OK)
-            continue; /* a damaged old key must not hide the others */
+    /* Two bytes of the validator say which prekey: another with the same two is tried when the first does not fit. */
+    for (size_t i = 0; i <= identity->retired_count && status != IMSG_OK; i++) {
+        const struct imsg_p256 *prekey = prekey_number(identity, i);
+        if (!prekey || memcmp(imsg_p256_point(prekey) + 1, pair_ec->validator + 4, 2) != 0)
+            continue;
+        tried = true;
         status = imsg_pair_ec_open(pair_ec, identity->device_x, prekey, sender->device_x, plaintext, NULL, NULL, err);
     }
+    if (!tried) /* refused, but not faster than the others */
+        status = imsg_pair_ec_open(pair_ec, identity->device_x, identity->prekey, sender->device_x, plaintext, NULL,
+                                   NULL, err);
     return status;
 }
 

@@ -55,3 +55,10 @@ err_has() { grep -qF -- "$1" "$T/err" || { echo "stderr lacks: $1"; cat "$T/err"
 no_out() { [ ! -s "$T/out" ] || { echo "stdout is not empty:"; head -c 500 "$T/out"; return 1; }; }
 # Exactly N lines of error ("TOOL: error: ") on stderr.
 errors_are() { [ "$(grep -c ': error: ' "$T/err")" -eq "$1" ] || { echo "not $1 error lines:"; cat "$T/err"; return 1; }; }
+# The command fails, as it should. (A bare "! command" is passed over by set -e.)
+without() {
+  if "$@"; then
+    echo "this should have failed: $*"
+    return 1
+  fi
+}

@@ -1,9 +1,9 @@
 # Shared by cli/faults.bats (a sample) and deep/faults.bats (every point): each tool is stopped at, or refused, one
 # system call, and what is there afterwards is judged, and again after the tool was run once more.
 #
-# A scenario NAME has three functions. NAME_run is the command, with FAULT in front of the tool. NAME_broken looks at
-# what the fault left, with the exit status in $got. NAME_again runs without a fault until all is well, and checks that.
-# "$W" is a fresh copy of the made state for each fault, and the working folder.
+# A scenario NAME has four functions. NAME_setup makes what it starts from. NAME_run is the command, with FAULT in front
+# of the tool. NAME_broken looks at what the fault left, with the exit status in $got. NAME_again runs without a fault
+# until all is well, and checks that. "$W" is a fresh copy of the made state for each fault, and the working folder.
 
 faults_setup_file() {
   setup_common
@@ -11,7 +11,7 @@ faults_setup_file() {
   new_user alice
   new_user bob
   echo hello | as alice imsg-seal -q -r bob@example.com >one
-  jq -c 'range(3) as $i | .payload = ("payload \($i)" | @base64)' one >three
+  jq -c 'range(2) as $i | .payload = ("payload \($i)" | @base64)' one >two
   head -c 300000 /dev/urandom >photo.bin
   imsg-attach put photo.bin >photo.d
   as carol imsg-keygen -n laptop carol@example.com >laptop
@@ -90,13 +90,15 @@ one_fault() {
   cp "$ALL/out.fault" out.fault
   case $KIND in
   signal=*) [ "$got" -eq 137 ] || complain 'it was not killed' ;;
-  *) # 0 and nothing lost, or an error that is said
-    case $got in
-    0 | 73 | 74 | 75 | 69) ;;
+  *) # 0 and nothing lost, or an error that is said; 66 where the input could not be opened
+    case $got$CALL in
+    0* | 73* | 74* | 75* | 66open*) ;;
     *) complain 'this status says something else' ;;
     esac
     [ "$got" -eq 0 ] || grep -q ': error: ' "$ALL/err.fault" || [ "$CALL" = write ] || complain 'no error was said'
-    [ "$KIND" != error=EINTR ] || [ "$got" -eq 0 ] || complain 'an interrupted call is no failure' ;;
+    # open and opendir of a local file are not interrupted in real life, so it is enough to say that it failed.
+    [ "$KIND" != error=EINTR ] || [ "$got" -eq 0 ] || [ "${CALL#open}" != "$CALL" ] ||
+      complain 'an interrupted call is no failure' ;;
   esac
   "${scenario}_broken" || complain 'what was left is wrong'
   "${scenario}_again" >"$ALL/again" 2>&1 || { cat "$ALL/again"; complain 'running again did not make it right'; }
@@ -130,13 +132,13 @@ no_leftovers() {
 }
 visible_in() { find "$1" -mindepth 1 -maxdepth 1 ! -name '.*' 2>/dev/null | wc -l; }
 
-# ---- pull: three messages wait ----
+# ---- pull: two messages wait ----
 
 TOKEN_of() { jq -r .to_token one; }
 pull_setup() {
   BOX=$W/.local/share/imsg/relay/$(TOKEN_of)
   IN=$W/bob/inbox
-  as alice imsg-push -q three
+  as alice imsg-push -q two
 }
 pull_run() { as bob "${FAULT[@]}" imsg-pull; }
 pull_broken() {
@@ -144,16 +146,16 @@ pull_broken() {
   # Each message is whole wherever it is, and in one place of the inbox.
   for name in "$IN"/new/* "$IN"/cur/*; do
     [ -e "$name" ] || continue
-    grep -qxFf "$name" three || { echo "$name is no message"; return 1; }
+    grep -qxFf "$name" two || { echo "$name is no message"; return 1; }
     [ "$(wc -l <"$name")" -eq 1 ] || return 1
   done
   [ -z "$(find "$IN" -path "*/tmp" -prune -o -type f -name '[0-9a-f]*' -printf '%f\n' | sort | uniq -d)" ] || return 1
   # None is in neither place.
-  [ "$(find "$IN/new" "$IN/cur" "$BOX/new" -type f -name '[0-9a-f]*' -printf '%f\n' 2>/dev/null | sort -u | wc -l)" -eq 3 ] ||
+  [ "$(find "$IN/new" "$IN/cur" "$BOX/new" -type f -name '[0-9a-f]*' -printf '%f\n' 2>/dev/null | sort -u | wc -l)" -eq 2 ] ||
     return 1
   if [ "$got" -eq 0 ]; then
-    sort out.fault | cmp - <(sort three) || return 1
-    [ "$(visible_in "$IN/cur")" -eq 3 ] || return 1
+    sort out.fault | cmp - <(sort two) || return 1
+    [ "$(visible_in "$IN/cur")" -eq 2 ] || return 1
   fi
   no_leftovers "$IN/tmp"
 }
@@ -163,39 +165,38 @@ pull_again() {
   expect 0 as bob imsg-pull --new || return 1
   cat out >>out.again
   # Handed out once; twice only where the run ended between printing and noting that it had.
-  sort -u out.fault out.again | cmp - <(sort three) || return 1
-  local most=3
-  [ "$KIND" != signal=KILL ] && [ "${CALL#rename}" = "$CALL" ] || most=4
+  sort -u out.fault out.again | cmp - <(sort two) || return 1
+  local most=2
+  [ "$KIND" != signal=KILL ] && [ "${CALL#rename}" = "$CALL" ] || most=3
   [ "$(cat out.fault out.again | wc -l)" -le $most ] || { echo 'handed out twice'; return 1; }
-  [ "$(visible_in "$IN/cur")" -eq 3 ] && [ "$(visible_in "$IN/new")" -eq 0 ] && [ "$(visible_in "$BOX/new")" -eq 0 ] ||
+  [ "$(visible_in "$IN/cur")" -eq 2 ] && [ "$(visible_in "$IN/new")" -eq 0 ] && [ "$(visible_in "$BOX/new")" -eq 0 ] ||
     { echo 'not in place'; return 1; }
-  as alice imsg-push -q three
+  as alice imsg-push -q two
   expect 0 as bob imsg-pull && no_out
 }
 
-# ---- push: three messages to deliver ----
+# ---- push: two messages to deliver ----
 
 push_setup() { BOX=$W/.local/share/imsg/relay/$(TOKEN_of); }
-push_run() { as alice "${FAULT[@]}" imsg-push --undelivered left three; }
+push_run() { as alice "${FAULT[@]}" imsg-push --undelivered left two; }
 push_broken() {
   local name
   for name in "$BOX"/new/*; do
-    [ ! -e "$name" ] || grep -qxFf "$name" three || { echo "$name is no message"; return 1; }
+    [ ! -e "$name" ] || grep -qxFf "$name" two || { echo "$name is no message"; return 1; }
   done
   if [ "$got" -eq 0 ]; then
-    [ "$(visible_in "$BOX/new")" -eq 3 ] && [ -e left ] && [ ! -s left ] || return 1
-  elif [ "$got" -ne 73 ] && [ "$got" -ne 74 ] && [ "$got" -ne 137 ]; then
-    # Delivered or kept, each of them; 73 and 74 say that they could not be kept.
-    cat "$BOX"/new/* left 2>/dev/null | sort -u | cmp - <(sort three) || return 1
+    [ "$(visible_in "$BOX/new")" -eq 2 ] && [ -e left ] && [ ! -s left ] || return 1
+  elif [ "$got" -eq 75 ]; then # delivered or kept, each of them
+    cat "$BOX"/new/* left 2>/dev/null | sort -u | cmp - <(sort two) || return 1
   fi
   no_leftovers . "$BOX/tmp" || return 1
   [ "$KIND" = signal=KILL ] || [ "${CALL#unlink}" != "$CALL" ] || [ "$(visible_in "$BOX/tmp")" -eq 0 ]
 }
 push_again() {
-  expect 0 as alice imsg-push --undelivered left three || return 1
+  expect 0 as alice imsg-push --undelivered left two || return 1
   [ ! -s left ] || return 1
   expect 0 as bob imsg-pull || return 1
-  sort out | cmp - <(sort three)
+  sort out | cmp - <(sort two)
 }
 
 # ---- get: one attachment, where a file of its name is already ----
@@ -278,7 +279,8 @@ rotate_broken() {
 }
 rotate_again() {
   expect 0 as bob imsg-keygen --rotate || return 1
-  expect 0 as bob imsg-register out || return 1
+  cp out record
+  expect 0 as bob imsg-register record || return 1
   echo again | as alice imsg-seal -q -r bob@example.com | as alice imsg-push
   as bob imsg-pull | as bob imsg-open -q | cmp - <(echo again)
 }

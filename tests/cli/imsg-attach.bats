@@ -22,8 +22,18 @@ stored() { # SIZE [FILE]
   OBJECT=$STORE/$(jq -r .sha256 "$file.d")
 }
 
-# with MEMBER=VALUE (strings): the descriptor f.d changed, on stdout.
-with() { jq -c --arg v "${1#*=}" --arg k "${1%%=*}" '.[$k] = $v' f.d; }
+# with MEMBER VALUE...: the descriptor f.d with each of these strings in turn, a line each.
+with() {
+  local member=$1
+  shift
+  { printf '%s\0' "$@"; echo end; } | # jq 1.6 drops a NUL at the very end
+    jq -Rsc --arg m "$member" --slurpfile d f.d 'split("\u0000")[:-1][] as $value | $d[0] | .[$m] = $value'
+}
+
+# All files named in FILE, a path a line, are as f.
+all_are_f() { # FILE
+  [ "$(xargs -d '\n' sha256sum -- <"$1" | sed 's/^\\*//' | cut -c1-64 | sort -u)" = "$(sha256sum <f | cut -c1-64)" ]
+}
 
 # Every file below DIR, hidden ones too, by its path; names may hold anything but a newline.
 all_in() { (cd "$1" && find . -mindepth 1 | sort); }
@@ -169,7 +179,7 @@ no_space() (
 @test "a descriptor that does not fit its object is refused, and nothing is left" {
   local zeros=0000000000000000000000000000000000000000
   stored 1000
-  for line in "$(with sha1=$zeros)" "$(with "sha256=${zeros}000000000000000000000000")" \
+  for line in "$(with sha1 $zeros)" "$(with sha256 "${zeros}000000000000000000000000")" \
     "$(jq -c '.size = 999' f.d)" "$(jq -c '.size = 1001' f.d)" "$(jq -c '.size = 0' f.d)"; do
     expect 1 get -o got <<<"$line"
     no_out
@@ -221,16 +231,14 @@ no_space() (
 }
 
 @test "nothing but an object of the store is ever opened" {
-  local uri sha
+  local sha
   stored 1000
   cp "$OBJECT" plain
   sha=$(basename "$OBJECT")
-  for uri in "$OBJECT" plain "file://$OBJECT" "file:$OBJECT" "https://store.example/store/$sha" \
+  with uri "$OBJECT" plain "file://$OBJECT" "file:$OBJECT" "https://store.example/store/$sha" \
     "http://127.0.0.1/store/$sha" "s3://bucket/$sha" "imsg-store:../store/$sha" "imsg-store:$OBJECT" \
     "imsg-store:${sha^^}" "imsg-store:${sha}0" "imsg-store:${sha:0:63}" "imsg-store:" "imsg-store:/etc/passwd" \
-    "IMSG-STORE:$sha" "$sha" ''; do
-    with "uri=$uri"
-  done >lines
+    "IMSG-STORE:$sha" "$sha" '' >lines
   expect 1 get -o got lines
   no_out
   errors_are 17
@@ -239,21 +247,19 @@ no_space() (
 }
 
 @test "hostile names stay inside DIR, in plain sight, and speak to no terminal" {
-  local name path
+  local path
   mkdir -p deep/er/got
   stored 10
   # shellcheck disable=SC2016 # names, not commands
-  for name in ../../x /etc/passwd .bashrc -rf .. . / // ... a/ 'x/..' '..\..\CON' 'C:\Windows\x.exe' $'two\nlines' \
+  with name ../../x /etc/passwd .bashrc -rf .. . / // ... a/ 'x/..' '..\..\CON' 'C:\Windows\x.exe' $'two\nlines' \
     $'\e[31mred\e[0m' $'\a\b\t' $'\xe2\x80\xaegpj.exe' $'\xc2\x9b31m' "$(printf '%0300d' 7)" "$(printf 'é%.0s' {1..150}).jpg" \
-    '' ' ' '~' '$(id)' '`id`' '*' 'a b'; do
-    with "name=$name"
-  done >lines
+    '' ' ' '~' '$(id)' '`id`' '*' 'a b' >lines
   expect 0 get -o deep/er/got lines
   jq -r .path out >paths
   [ "$(wc -l <paths)" -eq 27 ] # no newline in any
   [ "$(sort -u paths | wc -l)" -eq 27 ]
+  all_are_f paths
   while IFS= read -r path; do
-    cmp f "$path"
     [[ $path == deep/er/got/[!.-]* ]] || { echo "$path"; false; }
   done <paths
   run -1 env LC_ALL=C grep -P '[\x00-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xaa-\xae]' paths
@@ -264,12 +270,12 @@ no_space() (
 }
 
 @test "ordinary names are kept as they are" {
-  local name
+  local names=(photo.jpg 'my photo.jpg' Übung.pdf 写真.jpg a..b file.tar.gz 'x~' "it's")
   stored 10
-  for name in photo.jpg 'my photo.jpg' Übung.pdf 写真.jpg a..b file.tar.gz 'x~' "it's"; do
-    expect 0 get -o got <<<"$(with "name=$name")"
-    cmp f "got/$name"
-  done
+  with name "${names[@]}" >lines
+  expect 0 get -o got lines
+  printf 'got/%s\n' "${names[@]}" | tee paths | cmp - <(jq -r .path out)
+  all_are_f paths
 }
 
 @test "a name without one is the start of the object's hash" {

@@ -4,7 +4,10 @@ load common
 load relay
 setup_file() { relay_setup_file; }
 setup() { relay_setup; }
-teardown() { teardown_common; }
+teardown() {
+  [ -z "${BG:-}" ] || kill "$BG" 2>/dev/null || true # a test that failed did not come to it
+  teardown_common
+}
 
 pull() { as bob imsg-pull "$@"; }
 push() { as alice imsg-push -q "$@"; }
@@ -166,6 +169,7 @@ status_of() {
   mkfifo lines
   IMSG_HOME=$T/bob imsg-pull -w >lines 2>said 3>&- &
   local pid=$! i got=0
+  BG=$pid
   exec 7<lines
   for i in 1 2 3; do
     sed -n ${i}p three >line
@@ -176,6 +180,7 @@ status_of() {
   kill $pid
   got=0
   wait $pid || got=$?
+  BG=
   exec 7<&-
   [ "$got" -eq 143 ]
   [ ! -s said ]
@@ -188,6 +193,7 @@ status_of() {
   mkfifo lines
   IMSG_HOME=$T/bob imsg-pull -w >lines 2>said 3>&- &
   local pid=$! got
+  BG=$pid
   exec 7<lines
   envelopes 2 >two
   for i in 1 2; do
@@ -198,6 +204,7 @@ status_of() {
   done
   kill $pid
   wait $pid || true
+  BG=
   exec 7<&-
   [ "$(grep -c error: said)" -eq 1 ]
 }
@@ -206,12 +213,14 @@ status_of() {
   mkfifo lines
   IMSG_HOME=$T/bob imsg-pull -w >lines 2>said 3>&- &
   local pid=$! got=0
+  BG=$pid
   exec 7<lines
   push one
   read -r -t 30 _ <&7
   mv "$RELAY" gone
   rmdir gone/"$TOKEN"/new # what wakes it up at once
   wait $pid || got=$?
+  BG=
   exec 7<&-
   [ "$got" -eq 75 ]
 }
@@ -299,6 +308,25 @@ status_of() {
   for pid in "${pids[@]}"; do wait "$pid"; done
   sort got? | cmp - <(sort lines)
   holds 60 "$CUR"
+}
+
+@test "a message that one run is handing out is left alone by the others" {
+  envelopes 2 >two
+  push two
+  pull -q -x 'exit 75' || true
+  mkfifo begun go
+  IMSG_HOME=$T/bob imsg-pull --new -x 'cat >>got; echo >begun; timeout 30 cat go' >/dev/null 3>&- &
+  local pid=$!
+  BG=$pid
+  read -r -t 30 <begun
+  expect 0 pull --new # the other one only
+  [ "$(wc -l <out)" -eq 1 ]
+  cat got out | sort | cmp - <(sort two)
+  : >go
+  wait $pid
+  BG=
+  holds 2 "$CUR"
+  [ "$(wc -l <got)" -eq 1 ]
 }
 
 @test "what is no envelope for this device is reported, left in the mailbox, and does not stop the rest" {

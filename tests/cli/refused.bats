@@ -41,7 +41,12 @@ all_bad() {
 }
 
 # The refusal that says nothing.
-silent() { rejects 1 "$1" && [ "$(cat err)" = "imsg-open: error: \"$1\": line 1: refused" ]; }
+silent() {
+  rejects 1 "$1" && diff - err <<END
+imsg-open: error: "$1": line 1: refused
+imsg-open: hint: imsg-inspect -R alice.jsonl $1 shows why
+END
+}
 
 # forge FILE [FORMAT]: the good envelope around a plaintext (FILE) of one's own, sealed and signed by alice.
 forge() {
@@ -68,7 +73,10 @@ flips() {
     printf -v byte '\\x%02x' $((16#${hex:2*at:2} ^ 1 << bit % 8))
     printf %b "${escaped:0:4*at}$byte${escaped:4*at+4}" >flipped
     imsg-open -R alice.jsonl --raw -E "$1" --from alice@example.com flipped >out 2>err || got=$?
-    [[ $got == 1 || $got == 65 ]] && [ ! -s out ] || { echo "bit $bit: status $got: $(cat out err)"; return 1; }
+    if [[ $got != 1 && $got != 65 ]] || [ -s out ]; then
+      echo "bit $bit: status $got: $(cat out err)"
+      return 1
+    fi
   done
 }
 
@@ -165,6 +173,12 @@ flips() {
   silent line
   jq -c '.to = "mailto:carol@example.com"' good >line
   silent line
+  # a handle of the header, but another reader's
+  { jq -c '.to += ["mailto:carol@example.com"]' header && cat plain; } >inside
+  forge inside >line
+  expect 0 open line
+  jq -c '.to = "mailto:carol@example.com"' line >other
+  silent other
   # the sender's handle is right for copies only, and it is not bob's
   jq -c '.to = .from' good >line
   silent line
@@ -277,7 +291,7 @@ flips() {
     | ($good | del(.[$member])), ((7, null, true, [], {}, "", "a\u0000b") as $value | $good | .[$member] = $value)' \
     good >lines
   all_bad 65 72 lines
-  [ "$(grep -c 'malformed\|refused' err)" -eq 0 ]
+  [ "$(grep -c refused err)" -eq 0 ]
   jq -c 'def bad: (.id |= ascii_upcase + "0"), (.id = "not-a-uuid"), (.from = "alice@example.com"),
       (.from |= ascii_upcase), (.to = "mailto:BOB@example.com"), (.from_token |= ascii_upcase + ""),
       (.to_token |= .[1:]), (.to_token += "00"), (.time = "2026-11-24T03:20:00+00:00"),
@@ -288,9 +302,7 @@ flips() {
 
 @test "an unknown format, version or document is malformed" {
   jq -c '(.format = "pair-ex"), (.imsg = "envelope/2"), ["envelope/1"], "envelope/1"' good >lines
-  cat alice.jsonl header >>lines
-  echo 'From: alice' >>lines
-  printf '\377\376\n' >>lines
+  { cat alice.jsonl header && printf 'From: alice\n\377\376\n'; } >>lines
   all_bad 65 8 lines
   err_has 'line 1: envelope: format "pair-ex" is not known'
 }
@@ -358,8 +370,8 @@ flips() {
 }
 
 @test "a bad record is reported with its line, and the good ones are used" {
-  jq -c '(.limit = "16384"), (.token |= .[1:]), (.token = "0" * 64), del(.prekey), (.handles = []), (.imsg = "device/2")' \
-    carol.jsonl >records
+  jq -c '(.limit = "16384"), (.token |= .[1:]), (.token = "0" * 64), del(.prekey), (.handles = []),
+    (.imsg = "device/2")' carol.jsonl >records
   cat alice.jsonl >>records
   expect 65 as bob imsg-open -R records good
   cmp plain out

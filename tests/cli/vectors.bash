@@ -7,6 +7,7 @@ escape_hex() { sed '/^x/{s/^x//;s/../\\x&/g;s/^/x/}'; }
 
 # The field's prime and the group's order.
 P256_P=ffffffff00000001000000000000000000000000ffffffffffffffffffffffff
+# shellcheck disable=SC2034 # for raw.bats
 P256_N=ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551
 
 # A - B, 64 hex digits each.
@@ -29,7 +30,7 @@ compact_point_of() {
   local point y other
   point=$(point_of)
   y=${point:66}
-  other=$(hex_minus $P256_P "$y")
+  other=$(hex_minus "$P256_P" "$y")
   [[ $y < $other ]] || y=$other
   echo "${point:0:66}$y"
 }

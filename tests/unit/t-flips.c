@@ -1,0 +1,108 @@
+/* Every single bit of 20 envelope lines flipped: none opens, nothing is released. Plainly every FLIPS-th bit (default 7,
+ * so that each of the eight places in a byte is met); FLIPS=1 takes all, as `make check-deep` does. */
+#include "tap.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/crypto.h"
+
+#define ENVELOPES 20
+
+static struct imsg_error err;
+
+static void must(enum imsg_status status)
+{
+    if (status != IMSG_OK) {
+        printf("Bail out! %s\n", err.text);
+        exit(1);
+    }
+}
+
+struct user {
+    struct imsg_identity identity;
+    struct imsg_device device;
+};
+
+static void make_user(struct user *user, const char *handle)
+{
+    must(imsg_identity_generate(&handle, 1, "device", NULL, &user->identity, &err));
+    must(imsg_identity_device(&user->identity, &user->device, &err));
+}
+
+static void free_user(struct user *user)
+{
+    imsg_device_free(&user->device);
+    imsg_identity_free(&user->identity);
+}
+
+static void make_line(const struct user *from, const struct user *to, enum imsg_format format, size_t size,
+                      struct imsg_buf *line)
+{
+    char id[37], content[64], *handles[] = {to->identity.handles[0]};
+    struct imsg_buf plain = {0}, payload = {0};
+    memset(content, 'x', sizeof content);
+    must(imsg_uuid_v4(id, &err));
+    struct imsg_compose compose = {.id = id,
+                                   .from = from->identity.handles[0],
+                                   .time = "2026-11-24T03:20:00Z",
+                                   .to = handles,
+                                   .to_count = 1};
+    must(imsg_message_print(&compose, imsg_view_of(content, size), &plain, &err));
+    must(imsg_seal_payload(&from->identity, &to->device, format, 0, to->device.limit, imsg_buf_view(&plain), &payload,
+                           &err));
+    must(imsg_envelope_print(id, compose.from, from->identity.token, handles[0], to->identity.token, format,
+                             compose.time, NULL, imsg_buf_view(&payload), line, &err));
+    line->len--; /* the newline */
+    imsg_buf_free(&plain);
+    imsg_buf_free(&payload);
+}
+
+/* As imsg-open does it: the sender's record by handle and token. */
+static bool opens(struct user *to, const struct user *from, struct imsg_view line, size_t *released)
+{
+    struct imsg_envelope envelope = {0};
+    struct imsg_buf plain = {0};
+    struct imsg_message message = {0};
+    bool opened = false;
+    if (imsg_envelope_parse(line, &envelope, &err) == IMSG_OK) {
+        opened = imsg_open_envelope(&to->identity, &from->device, &envelope, &plain, &message, NULL, &err) == IMSG_OK;
+        imsg_message_free(&message);
+    }
+    *released = plain.len;
+    imsg_envelope_free(&envelope);
+    imsg_buf_free(&plain);
+    return opened;
+}
+
+static void flip_all(struct user *to, const struct user *from, struct imsg_buf *line, size_t step, size_t number)
+{
+    size_t opened = 0, released = 0, tried = 0, plain = 0;
+    tap_ok(opens(to, from, imsg_buf_view(line), &plain), "envelope %zu opens as it is", number);
+    for (size_t bit = number % step; bit < line->len * 8; bit += step, tried++) {
+        line->ptr[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        opened += opens(to, from, imsg_buf_view(line), &plain);
+        released += plain;
+        line->ptr[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+    tap_ok(opened == 0 && released == 0, "envelope %zu: none of %zu flips opens, no byte is released", number, tried);
+}
+
+int main(void)
+{
+    const char *asked = getenv("FLIPS");
+    size_t step = asked && atoi(asked) > 0 ? (size_t)atoi(asked) : getenv("DEEP") ? 1 : 7;
+    struct user alice = {0}, bob = {0};
+    make_user(&alice, "mailto:alice@example.com");
+    make_user(&bob, "mailto:bob@example.com");
+    for (size_t i = 0; i < ENVELOPES; i++) {
+        struct imsg_buf line = {0};
+        make_line(&alice, &bob, i % 2 ? IMSG_PAIR : IMSG_PAIR_EC, i * 3, &line);
+        flip_all(&bob, &alice, &line, step, i);
+        imsg_buf_free(&line);
+    }
+    free_user(&alice);
+    free_user(&bob);
+    return tap_done();
+}
