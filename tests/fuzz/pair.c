@@ -10,6 +10,18 @@
 
 enum { KEY = 16, SEED = 11, HEAD = 3, DER_MAX = 72, INLINE_MAX = IMSG_OAEP_MAX - KEY };
 
+/* imsg-inspect's way through the same steps ends where imsg-open's does. */
+static void traces_the_same(const struct imsg_pair *pair, enum imsg_status status, struct imsg_view plain)
+{
+    const struct vector_device *alice = vector_device("alice"), *bob = vector_device("bob");
+    struct imsg_trace trace = {0};
+    struct imsg_buf out = {0};
+    MUST(imsg_pair_open_traced(pair, bob->encryption, &bob->identity, &alice->identity, &out, &trace, NULL) == status);
+    MUST(imsg_view_equal(imsg_buf_view(&out), plain) && trace.count > 0 && !trace.incomplete);
+    imsg_trace_free(&trace);
+    imsg_buf_free(&out);
+}
+
 static enum imsg_status open_payload(struct imsg_view payload, struct imsg_buf *out, struct imsg_error *err)
 {
     const struct vector_device *alice = vector_device("alice"), *bob = vector_device("bob");
@@ -26,6 +38,7 @@ static enum imsg_status open_payload(struct imsg_view payload, struct imsg_buf *
     MUST(pair.block.len == IMSG_RSA_BYTES && pair.block.len + pair.rest.len == pair.body.len);
     status = imsg_pair_open(&pair, bob->encryption, &bob->identity, &alice->identity, out, err);
     MUST(status == IMSG_OK || out->len == 0);
+    traces_the_same(&pair, status, imsg_buf_view(out));
     MUST(status != IMSG_BAD_SIGNATURE || imsg_pair_verify(&pair, &alice->identity, NULL) == IMSG_BAD_SIGNATURE);
     return status;
 }

@@ -16,6 +16,19 @@ static struct imsg_view x_of(const struct imsg_p256 *key)
     return imsg_view_of(imsg_p256_point(key) + 1, 32);
 }
 
+/* imsg-inspect's way through the same steps ends where imsg-open's does. */
+static void traces_the_same(const struct imsg_pair_ec *parsed, enum imsg_status status, struct imsg_view plain)
+{
+    const struct vector_device *alice = vector_device("alice"), *bob = vector_device("bob");
+    struct imsg_trace trace = {0};
+    struct imsg_buf out = {0};
+    MUST(imsg_pair_ec_open_traced(parsed, x_of(bob->device).ptr, bob->prekey, x_of(alice->device).ptr, &out, NULL, NULL,
+                                  &trace, NULL) == status);
+    MUST(imsg_view_equal(imsg_buf_view(&out), plain) && trace.count > 0 && !trace.incomplete);
+    imsg_trace_free(&trace);
+    imsg_buf_free(&out);
+}
+
 static enum imsg_status open_payload(struct imsg_view payload, struct imsg_buf *out, uint32_t *counter,
                                      struct imsg_error *err)
 {
@@ -37,6 +50,7 @@ static enum imsg_status open_payload(struct imsg_view payload, struct imsg_buf *
     status = imsg_pair_ec_open(&parsed, x_of(bob->device).ptr, bob->prekey, x_of(alice->device).ptr, out, counter,
                                &has_counter, err);
     MUST(status == IMSG_OK ? out->len <= parsed.payload.len : out->len == 0);
+    traces_the_same(&parsed, status, imsg_buf_view(out));
     return status;
 }
 
