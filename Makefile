@@ -85,6 +85,10 @@ $(BUILD)/unit/t-fuzz-%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/replay.o $(F
 $(BUILD)/target/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_OBJS) $(LIB)
 	$(Q)mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(DEP_LIBS) $(LIBS)
+# What imsg-inspect alone has.
+FUZZ_INSPECT := $(BUILD)/unit/t-fuzz-inspect $(BUILD)/target/inspect
+$(FUZZ_INSPECT): $(patsubst %.c,$(BUILD)/%.o,$(wildcard cmd/inspect/*.c)) $(CLI)
+$(FUZZ_INSPECT): DEP_LIBS := $(CLI) $(LIB) $(DEP_LIBS) $(BODY_LIBS)
 # t-ct stands between the formats and the primitives, to mark what is secret.
 CT_WRAP := imsg_rsa_oaep_open imsg_p256_ecdh imsg_equal_ct imsg_sha256_parts imsg_aes256_ctr64
 $(BUILD)/unit/t-ct: ALL_LDFLAGS += $(CT_WRAP:%=-Wl,--wrap=%)
@@ -119,26 +123,26 @@ deps:
 	$(call deps,$(DEPS_BUILD) $(DEPS_TEST))
 demo:
 	$(call deps,$(DEPS_BUILD) jq)
-	$(Q)$(MAKE) --no-print-directory all
+	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) all
 	$(Q)BIN='$(abspath $(BUILD))/bin' sh examples/demo.sh
 check: deps
-	$(Q)$(MAKE) --no-print-directory all unit
+	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) all unit
 	$(Q)BUILD='$(abspath $(BUILD))' BATS='$(BATS)' sh tests/run $(TESTS)
 check-deep: deps
-	$(Q)$(MAKE) --no-print-directory all unit
+	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) all unit
 	$(Q)BUILD='$(abspath $(BUILD))' BATS='$(BATS)' DEEP=1 sh tests/run $(TESTS)
 # `make fuzz TIME=600`, `make fuzz TARGETS='pair pair_ec'`. Debian has the sanitizers' runtime in a package of its own.
 fuzz:
 	$(call deps,$(DEPS_BUILD) clang libclang-rt-dev)
-	$(Q)$(MAKE) --no-print-directory BUILD='$(BUILD)/fuzz' CC='$(FUZZ_CC)' CFLAGS='$(FUZZ_CFLAGS)' HARDEN= HARDEN_LD= fuzz-targets
+	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) BUILD='$(BUILD)/fuzz' CC='$(FUZZ_CC)' CFLAGS='$(FUZZ_CFLAGS)' HARDEN= HARDEN_LD= fuzz-targets
 	$(Q)BUILD='$(abspath $(BUILD))/fuzz' TIME='$(or $(TIME),60)' sh tests/fuzz/run $(or $(TARGETS),$(FUZZ))
 # The same tests on a build with sanitizers, and the tools' pipelines under valgrind.
 check-san: deps
-	$(Q)$(MAKE) --no-print-directory BUILD='$(BUILD)/san' CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) BUILD='$(BUILD)/san' CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 	  -fno-sanitize-recover=all' HARDEN= HARDEN_LD= all unit
 	$(Q)SAN=1 ASAN_OPTIONS=detect_leaks=0 BUILD='$(abspath $(BUILD))/san' BATS='$(BATS)' sh tests/run $(TESTS)
 check-valgrind: deps
-	$(Q)$(MAKE) --no-print-directory all unit
+	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) all unit
 	$(Q)VALGRIND=1 BUILD='$(abspath $(BUILD))' BATS='$(BATS)' sh tests/run $(TESTS)
 lint: deps
 	$(Q)CC='$(CC)' BUILD='$(abspath $(BUILD))' sh tests/lint

@@ -35,6 +35,7 @@ static const struct cli_tool tool = {
 struct open_run {
     struct cli cli;
     const char *identity_path, *directory, *output;
+    const char *operand; /* the input being read, or NULL */
     enum imsg_format format;
     char **from; /* --from, canonical */
     size_t from_count;
@@ -227,6 +228,55 @@ static enum imsg_status release(struct open_run *run, const struct imsg_envelope
     return status;
 }
 
+/* ---- refusals ---- */
+
+static enum imsg_status add_word(struct imsg_buf *command, const char *before, const char *word)
+{
+    char *quoted = NULL;
+    enum imsg_status status = cli_shell_word(word, &quoted, NULL);
+    if (status == IMSG_OK)
+        status = imsg_buf_text(command, before, NULL);
+    if (status == IMSG_OK)
+        status = imsg_buf_text(command, quoted, NULL);
+    free(quoted);
+    return status;
+}
+
+/* The command that shows the user why: made of what was given alone, so that it is the same whatever the reason. Where
+ * the sender was looked up, it looks up too. */
+static void hint_inspect(const struct open_run *run, const char *from, struct imsg_error *err)
+{
+    struct imsg_buf command = {0};
+    bool is_file = run->operand && strcmp(run->operand, "-") != 0, looks_up = is_file && run->record_count == 0;
+    enum imsg_status status = IMSG_OK;
+    if (looks_up) {
+        status = imsg_buf_text(&command, "imsg-lookup", NULL);
+        if (status == IMSG_OK && run->directory)
+            status = add_word(&command, " -d ", run->directory);
+        if (status == IMSG_OK)
+            status = add_word(&command, " ", from);
+        if (status == IMSG_OK)
+            status = imsg_buf_text(&command, " | ", NULL);
+    }
+    if (status == IMSG_OK)
+        status = imsg_buf_text(&command, "imsg-inspect", NULL);
+    if (status == IMSG_OK && run->identity_path)
+        status = add_word(&command, " -i ", run->identity_path);
+    for (size_t i = 0; status == IMSG_OK && i < run->record_count; i++)
+        status = add_word(&command, " -R ", run->record_files[i]);
+    if (status == IMSG_OK && looks_up)
+        status = imsg_buf_text(&command, " -R -", NULL);
+    if (status == IMSG_OK && run->format)
+        status = add_word(&command, " -E ", imsg_format_name(run->format));
+    if (status == IMSG_OK && is_file)
+        status = add_word(&command, *run->operand == '-' ? " -- " : " ", run->operand);
+    if (status == IMSG_OK && command.len < sizeof err->hint - 16)
+        imsg_error_hint(err, "%s shows why", (const char *)command.ptr);
+    else
+        imsg_error_hint(err, "imsg-inspect shows why");
+    imsg_buf_free(&command);
+}
+
 /* ---- one envelope ---- */
 
 static enum imsg_status open_mine(struct open_run *run, const struct imsg_envelope *envelope, struct imsg_error *err)
@@ -239,8 +289,11 @@ static enum imsg_status open_mine(struct open_run *run, const struct imsg_envelo
         status = imsg_fail(err, IMSG_REFUSED, "from %s, who is not expected (--from)", envelope->from);
     if (status == IMSG_OK)
         status = find_sender(run, envelope->from, envelope->from_token, &sender, err);
-    if (status == IMSG_OK)
+    if (status == IMSG_OK) {
         status = imsg_open_envelope(&run->identity, sender, envelope, &plaintext, &message, NULL, err);
+        if (status == IMSG_REFUSED)
+            hint_inspect(run, envelope->from, err);
+    }
     if (status == IMSG_OK)
         status = release(run, envelope, &message, err);
     imsg_message_free(&message);
@@ -367,6 +420,8 @@ static enum imsg_status open_raw(struct open_run *run, const struct cli_input *i
     if (status == IMSG_OK)
         status = cli_output_write(&run->out, imsg_buf_view(&plaintext), !imsg_utf8_valid(imsg_buf_view(&plaintext)),
                                   err);
+    if (status == IMSG_REFUSED && tried)
+        hint_inspect(run, from, err);
 out:
     if (status != IMSG_OK && (tried || status == IMSG_MALFORMED) && !run->locked_out)
         imsg_error_prefix(err, "%s", input->name);
@@ -384,7 +439,8 @@ static void run_inputs(struct open_run *run)
     enum imsg_status status = IMSG_OK;
     for (int i = 0; i < (count ? count : 1) && status == IMSG_OK; i++) {
         struct cli_input input;
-        status = cli_input_open(&run->cli, cli_operand(&run->cli, i), &input, &err);
+        run->operand = cli_operand(&run->cli, i);
+        status = cli_input_open(&run->cli, run->operand, &input, &err);
         if (status != IMSG_OK) {
             cli_report(&run->cli, &err);
             status = IMSG_OK; /* the other files still count */

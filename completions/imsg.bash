@@ -13,6 +13,23 @@ _imsg_attach() {
   esac
 }
 complete -o filenames -F _imsg_attach imsg-attach
+_imsg_inspect() {
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+  COMPREPLY=()
+  if [[ $cur == = ]]; then cur=; elif [[ $prev == = ]]; then prev=${COMP_WORDS[COMP_CWORD-2]}; fi
+  case $prev in
+    -i|--identity) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    -R|--records) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    -E|--format) mapfile -t COMPREPLY < <(compgen -W 'pair pair-ec' -- "$cur"); return ;;
+    --passphrase-file) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --passphrase-fd) return ;;
+  esac
+  case $cur in
+    -*) mapfile -t COMPREPLY < <(compgen -W ' -i --identity -R --records -E --format --hex --secrets -j --json --passphrase-file --passphrase-fd --allow-insecure-key -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
+    *) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+  esac
+}
+complete -o filenames -F _imsg_inspect imsg-inspect
 _imsg_keygen() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
   COMPREPLY=()

@@ -85,6 +85,12 @@ enum imsg_status imsg_json_parse(struct imsg_view text, size_t max, json_t **out
         offset = fault.position > 0 ? (size_t)fault.position : 0;
         return imsg_fail_at(err, IMSG_MALFORMED, offset, "%s", fault_text(code));
     }
+    /* jansson 2.14 steps over a NUL byte behind a number or a word, as if it were white space. */
+    const uint8_t *nul = memchr(text.ptr, 0, text.len);
+    if (nul) {
+        json_decref(value);
+        return imsg_fail_at(err, IMSG_MALFORMED, (size_t)(nul - text.ptr), "not valid JSON");
+    }
     if (!json_is_object(value)) {
         json_decref(value);
         return imsg_fail(err, IMSG_MALFORMED, "not a JSON object");

@@ -315,7 +315,7 @@ bob_writes() {
 @test "the examples of imsg-inspect(1) run" {
   two_users
   run_examples imsg-inspect.1 nothing
-  grep -q '^note: signature: not checked, give -R RECORDS' out.1
+  grep -qx 'note: not opened: sealed for another device' out.1
   grep -qx 'verdict: imsg-open accepts it' out.2
   [ "$(grep -cE '^[0-9a-f]{64}$' out.3)" -eq 1 ]
   [ "$(tail -n 1 out.4)" = "status 65" ]

@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         MUST(first == NULL);
         return 0;
     }
-    MUST(json_is_object(first) && depth(first) <= IMSG_JSON_DEPTH);
+    MUST(memchr(data, 0, size) == NULL && json_is_object(first) && depth(first) <= IMSG_JSON_DEPTH);
     MUST_OK(imsg_json_print(first, &text, &fuzz_err));
     MUST(memchr(text.ptr, '\n', text.len) == NULL);
     MUST_OK(imsg_json_parse(imsg_buf_view(&text), SIZE_MAX, &second, &fuzz_err));
