@@ -141,12 +141,32 @@ static enum imsg_status hex_dump(struct inspect *run, const struct item *item, s
     return view_hex_dump(item->bytes, text, err);
 }
 
+/* One line; for a terminal in ASCII only, so that nothing in a string acts on it (JSON itself escapes the other control
+ * characters). */
+static enum imsg_status print_json(const struct inspect *run, const json_t *json, struct imsg_buf *out,
+                                   struct imsg_error *err)
+{
+    if (!run->tty)
+        return imsg_json_print(json, out, err);
+    char *ascii = json_dumps(json, JSON_COMPACT | JSON_ENSURE_ASCII);
+    enum imsg_status status = ascii ? IMSG_OK : imsg_fail(err, IMSG_NO_MEMORY, "cannot print JSON: out of memory");
+    for (const char *at = ascii; status == IMSG_OK && *at;) {
+        size_t plain = strcspn(at, "\177");
+        status = imsg_buf_append(out, at, plain, err);
+        if (status == IMSG_OK && at[plain])
+            status = imsg_buf_text(out, "\\u007f", err);
+        at += plain + (at[plain] != '\0');
+    }
+    free(ascii);
+    return status;
+}
+
 static enum imsg_status print_item(struct inspect *run, const struct item *item, struct imsg_error *err)
 {
     struct imsg_buf text = {0};
     enum imsg_status status;
     if (cli_given(&run->cli, 'j')) {
-        status = imsg_json_print(item->json, &text, err);
+        status = print_json(run, item->json, &text, err);
         if (status == IMSG_OK)
             status = imsg_buf_text(&text, "\n", err);
     } else {

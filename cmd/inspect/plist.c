@@ -44,25 +44,22 @@ static json_t *array_json(plist_t node, unsigned depth)
 
 static json_t *data_json(plist_t node)
 {
-    char *bytes = NULL;
     uint64_t len = 0;
+    const char *bytes = plist_get_data_ptr(node, &len);
     struct imsg_buf text = {0};
-    plist_get_data_val(node, &bytes, &len);
     json_t *json = imsg_base64_encode(imsg_view_of(bytes, (size_t)len), &text, NULL) == IMSG_OK
                        ? json_pack("{s:s}", "data", text.ptr ? (const char *)text.ptr : "")
                        : json_null();
     imsg_buf_free(&text);
-    free(bytes);
     return json;
 }
 
+/* By pointer and length: the call that copies ends the program where a string holds a NUL. */
 static json_t *string_json(plist_t node)
 {
-    char *text = NULL;
-    plist_get_string_val(node, &text);
-    json_t *json = text ? tree_text(imsg_view_str(text)) : json_null();
-    free(text);
-    return json;
+    uint64_t len = 0;
+    const char *text = plist_get_string_ptr(node, &len);
+    return text ? tree_text(imsg_view_of(text, (size_t)len)) : json_null();
 }
 
 static json_t *date_json(plist_t node)
@@ -87,7 +84,6 @@ static json_t *to_json(plist_t node, unsigned depth)
     case PLIST_ARRAY:
         return array_json(node, depth);
     case PLIST_STRING:
-    case PLIST_KEY:
         return string_json(node);
     case PLIST_DATA:
         return data_json(node);

@@ -1,7 +1,7 @@
 /* Before a property list goes to libplist: that copies what is referred to more than once, and recurses. 40 arrays that
  * each hold the next one twice are 160 bytes and would be 2^40 objects; a million opening tags would be a million stack
- * frames. Here the objects are counted and the depth is measured without following anything twice, and what is wrong
- * with the form is said with its offset, which libplist does not do. */
+ * frames; and a NUL in a key ends the program. Here the objects are counted and the depth is measured without following
+ * anything twice, and what is wrong with the form is said with its offset, which libplist does not do. */
 #include "inspect/inspect.h"
 
 #include <stdlib.h>
@@ -58,37 +58,62 @@ static enum imsg_status read_trailer(struct guard *guard, uint64_t *root, struct
     return IMSG_OK;
 }
 
+/* The number in an object's first byte, or in the number object behind it; *head: where its contents begin. False if
+ * there is none. */
+static bool read_count(const uint8_t *p, size_t left, size_t *head, uint64_t *out)
+{
+    *head = 1;
+    *out = p[0] & 0xf;
+    if (*out != 0xf)
+        return true;
+    size_t size = left >= 2 && (p[1] & 0xf0) == 0x10 && (p[1] & 0xf) <= 3 ? (size_t)1 << (p[1] & 0xf) : 0;
+    if (size == 0 || left < 2 + size)
+        return false;
+    *out = big_endian(p + 2, size);
+    *head = 2 + size;
+    return true;
+}
+
 /* Where an object is, and how many references to others follow at *refs. */
 static enum imsg_status read_object(const struct guard *guard, uint64_t object, size_t *refs, uint64_t *ref_count,
-                                    struct imsg_error *err)
+                                    bool *is_dict, struct imsg_error *err)
 {
     size_t entry = (size_t)guard->table + (size_t)object * guard->offset_size;
-    uint64_t at = big_endian(guard->bytes.ptr + entry, guard->offset_size);
+    uint64_t at = big_endian(guard->bytes.ptr + entry, guard->offset_size), n;
     *ref_count = 0;
+    *is_dict = false;
     if (at < 8 || at >= guard->table)
         return imsg_fail_at(err, IMSG_MALFORMED, entry, "object %llu would be at byte %llu", (unsigned long long)object,
                             (unsigned long long)at);
     const uint8_t *p = guard->bytes.ptr + at;
-    size_t left = (size_t)(guard->table - at), head = 1;
+    size_t left = (size_t)(guard->table - at), head;
     unsigned type = p[0] >> 4;
     if (type != 0xa && type != 0xc && type != 0xd)
         return IMSG_OK;
-    uint64_t n = p[0] & 0xf;
-    if (n == 0xf) { /* the count follows as a number object */
-        size_t size = left >= 2 && (p[1] & 0xf0) == 0x10 && (p[1] & 0xf) <= 3 ? (size_t)1 << (p[1] & 0xf) : 0;
-        if (size == 0 || left < 2 + size)
-            return imsg_fail_at(err, IMSG_MALFORMED, (size_t)at, "object %llu has no length",
-                                (unsigned long long)object);
-        n = big_endian(p + 2, size);
-        head = 2 + size;
-    }
+    if (!read_count(p, left, &head, &n))
+        return imsg_fail_at(err, IMSG_MALFORMED, (size_t)at, "object %llu has no length", (unsigned long long)object);
     uint64_t each = (uint64_t)guard->ref_size * (type == 0xd ? 2 : 1);
     if (n > (left - head) / each)
         return imsg_fail_at(err, IMSG_MALFORMED, (size_t)at, "object %llu holds %llu others: more than there is room for",
                             (unsigned long long)object, (unsigned long long)n);
     *refs = (size_t)at + head;
     *ref_count = n * (type == 0xd ? 2 : 1);
+    *is_dict = type == 0xd;
     return IMSG_OK;
+}
+
+/* A dictionary's key: a string without NUL. */
+static enum imsg_status check_key(const struct guard *guard, uint64_t object, struct imsg_error *err)
+{
+    uint64_t at = big_endian(guard->bytes.ptr + guard->table + object * guard->offset_size, guard->offset_size), n;
+    const uint8_t *p = guard->bytes.ptr + at; /* visited: it is inside */
+    size_t left = (size_t)(guard->table - at), head, unit = p[0] >> 4 == 0x6 ? 2 : 1;
+    bool good = (p[0] >> 4 == 0x5 || unit == 2) && read_count(p, left, &head, &n) && n <= (left - head) / unit;
+    for (uint64_t i = 0; good && i < n; i++)
+        good = p[head + i * unit] != 0 || (unit == 2 && p[head + i * unit + 1] != 0);
+    return good ? IMSG_OK
+                : imsg_fail_at(err, IMSG_MALFORMED, (size_t)at, "object %llu is no key: no string, or it holds a NUL",
+                               (unsigned long long)object);
 }
 
 /* Recursion ends at DEPTH_MAX; each object is looked into once. */
@@ -98,11 +123,12 @@ static enum imsg_status visit(struct guard *guard, uint64_t object, unsigned dep
     size_t refs = 0;
     uint64_t ref_count = 0, objects = 1;
     unsigned height = 0;
+    bool is_dict;
     if (depth + seen->height > DEPTH_MAX)
         return imsg_fail(err, IMSG_MALFORMED, "the property list is nested over %d deep, or holds itself", DEPTH_MAX);
     if (seen->objects > 0)
         return IMSG_OK;
-    enum imsg_status status = read_object(guard, object, &refs, &ref_count, err);
+    enum imsg_status status = read_object(guard, object, &refs, &ref_count, &is_dict, err);
     for (uint64_t i = 0; status == IMSG_OK && i < ref_count; i++) {
         size_t at = refs + (size_t)i * guard->ref_size;
         uint64_t inner = big_endian(guard->bytes.ptr + at, guard->ref_size);
@@ -110,6 +136,8 @@ static enum imsg_status visit(struct guard *guard, uint64_t object, unsigned dep
             return imsg_fail_at(err, IMSG_MALFORMED, at, "a reference to object %llu of %llu",
                                 (unsigned long long)inner, (unsigned long long)guard->count);
         status = visit(guard, inner, depth + 1, err);
+        if (status == IMSG_OK && is_dict && i < ref_count / 2)
+            status = check_key(guard, inner, err);
         objects += guard->seen[inner].objects;
         height = guard->seen[inner].height + 1u > height ? guard->seen[inner].height + 1u : height;
         if (status == IMSG_OK && objects > OBJECTS_MAX)
@@ -150,11 +178,26 @@ static bool opens(struct imsg_view bytes, size_t at)
     return !end || end[-1] != '/';
 }
 
+/* "&#0;" in any of its forms. */
+static bool nul_reference(struct imsg_view bytes, size_t at)
+{
+    if (!tag(bytes, at, "&#"))
+        return false;
+    at += 2;
+    if (at < bytes.len && (bytes.ptr[at] | 0x20) == 'x')
+        at++;
+    while (at < bytes.len && bytes.ptr[at] == '0')
+        at++;
+    return at < bytes.len && bytes.ptr[at] == ';';
+}
+
 /* Only the containers nest. Tags in comments count too: nobody's message has 32 of them. */
 static enum imsg_status guard_xml(struct imsg_view bytes, struct imsg_error *err)
 {
     unsigned depth = 0, tags = 0;
     for (size_t at = 0; at < bytes.len; at++) {
+        if (bytes.ptr[at] == 0 || nul_reference(bytes, at))
+            return imsg_fail_at(err, IMSG_MALFORMED, at, "a NUL in XML");
         if (bytes.ptr[at] != '<')
             continue;
         tags++;

@@ -743,6 +743,20 @@ have() { # FEATURE: was it built with it
   grep -q 'packed more than 4 times' out
 }
 
+@test "a NUL in a property list is shown, or refused where it would end the program" {
+  have plist
+  # {"a": "c<NUL>d"}, then {"a<NUL>b": "c<NUL>d"}.
+  { printf bplist00; printf '%s%012x0101%016x%016x%016x' d10102516163006300000064080b0d 0 3 0 20 | unhex; } >list
+  expect 0 imsg-inspect -j list
+  is "$(jq -c .body out)" '{"a":"c\u0000d"}'
+  { printf bplist00; printf '%s%012x0101%016x%016x%016x' d101025361006253630064080b0f 0 3 0 19 | unhex; } >list
+  expect 65 imsg-inspect list
+  err_has 'at byte 11: object 1 is no key: no string, or it holds a NUL'
+  printf '<?xml version="1.0"?><plist><dict><key>a&#x00;b</key><true/></dict></plist>' >list
+  expect 65 imsg-inspect list
+  err_has 'at byte 40: a NUL in XML'
+}
+
 @test "attributes of files embedded in a real message's XML are shown by name" {
   have plist
   cat >body <<'END'
@@ -804,12 +818,18 @@ decryption-key=00ab'
   grep -q '…$' view
 }
 
-@test "what comes from outside is escaped" {
-  printf '{"imsg":"device/1","na\\u001b[31mme":"\\u001b[2J\xe2\x80\xae","x":"\302\233"}' >evil
-  expect 65 imsg-inspect evil
+@test "what comes from outside is escaped, in JSON on a terminal too" {
+  local harmful='[\x00-\x09\x0b-\x1f\x7f\x{9b}\x{202e}]'
   export LC_ALL=C.UTF-8
-  grep -qaP '[\x{9b}\x{202e}]' evil
-  run ! grep -qaP '[\x00-\x09\x0b-\x1f\x7f\x{9b}\x{202e}]' out
+  printf '{"imsg":"device/1","na\\u001b[31mme":"\\u001b[2J\xe2\x80\xae","x":"\302\233\177"}' >evil
+  grep -qaP "$harmful" evil
+  expect 65 imsg-inspect evil
+  run ! grep -qaP "$harmful" out
+  expect 65 script -qec 'imsg-inspect -j evil 2>err' /dev/null </dev/null
+  tr -d '\r' <out >shown
+  run ! grep -qaP "$harmful" shown
+  imsg-inspect -j evil 2>/dev/null | jq -S . >want || true
+  jq -S . shown | diff want -
   printf '\033]0;x\007' | imsg-seal --raw -E pair -i alice.json -R bob.jsonl >payload
   expect 0 imsg-inspect -i bob.json -R alice.jsonl payload
   run ! grep -qaP '[\x00-\x09\x0b-\x1f\x7f]' out
