@@ -82,8 +82,8 @@ static enum imsg_status inflate_all(struct imsg_view in, struct imsg_buf *out, s
             status = imsg_fail_at(err, IMSG_MALFORMED, stream.total_in, "gzip data %s",
                                   result == Z_BUF_ERROR ? "ends too early" : "is damaged");
         else if (made > room)
-            status = imsg_fail_at(err, IMSG_TOO_LONG, stream.total_in,
-                                  "gzip data grows over %zu bytes: cut there", cap);
+            status =
+                imsg_fail_at(err, IMSG_TOO_LONG, stream.total_in, "gzip data grows over %zu bytes: cut there", cap);
         if (imsg_buf_append(out, piece, made < room ? made : room, NULL) != IMSG_OK)
             status = imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
     }
@@ -117,7 +117,8 @@ static void inspect_gzip(struct item *item)
     }
     imsg_buf_free(&plain);
 #else
-    status = imsg_fail(&err, IMSG_UNSUPPORTED, "built without zlib: gzip data is not unpacked");
+    status = IMSG_OK;
+    tree_note(item->json, "built without zlib: gzip data is not unpacked");
 #endif
     gzip_rows(item, end);
     if (status != IMSG_OK)
@@ -146,7 +147,9 @@ static void inspect_plist(struct item *item, bool binary)
         }
     }
     enum imsg_status status = plist_show(item->json, item->bytes, &err);
-    if (status != IMSG_OK)
+    if (status == IMSG_UNSUPPORTED) /* this program's lack, not the input's */
+        tree_note(item->json, "%s", err.text);
+    else if (status != IMSG_OK)
         tree_error(item, status, &err);
 }
 

@@ -1,5 +1,5 @@
-/* JSON documents: every member with its place, what is encoded inside decoded and shown with offsets of its own, and the
- * library's parser as the judge. */
+/* JSON documents: every member with its place, what is encoded inside decoded and shown with offsets of its own, and
+ * the library's parser as the judge. */
 #include "inspect/inspect.h"
 
 #include <stdio.h>
@@ -10,8 +10,7 @@
 
 #define NESTING_MAX 12 /* levels of rows; documents of ours have 8 at most */
 
-static void walk(struct item *item, json_t *parent, const char *kind, struct imsg_view text, size_t at,
-                 unsigned depth);
+static void walk(struct item *item, json_t *parent, const char *kind, struct imsg_view text, size_t at, unsigned depth);
 
 static struct imsg_view slice(struct imsg_view text, struct imsg_field field)
 {
@@ -76,12 +75,11 @@ static const struct encoded *encoding_of(const char *kind, const char *field)
 }
 
 /* Decode into a row: as nested rows, or as hex. What does not decode keeps its text. */
-static bool decode_row(struct item *item, json_t *row, const struct encoded *how, struct imsg_view text,
-                       unsigned depth)
+static bool decode_row(struct item *item, json_t *row, const struct encoded *how, struct imsg_view text, unsigned depth)
 {
     struct imsg_buf bytes = {0};
-    enum imsg_status status = how->url ? imsg_base64url_decode(text, &bytes, NULL)
-                                       : imsg_base64_decode(text, &bytes, NULL);
+    enum imsg_status status =
+        how->url ? imsg_base64url_decode(text, &bytes, NULL) : imsg_base64_decode(text, &bytes, NULL);
     if (status == IMSG_OK) {
         struct imsg_view decoded = imsg_buf_view(&bytes);
         tree_set(row, "encoding", json_string(how->url ? "base64url" : "base64"));
@@ -103,8 +101,8 @@ static bool decode_row(struct item *item, json_t *row, const struct encoded *how
 /* ---- rows ---- */
 
 /* The kind of an object in a document: its own "imsg", or the place it stands in. */
-static void kind_inside(struct imsg_view text, const struct imsg_json_item *found, const char *kind,
-                        const char *field, char out[static 80])
+static void kind_inside(struct imsg_view text, const struct imsg_json_item *found, const char *kind, const char *field,
+                        char out[static 80])
 {
     struct imsg_view all = slice(text, found->value);
     json_t *object = found->kind == '{' ? json_loadb((const char *)all.ptr, all.len, JSON_ALLOW_NUL, NULL) : NULL;
@@ -159,8 +157,7 @@ static void unreadable_row(const struct item *item, json_t *parent, const char *
 }
 
 /* Rows of the container at `at`, as far as its text makes sense. */
-static void walk(struct item *item, json_t *parent, const char *kind, struct imsg_view text, size_t at,
-                 unsigned depth)
+static void walk(struct item *item, json_t *parent, const char *kind, struct imsg_view text, size_t at, unsigned depth)
 {
     struct imsg_json_walk cursor;
     struct imsg_json_item found;
@@ -194,9 +191,7 @@ static enum imsg_status kind_of(struct imsg_view text, char out[static 80], stru
     bool more = false;
     enum imsg_status status = imsg_json_parse(text, (size_t)IMSG_LINE_MAX, &object, err);
     const char *own = json_string_value(json_object_get(object, "imsg"));
-    snprintf(out, 80, "%s", own && strlen(own) < 40              ? own
-                            : json_object_get(object, "protected") ? "jws"
-                                                                   : "json");
+    snprintf(out, 80, "%s", own && strlen(own) < 40 ? own : json_object_get(object, "protected") ? "jws" : "json");
     if (status != IMSG_OK && imsg_json_walk(text, 0, &cursor, NULL) == IMSG_OK &&
         imsg_json_walk_next(&cursor, &found, &more, NULL) == IMSG_OK && more && found.key.len == 4 &&
         memcmp(text.ptr + found.key.offset, "imsg", 4) == 0 && found.inner.len < 40)

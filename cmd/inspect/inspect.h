@@ -1,6 +1,6 @@
-/* imsg-inspect's own parts. Everything that is found goes into one JSON tree, "inspection/1"; -j prints it, and the view
- * for people is made from it and nothing else, so that the two cannot differ. imsg-inspect(1) documents every member:
- * what is there stays as it is.
+/* imsg-inspect's own parts. Everything that is found goes into one JSON tree, "inspection/1"; -j prints it, and the
+ * view for people is made from it and nothing else, so that the two cannot differ. imsg-inspect(1) documents every
+ * member: what is there stays as it is.
  *
  *   {"imsg":"inspection/1","input":NAME,"line":N,"kind":KIND,"encoding":"binary|hex|base64|text","length":N,
  *    "fields":[ROW…],"values":{NAME:HEX…},"checks":[{"name":…,"ok":…,"after":…,"device":N,"note":…}…],
@@ -48,8 +48,8 @@ struct item {
 struct item tree_start(struct inspect *run, const char *kind, struct imsg_view bytes);
 /* Of what `outer` holds. */
 struct item tree_inside(const struct item *outer, struct imsg_view bytes);
-/* Append a row to item->json["fields"] (or to parent["fields"] if parent is given); `value` is stolen. The meaning comes
- * from the table in meaning.c, by the kind and the field's name. Returns the row, borrowed. */
+/* Append a row to parent["fields"]; `value` is stolen, NULL leaves it out. The meaning comes from the table in
+ * meaning.c, by the kind and the field's name. Returns the row, borrowed. */
 json_t *tree_row(json_t *parent, const char *kind, size_t offset, size_t length, const char *field, json_t *value);
 json_t *tree_hex(struct imsg_view bytes);                  /* a JSON string of hex */
 json_t *tree_text(struct imsg_view bytes);                 /* of text, or hex where it is not UTF-8 */

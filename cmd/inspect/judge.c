@@ -91,8 +91,8 @@ static void judge_envelope(struct item *item, struct imsg_error *err)
     inspect_default_keys(item->run);
     tree_value(item->json, "payload_sha256", imsg_view_of(envelope.hash, sizeof envelope.hash));
     for (size_t i = 0; i <= item->run->records.count; i++) {
-        const struct imsg_device *device = i < item->run->records.count ? &item->run->records.items[i]
-                                                                        : &item->run->own;
+        const struct imsg_device *device =
+            i < item->run->records.count ? &item->run->records.items[i] : &item->run->own;
         if (!sender && imsg_device_has_handle(device, envelope.from) &&
             memcmp(device->token, envelope.from_token, IMSG_TOKEN) == 0)
             sender = device;
@@ -165,13 +165,20 @@ static const struct {
     const char *kind;
     judge_of *judge; /* NULL: nothing beyond JSON is checked */
 } judges[] = {
-    {"device/1", judge_device},     {"jws", judge_entry},
-    {"envelope/1", judge_envelope}, {"identity/1", judge_identity},
-    {"attachment/1", judge_attachment}, {"message/1", NULL},
-    {"opened/1", NULL},             {"receipt/1", NULL},
-    {"pin/1", NULL},                {"pins/1", NULL},
-    {"fingerprint/1", NULL},        {"counters/1", NULL},
-    {"entry/1", NULL},              {"inspection/1", NULL},
+    {"device/1", judge_device},
+    {"jws", judge_entry},
+    {"envelope/1", judge_envelope},
+    {"identity/1", judge_identity},
+    {"attachment/1", judge_attachment},
+    {"message/1", NULL},
+    {"opened/1", NULL},
+    {"receipt/1", NULL},
+    {"pin/1", NULL},
+    {"pins/1", NULL},
+    {"fingerprint/1", NULL},
+    {"counters/1", NULL},
+    {"entry/1", NULL},
+    {"inspection/1", NULL},
 };
 
 bool judge_document(struct item *item, const char *kind)

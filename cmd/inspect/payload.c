@@ -201,8 +201,8 @@ void rows_public_identity(json_t *parent, struct imsg_view bytes)
     static const struct {
         const char *name;
         size_t length;
-    } parts[] = {{"header", 3}, {"signing_header", 4}, {"signing_pub", 65}, {"rsa_header", 12}, {"rsa_n", 160},
-                 {"rsa_e", 5}};
+    } parts[] = {{"header", 3},      {"signing_header", 4}, {"signing_pub", 65},
+                 {"rsa_header", 12}, {"rsa_n", 160},        {"rsa_e", 5}};
     size_t at = 0;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; at += parts[i].length, i++)
         if (!hex_row(parent, "public-identity", bytes, at, parts[i].length, parts[i].name))

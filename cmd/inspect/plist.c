@@ -179,8 +179,8 @@ static void summarize(json_t *inspection, json_t *body)
 {
     static const struct {
         const char *key, *name;
-    } names[] = {{"t", "text"}, {"p", "participants"}, {"gid", "group"},   {"n", "group_name"},
-                 {"r", "after"}, {"tg", "reply_to"},   {"s", "subject"}, {"iid", "effect"}};
+    } names[] = {{"t", "text"},  {"p", "participants"}, {"gid", "group"}, {"n", "group_name"},
+                 {"r", "after"}, {"tg", "reply_to"},    {"s", "subject"}, {"iid", "effect"}};
     json_t *summary = json_object();
     const char *xml = json_string_value(json_object_get(body, "x"));
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
@@ -217,7 +217,8 @@ enum imsg_status plist_show(json_t *inspection, struct imsg_view bytes, struct i
 enum imsg_status plist_show(json_t *inspection, struct imsg_view bytes, struct imsg_error *err)
 {
     (void)inspection;
-    (void)!plist_guard(bytes, err);
-    return imsg_fail(err, IMSG_UNSUPPORTED, "built without libplist: property lists are not shown");
+    enum imsg_status status = plist_guard(bytes, err);
+    return status != IMSG_OK ? status
+                             : imsg_fail(err, IMSG_UNSUPPORTED, "built without libplist: property lists are not shown");
 }
 #endif

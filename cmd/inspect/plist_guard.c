@@ -94,8 +94,9 @@ static enum imsg_status read_object(const struct guard *guard, uint64_t object, 
         return imsg_fail_at(err, IMSG_MALFORMED, (size_t)at, "object %llu has no length", (unsigned long long)object);
     uint64_t each = (uint64_t)guard->ref_size * (type == 0xd ? 2 : 1);
     if (n > (left - head) / each)
-        return imsg_fail_at(err, IMSG_MALFORMED, (size_t)at, "object %llu holds %llu others: more than there is room for",
-                            (unsigned long long)object, (unsigned long long)n);
+        return imsg_fail_at(err, IMSG_MALFORMED, (size_t)at,
+                            "object %llu holds %llu others: more than there is room for", (unsigned long long)object,
+                            (unsigned long long)n);
     *refs = (size_t)at + head;
     *ref_count = n * (type == 0xd ? 2 : 1);
     *is_dict = type == 0xd;

@@ -27,7 +27,8 @@ same_files() {
 
 @test "the page's commands need only what it says" {
   # What stands where a command can stand, but for the page's own functions and the shell's words.
-  commands | sed -E "s/'[^']*'//g; s/#.*//; s/[(][(]|[(]([a-z]+ &)/[[/g" | grep -oE '(^|[|;{(]|\bdo|\bthen) *[a-z_]+( |$)' |
+  commands | sed -E "s/'[^']*'//g; s/#.*//; s/[(][(]|[(]([a-z]+ &)/[[/g" |
+    grep -oE '(^|[|;{(]|\bdo|\bthen) *[a-z_]+( |$)' |
     sed -E 's/^.*[|;{( ]([a-z_]+) *$/\1/; s/ *$//; s/^ *//' | sort -u >used
   commands | grep -oE '^[a-z_]+\(\)' | tr -d '()' >known
   echo "openssl xxd jq cat head tail tr sed sort wc printf echo mkdir cd" \
