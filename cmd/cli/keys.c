@@ -56,7 +56,8 @@ static enum imsg_status ask_once(int tty, const char *prompt, struct imsg_buf *o
     struct termios before, silent;
     bool restore = tcgetattr(tty, &before) == 0;
     for (size_t i = 0; i < COUNT; i++)
-        sigaction(signals[i], &action, &old[i]);
+        if (sigaction(signals[i], &action, &old[i]) == 0 && old[i].sa_handler == SIG_IGN)
+            sigaction(signals[i], &old[i], NULL); /* whoever started us wants it ignored */
     if (restore) { /* before the prompt, so that an answer as quick as a program's is neither shown nor flushed */
         silent = before;
         silent.c_lflag &= (tcflag_t)~(ECHO | ECHONL);

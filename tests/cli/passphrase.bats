@@ -27,7 +27,8 @@ teardown() {
 dialogue() {
   local command=$1 char screen='' from=0 status=0
   shift
-  coproc TYPIST { exec script -qec "$command" /dev/null; }
+  # A shell ignores SIGINT for what it starts in the background, and with it for all below.
+  coproc TYPIST { exec env --default-signal=INT script -qec "$command" /dev/null; }
   exec 5<&"${TYPIST[0]}" 6>&"${TYPIST[1]}"
   local pid=$TYPIST_PID
   while IFS= read -r -t 30 -d '' -n 1 -u 5 char; do
