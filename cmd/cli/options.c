@@ -189,6 +189,8 @@ int cli_next(struct cli *cli, const char **arg)
             cli_usage(cli, "there is no option -%c", optopt);
         if (!option)
             cli_usage(cli, "\"%s\" is no option here, or not with that argument", word);
+        if (!option)
+            return key; /* not reached: said above */
         mark(cli, option);
         if (option->arg && !choice_ok(option->arg, optarg))
             cli_usage(cli, "--%s takes %s, not \"%s\"", option->name, option->arg, optarg);

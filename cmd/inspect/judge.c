@@ -79,13 +79,29 @@ static void judge_entry(struct item *item, struct imsg_error *err)
     free(handle);
 }
 
+/* The payload's outer form shows without a key. */
+static enum imsg_status parse_envelope(struct imsg_view line, struct imsg_envelope *envelope, struct imsg_error *err)
+{
+    struct imsg_pair pair;
+    struct imsg_pair_ec pair_ec;
+    enum imsg_status status = imsg_envelope_parse(line, envelope, err);
+    if (status != IMSG_OK)
+        return status;
+    status = envelope->format == IMSG_PAIR ? imsg_pair_parse(imsg_buf_view(&envelope->payload), &pair, err)
+                                           : imsg_pair_ec_parse(imsg_buf_view(&envelope->payload), &pair_ec, err);
+    if (status != IMSG_OK)
+        imsg_error_prefix(err, "%s payload", imsg_format_name(envelope->format));
+    return status;
+}
+
 static void judge_envelope(struct item *item, struct imsg_error *err)
 {
     struct imsg_envelope envelope = {0};
     const struct imsg_device *sender = NULL;
-    enum imsg_status status = imsg_envelope_parse(item->bytes, &envelope, err);
+    enum imsg_status status = parse_envelope(item->bytes, &envelope, err);
     if (status != IMSG_OK) {
         tree_error(item, status, err);
+        imsg_envelope_free(&envelope);
         return;
     }
     inspect_default_keys(item->run);

@@ -307,7 +307,9 @@ flips() {
   no_out
   expect 65 imsg-inspect </dev/null
   echo 'what is this' | expect 65 imsg-inspect
-  err_has 'at byte 12: text that is neither JSON nor hexadecimal nor base64' || err_has 'can end'
+  err_has 'at byte 13: text ends where neither hexadecimal nor base64 can end'
+  echo 'what is this?' | expect 65 imsg-inspect
+  err_has 'at byte 12: text that is neither JSON nor hexadecimal nor base64'
   printf '02 00 zz' | expect 65 imsg-inspect
 }
 
@@ -474,7 +476,13 @@ END
   expect 1 imsg-inspect -j -i bob.json -R all.jsonl changed
   check_is sender false
   jq -c '.format = "pair"' good >changed
-  expect 65 imsg-inspect -j -i bob.json -R all.jsonl changed || expect 1 imsg-inspect -i bob.json -R all.jsonl changed
+  expect 65 imsg-inspect -i bob.json -R all.jsonl changed
+  err_has 'pair payload: at byte 0: '
+  # Damage in the payload shows without a key.
+  jq -c '.payload |= .[:200]' good >changed
+  expect 65 imsg-inspect -j changed
+  is "$(shown '.error.status, .error.offset, .fields[-1].fields[1].length' | xargs)" "malformed 1 147"
+  err_has 'pair-ec payload: at byte 1: protobuf field 1 of '
 }
 
 @test "without a record of the sender all but the signature is still shown" {
@@ -560,7 +568,7 @@ END
   check_is signature false
   shown .verdict.text | grep -q '^imsg-lookup refuses it'
   jq -c '.payload |= "e" + .[1:-1] + "A"' "$file" >changed
-  expect 1 imsg-inspect -j changed || expect 65 imsg-inspect -j changed
+  expect 1 imsg-inspect -j changed
   jq -c 'del(.signature)' "$file" >changed
   expect 65 imsg-inspect -j changed
   is "$(shown .kind)" jws
@@ -911,8 +919,15 @@ decryption-key=00ab'
   err_has 'imsg-open: hint: imsg-inspect -i bob.json -R alice.jsonl -E pair payload shows why'
   expect 1 imsg-open -i bob.json -R alice.jsonl --raw -E pair --from alice@example.com <payload
   err_has 'imsg-open: hint: imsg-inspect -i bob.json -R alice.jsonl -E pair shows why'
+  # Where the sender was looked up, the command looks up too.
+  new_user dora
+  echo hi | as dora imsg-seal -q -R bob.jsonl | jq -c '.id = "00000000-0000-4000-8000-000000000000"' >looked-up
+  expect 1 imsg-open -q -i bob.json looked-up
+  err_has 'hint: imsg-lookup mailto:dora@example.com | imsg-inspect -i bob.json -R - looked-up shows why'
+  sed -n 's/^imsg-open: hint: \(.*\) shows why$/\1/p' err >advice
+  expect 1 sh -c "$(cat advice)"
+  grep -q 'verdict: imsg-open refuses it: refused (header_id' out
   # Not where the reason is said already.
-  expect 1 imsg-open -i carol.json -R alice.jsonl base.pair || true
   expect 1 imsg-open -i bob.json -R /dev/null changed
   run ! grep -q 'shows why' err
 }
