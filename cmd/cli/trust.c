@@ -8,7 +8,6 @@
 
 #include "base/json.h"
 #include "base/text.h"
-#include "base/url.h"
 #include "crypto/crypto.h"
 #include "net/net.h"
 
@@ -17,16 +16,11 @@
 enum imsg_status cli_trust_open(struct cli *cli, const char *directory_option, bool create, struct cli_trust *trust,
                                 struct imsg_error *err)
 {
-    char *location = NULL, scheme[16];
+    char *location = NULL;
     *trust = (struct cli_trust){.cli = cli, .option = directory_option};
     enum imsg_status status = cli_service(cli, CLI_DIRECTORY, directory_option, &location, err);
     if (status == IMSG_OK)
         status = imsg_directory_open(location, create, &trust->directory, err);
-    if (status == IMSG_OK && create) { /* now, since the entry is looked for before it is written */
-        imsg_url_scheme(location, scheme);
-        if (strcmp(scheme, "file") == 0)
-            status = imsg_make_folders(location, 0777, err);
-    }
     free(location);
     return status;
 }

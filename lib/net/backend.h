@@ -34,7 +34,7 @@ struct relay_backend {
     void (*close)(void *state);
 };
 
-/* sha256: 64 hex digits. store.c closes put->fd and frees put->temp when commit or abort has come back. */
+/* sha256: 64 hex digits. store.c closes put->fd and frees put->temp when commit or discard has come back. */
 struct store_backend {
     const char *scheme;
     enum imsg_status (*open)(const char *location, void **state, struct imsg_error *err);
@@ -42,7 +42,7 @@ struct store_backend {
     /* On failure nothing is left behind. */
     enum imsg_status (*commit)(void *state, struct imsg_store_put *put, const char *sha256, char **uri,
                                struct imsg_error *err);
-    void (*abort)(void *state, struct imsg_store_put *put);
+    void (*discard)(void *state, struct imsg_store_put *put);
     /* `max` lets an engine refuse early; store.c counts too. */
     enum imsg_status (*get)(void *state, const char *uri, uint64_t max, imsg_sink *sink, void *context,
                             struct imsg_error *err);

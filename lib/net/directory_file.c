@@ -46,6 +46,11 @@ static enum imsg_status file_get(void *opaque, const char *path, size_t max, str
 {
     struct state *state = opaque;
     char *full = NULL;
+    /* To whoever may make the directory one that is not there yet is empty, not away. */
+    if (state->create && access(state->folder.base, F_OK) != 0 && errno == ENOENT) {
+        *found = false;
+        return IMSG_OK;
+    }
     enum imsg_status status = imsg_path_join(state->folder.base, path, &full, err);
     if (status == IMSG_OK)
         status = imsg_folder_read(&state->folder, full, max, out, found, err);

@@ -7,8 +7,8 @@
 
 /* ---- directory.c ---- the files BASE/imsg/v1/h/xx/<hash>.json */
 struct imsg_directory;
-/* `create`: make the base folder (imsg-register); without it a folder that is not there is IMSG_TEMPORARY when it is
- * used. Nothing is touched by open itself. */
+/* `create` (imsg-register): a base folder that is not there is empty, and put makes it. Without it that is
+ * IMSG_TEMPORARY. Nothing is touched by open itself. */
 IMSG_CHECK enum imsg_status imsg_directory_open(const char *location, bool create, struct imsg_directory **out,
                                                 struct imsg_error *err);
 /* Append the entry's bytes as stored. IMSG_NO_ACCOUNT: the directory answered, there is none. IMSG_TEMPORARY: it did

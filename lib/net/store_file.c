@@ -83,7 +83,7 @@ out:
     return status;
 }
 
-static void file_abort(void *opaque, struct imsg_store_put *put)
+static void file_discard(void *opaque, struct imsg_store_put *put)
 {
     (void)opaque;
     unlink(put->temp);
@@ -166,7 +166,7 @@ const struct store_backend imsg_store_file = {
     .open = file_open,
     .begin = file_begin,
     .commit = file_commit,
-    .abort = file_abort,
+    .discard = file_discard,
     .get = file_get,
     .close = file_close,
 };

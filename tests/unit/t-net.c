@@ -61,7 +61,7 @@ static void test_missing(void)
     imsg_directory_close(directory);
 
     directory = open_directory("away", true);
-    tap_status(get(directory, &out), IMSG_TEMPORARY, &err, "get makes no base");
+    tap_status(get(directory, &out), IMSG_NO_ACCOUNT, &err, "get: a base that may be made is empty");
     tap_ok(!exists(in_scratch("away", "")), "nothing was made");
     imsg_directory_close(directory);
 
