@@ -277,8 +277,6 @@ IMSG_CHECK enum imsg_status imsg_device_check(const struct imsg_device *device, 
 IMSG_CHECK enum imsg_status imsg_device_print(const struct imsg_device *device, const char *only_handle,
                                               struct imsg_buf *out, struct imsg_error *err);
 bool imsg_device_has_handle(const struct imsg_device *device, const char *canonical);
-/* "pair-ec" where the record offers it, else "pair". */
-enum imsg_format imsg_device_best(const struct imsg_device *device);
 bool imsg_device_offers(const struct imsg_device *device, enum imsg_format format);
 void imsg_device_free(struct imsg_device *device);
 

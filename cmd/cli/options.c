@@ -166,6 +166,23 @@ static int next_key(struct cli *cli)
     return getopt_long(cli->argc, cli->argv, shorts, longs, NULL);
 }
 
+_Noreturn static void unknown(const struct cli *cli, const char *word)
+{
+    /* Where optopt is one of ours, a long option was given an argument it does not take. */
+    if (optopt && optopt < CLI_LONG && !find(cli, optopt))
+        cli_usage(cli, "there is no option -%c", optopt);
+    cli_usage(cli, "\"%s\" is no option here, or not with that argument", word);
+}
+
+/* False: the tool's own, for it to deal with. */
+static bool take(struct cli *cli, const struct cli_option *option)
+{
+    mark(cli, option);
+    if (option->arg && !choice_ok(option->arg, optarg))
+        cli_usage(cli, "--%s takes %s, not \"%s\"", option->name, option->arg, optarg);
+    return take_common(cli, option, optarg);
+}
+
 int cli_next(struct cli *cli, const char **arg)
 {
     for (;;) {
@@ -184,17 +201,9 @@ int cli_next(struct cli *cli, const char **arg)
             finish_stdout(cli);
         }
         const struct cli_option *option = key == '?' ? NULL : find(cli, key);
-        /* Where optopt is one of ours, a long option was given an argument it does not take. */
-        if (!option && optopt && optopt < CLI_LONG && !find(cli, optopt))
-            cli_usage(cli, "there is no option -%c", optopt);
         if (!option)
-            cli_usage(cli, "\"%s\" is no option here, or not with that argument", word);
-        if (!option)
-            return key; /* not reached: said above */
-        mark(cli, option);
-        if (option->arg && !choice_ok(option->arg, optarg))
-            cli_usage(cli, "--%s takes %s, not \"%s\"", option->name, option->arg, optarg);
-        if (!take_common(cli, option, optarg))
+            unknown(cli, word);
+        else if (!take(cli, option))
             return key;
     }
 }

@@ -134,11 +134,6 @@ bool imsg_device_has_handle(const struct imsg_device *device, const char *canoni
     return false;
 }
 
-enum imsg_format imsg_device_best(const struct imsg_device *device)
-{
-    return device->has_pair_ec ? IMSG_PAIR_EC : IMSG_PAIR;
-}
-
 bool imsg_device_offers(const struct imsg_device *device, enum imsg_format format)
 {
     return format == IMSG_PAIR ? device->has_pair : format == IMSG_PAIR_EC && device->has_pair_ec;
