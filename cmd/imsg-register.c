@@ -161,7 +161,7 @@ static bool is_exactly(const struct imsg_device *device, const char *wanted)
 static enum imsg_status find_device(const struct imsg_devices *devices, const char *wanted, size_t *at,
                                     struct imsg_error *err)
 {
-    size_t exact = 0, starts = 0, found = devices->count, begun = devices->count;
+    size_t exact = 0, starts = 0, found = devices->count, begun = found;
     for (size_t i = 0; i < devices->count; i++) {
         if (is_exactly(&devices->items[i], wanted)) {
             exact++;

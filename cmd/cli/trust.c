@@ -240,7 +240,7 @@ enum imsg_status cli_trust_pin(struct cli_trust *trust, const char *handle, cons
                                struct imsg_error *err)
 {
     struct imsg_pins pins = {.lock = -1};
-    struct imsg_pin pin, old;
+    struct imsg_pin pin, old = {0};
     bool found = false;
     enum imsg_status status = open_pins(trust->cli, &pins, err);
     pin_of(entry, &pin);

@@ -60,10 +60,11 @@ void imsg_json_wipe(json_t *value)
     size_t i;
     if (json_is_string(value))
         imsg_wipe((void *)(uintptr_t)json_string_value(value), json_string_length(value));
-    else if (json_is_object(value))
-        json_object_foreach (value, key, item)
-            imsg_json_wipe(item);
-    else if (json_is_array(value))
-        json_array_foreach (value, i, item)
-            imsg_json_wipe(item);
+    /* Neither loop does anything for a value of another type. */
+    json_object_foreach (value, key, item) {
+        imsg_json_wipe(item);
+    }
+    json_array_foreach (value, i, item) {
+        imsg_json_wipe(item);
+    }
 }
