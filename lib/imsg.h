@@ -2,7 +2,8 @@
  *
  * The library turns bytes into structs and back, and carries bytes to and from a directory, a relay and a store. It
  * never prints, never exits, reads no environment and asks no terminal. It is safe to use from several threads as long
- * as one object is used by one thread at a time.
+ * as one object is used by one thread at a time; keys, an identity and a device record, once made, may be used by several
+ * at once to seal and to open.
  *
  * Conventions
  *   - Every function that can fail returns enum imsg_status (IMSG_OK is 0); the last parameter, struct imsg_error *err,
@@ -335,10 +336,12 @@ IMSG_CHECK enum imsg_status imsg_identity_print(const struct imsg_identity *iden
 /* The public record of it. Free with imsg_device_free. */
 IMSG_CHECK enum imsg_status imsg_identity_device(const struct imsg_identity *identity, struct imsg_device *out,
                                                  struct imsg_error *err);
-/* The retired prekey number i, loaded on first use. */
+/* The retired prekey number i, loaded on first use; threads may ask at the same time. */
 IMSG_CHECK enum imsg_status imsg_identity_retired(struct imsg_identity *identity, size_t i, struct imsg_p256 **out,
                                                   struct imsg_error *err);
 bool imsg_identity_has_handle(const struct imsg_identity *identity, const char *canonical);
+/* The private key to the auth key: the device key, or the signing key of an identity without one. The identity's. */
+const struct imsg_p256 *imsg_identity_signer(const struct imsg_identity *identity);
 void imsg_identity_free(struct imsg_identity *identity);
 
 /* ---- Directory entries (formats.md §7 entry/1) -------------------------------------------------------------- */
@@ -395,7 +398,8 @@ struct imsg_message {
     size_t to_count;
     char *type;             /* or NULL */
     char *group_id, *group_name; /* both or neither */
-    bool has_stream;
+    bool has_stream;         /* the header of a sealed file: refused outside one (formats.md §8) */
+    uint8_t stream_key[32];  /* if has_stream */
     struct imsg_view content; /* into the plaintext parsed */
 };
 /* IMSG_UNSUPPORTED: foreign plaintext, does not start as message/1. IMSG_MALFORMED: starts so, but does not parse. */
@@ -413,6 +417,7 @@ struct imsg_compose {
     const char *reply_to;
     const char *receipt; /* "delivered" or "read", for the message reply_to names: written as its receipt */
     struct json_t *attachments; /* an array of attachment/1, or NULL */
+    const uint8_t *stream_key;  /* 32 bytes: the header of a sealed file; else NULL */
 };
 /* Append header line, newline and content. */
 IMSG_CHECK enum imsg_status imsg_message_print(const struct imsg_compose *compose, struct imsg_view content,
@@ -456,11 +461,43 @@ IMSG_CHECK enum imsg_status imsg_open_payload(struct imsg_identity *identity, co
                                               struct imsg_buf *plaintext, enum imsg_status *why,
                                               struct imsg_error *err);
 /* Open an envelope: what imsg_open_payload does, then message/1 and the header against the envelope (formats.md §7).
- * `sender` must hold envelope->from and envelope->from_token. *message points into *plaintext. */
+ * `sender` must hold envelope->from and envelope->from_token. *message points into *plaintext. message->has_stream: it
+ * belongs to a sealed file, and a caller that does not read one refuses it. */
 IMSG_CHECK enum imsg_status imsg_open_envelope(struct imsg_identity *identity, const struct imsg_device *sender,
                                                const struct imsg_envelope *envelope, struct imsg_buf *plaintext,
                                                struct imsg_message *message, enum imsg_status *why,
                                                struct imsg_error *err);
+
+/* ---- Sealed files (formats.md §8, lib/format/stream.c) -------------------------------------------------------- */
+
+/* After the envelope lines and the line that imsg_stream_print makes stand the chunks, numbered from 0: IMSG_STREAM_CHUNK
+ * bytes of content each, the last 0 to IMSG_STREAM_CHUNK, and IMSG_STREAM_EXTRA bytes of tag and signature behind each.
+ * Whoever opens them counts them, and says which is the last: the one that the end of the input follows. */
+#define IMSG_STREAM_CHUNK 1048576
+#define IMSG_STREAM_EXTRA 80
+
+/* Append the stream/1 line, newline included. */
+IMSG_CHECK enum imsg_status imsg_stream_print(const char *id, struct imsg_buf *out, struct imsg_error *err);
+/* True if the line is meant as one. */
+bool imsg_stream_is(struct imsg_view line);
+/* IMSG_UNSUPPORTED: another version, cipher or chunk size. */
+IMSG_CHECK enum imsg_status imsg_stream_parse(struct imsg_view line, char id[static 37], struct imsg_error *err);
+
+struct imsg_stream; /* what the chunks of one file have in common; a thread has its own */
+/* `key` and `id` (a uuid's text) from the header. */
+IMSG_CHECK enum imsg_status imsg_stream_new(const uint8_t key[static 32], const char *id, struct imsg_stream **out,
+                                            struct imsg_error *err);
+/* Encrypt and sign where it stands: `chunk` holds len bytes of content and has room for IMSG_STREAM_EXTRA more, which
+ * are written. auth: the private key to the sender's auth key. */
+IMSG_CHECK enum imsg_status imsg_stream_seal(struct imsg_stream *stream, const struct imsg_p256 *auth, uint64_t number,
+                                             bool last, uint8_t *chunk, size_t len, struct imsg_error *err);
+/* Verify the signature and then the tag, and decrypt where it stands: `chunk` holds len bytes as they were read, the
+ * content is the first len - IMSG_STREAM_EXTRA. IMSG_REFUSED, one text whatever the reason, wrong lengths included; then
+ * the chunk is wiped, and *why (may be NULL) has the class. */
+IMSG_CHECK enum imsg_status imsg_stream_open(struct imsg_stream *stream, const uint8_t auth[static 65], uint64_t number,
+                                             bool last, uint8_t *chunk, size_t len, enum imsg_status *why,
+                                             struct imsg_error *err);
+void imsg_stream_free(struct imsg_stream *stream); /* wiped */
 
 /* ---- Attachments (formats.md §7 attachment/1) --------------------------------------------------------------- */
 

@@ -26,6 +26,7 @@ struct cli_option {
 #define CLI_OPT_RELAY {CLI_KEY_RELAY, "relay", "LOCATION", "relay to use, a URL or a folder (IMSG_RELAY)", 0}
 #define CLI_OPT_STORE {CLI_KEY_STORE, "store", "LOCATION", "store to use, a URL or a folder (IMSG_STORE)", 0}
 #define CLI_OPT_JSON {'j', "json", NULL, "print JSON, one object a line", 0}
+#define CLI_OPT_JOBS {CLI_KEY_JOBS, "jobs", "N", "work on N cores at once (default: all of them)", 0}
 #define CLI_OPTS_KEY                                                                                                   \
     {CLI_KEY_PASSPHRASE_FILE, "passphrase-file", "FILE", "read the passphrase from the first line of FILE", 0},        \
         {CLI_KEY_PASSPHRASE_FD, "passphrase-fd", "N", "read the passphrase from descriptor N", 0}, {                   \
@@ -37,6 +38,7 @@ enum {
     CLI_KEY_PASSPHRASE_FILE,
     CLI_KEY_PASSPHRASE_FD,
     CLI_KEY_INSECURE,
+    CLI_KEY_JOBS,
     CLI_KEY_COMPLETION, /* hidden */
     CLI_KEY_OWN         /* the first a tool may use for itself */
 };
@@ -62,6 +64,7 @@ struct cli {
     bool allow_insecure_key;
     const char *passphrase_file;
     int passphrase_fd; /* -1: none */
+    unsigned jobs;     /* of --jobs; 0: not given */
     char *home;        /* $IMSG_HOME, once asked for */
     struct imsg_buf config;
     bool config_read;
@@ -84,6 +87,8 @@ _Noreturn void cli_usage(const struct cli *cli, const char *fmt, ...) IMSG_PRINT
 void cli_exclusive(const struct cli *cli, ...);
 /* An unsigned decimal argument, else 64. */
 uint64_t cli_number(const struct cli *cli, const char *option, const char *arg, uint64_t min, uint64_t max);
+/* --jobs, or the number of cores this process may use. */
+unsigned cli_jobs(const struct cli *cli);
 void cli_print_completion(const struct cli_tool *tool, const char *shell); /* completion.c */
 const struct cli_option *cli_common_options(void);
 
@@ -178,6 +183,27 @@ IMSG_CHECK enum imsg_status cli_output_flush(struct cli_output *out, struct imsg
 /* keep: flush, and for a file commit it (created even if nothing was written); else drop what is pending and leave the
  * file as it was. Frees everything. */
 IMSG_CHECK enum imsg_status cli_output_finish(struct cli_output *out, bool keep, struct imsg_error *err);
+
+/* ---- chunks.c ------------------------------------------------------------------------------------------------- */
+
+struct cli_chunks {
+    struct imsg_view first; /* read already, and not yet given out */
+    int fd;                 /* -1: `first` is all */
+    uint8_t ahead;
+    bool has_ahead;
+};
+/* `first`, borrowed, and then what is left in fd. */
+void cli_chunks_start(struct cli_chunks *chunks, struct imsg_view first, int fd);
+/* The next `size` bytes into `out`, fewer only at the end, and whether nothing comes behind them. Not again after
+ * *last. */
+IMSG_CHECK enum imsg_status cli_chunks_next(struct cli_chunks *chunks, uint8_t *out, size_t size, size_t *len,
+                                            bool *last, struct imsg_error *err);
+/* True if the next piece is not there yet: write out what is done instead of waiting with it. */
+bool cli_chunks_would_wait(const struct cli_chunks *chunks);
+/* How many chunks of a sealed file are worked on at once: as many as keep --jobs cores busy, within the memory that a
+ * stream may take (12 MiB, performance.md). */
+#define CLI_CHUNKS_MAX 5
+size_t cli_chunk_slots(const struct cli *cli);
 
 /* ---- trust.c: the directory with pins ------------------------------------------------------------------------- */
 

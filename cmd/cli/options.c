@@ -1,11 +1,12 @@
 /* Options by table: getopt_long does the parsing, with its arrays made from the table; a single-valued option given
  * twice is an error here. */
-#define _GNU_SOURCE /* getopt_long */
+#define _GNU_SOURCE /* getopt_long, sched_getaffinity */
 #include "cli/cli.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,8 @@
 #include <unistd.h>
 
 #include "crypto/crypto.h"
+
+#define JOBS_MAX 256
 
 static const struct cli_option common[] = {
     {'q', "quiet", NULL, "say nothing but errors", 0},
@@ -117,12 +120,24 @@ static bool take_common(struct cli *cli, const struct cli_option *option, const 
     case CLI_KEY_PASSPHRASE_FD:
         cli->passphrase_fd = (int)cli_number(cli, "passphrase-fd", arg, 0, 1023);
         return true;
+    case CLI_KEY_JOBS:
+        cli->jobs = (unsigned)cli_number(cli, "jobs", arg, 1, JOBS_MAX);
+        return true;
     case CLI_KEY_INSECURE:
         cli->allow_insecure_key = true;
         return true;
     default:
         return false;
     }
+}
+
+unsigned cli_jobs(const struct cli *cli)
+{
+    cpu_set_t allowed;
+    if (cli->jobs)
+        return cli->jobs;
+    int cores = sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 1;
+    return cores < JOBS_MAX ? (unsigned)cores : JOBS_MAX;
 }
 
 #define OPTIONS_MAX 40
@@ -154,7 +169,8 @@ static int next_key(struct cli *cli)
     size_t n = 0, s = 1;
     for (size_t i = 0; i < 2; i++)
         for (const struct cli_option *option = tables[i]; option->name && n < OPTIONS_MAX - 1; option++) {
-            longs[n++] = (struct option){option->name, option->arg ? required_argument : no_argument, NULL, option->key};
+            longs[n++] =
+                (struct option){option->name, option->arg ? required_argument : no_argument, NULL, option->key};
             if (option->key >= CLI_LONG)
                 continue;
             shorts[s++] = (char)option->key;

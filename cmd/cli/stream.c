@@ -100,21 +100,30 @@ static enum imsg_status open_output(struct cli_output *out, bool binary, struct 
     return status;
 }
 
+static enum imsg_status write_now(struct cli_output *out, struct imsg_view bytes, struct imsg_error *err)
+{
+    enum imsg_status status = imsg_write_all(out->path ? out->file.fd : STDOUT_FILENO, bytes, err);
+    if (status != IMSG_OK)
+        imsg_error_prefix(err, "%s", out->path ? out->path : "standard output");
+    return status;
+}
+
 enum imsg_status cli_output_flush(struct cli_output *out, struct imsg_error *err)
 {
     enum imsg_status status = IMSG_OK;
-    if (out->pending.len == 0)
-        return IMSG_OK;
-    status = imsg_write_all(out->path ? out->file.fd : STDOUT_FILENO, imsg_buf_view(&out->pending), err);
+    if (out->pending.len > 0)
+        status = write_now(out, imsg_buf_view(&out->pending), err);
     imsg_buf_clear(&out->pending);
-    if (status != IMSG_OK)
-        imsg_error_prefix(err, "%s", out->path ? out->path : "standard output");
     return status;
 }
 
 enum imsg_status cli_output_write(struct cli_output *out, struct imsg_view bytes, bool binary, struct imsg_error *err)
 {
     enum imsg_status status = open_output(out, binary, err);
+    if (status == IMSG_OK && bytes.len >= PENDING) { /* as it is, without another copy */
+        status = cli_output_flush(out, err);
+        return status == IMSG_OK ? write_now(out, bytes, err) : status;
+    }
     if (status == IMSG_OK)
         status = imsg_buf_append(&out->pending, bytes.ptr, bytes.len, err);
     if (status == IMSG_OK && out->pending.len >= PENDING)

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+
 /* Bytes are read only as far as a message can hold, and one more to know that there is more. */
 enum imsg_status seal_read_content(struct seal *run, struct imsg_error *err)
 {
@@ -15,10 +17,27 @@ enum imsg_status seal_read_content(struct seal *run, struct imsg_error *err)
     enum imsg_status status = cli_input_open(&run->cli, file, &run->input, err);
     if (status != IMSG_OK)
         return status;
-    status = imsg_read_some(run->input.fd, IMSG_FORMAT_MAX + 1, &run->content, err);
+    status = imsg_read_some(run->input.fd, IMSG_FORMAT_MAX + 1, &run->message.content, err);
     if (status != IMSG_OK)
         imsg_error_prefix(err, "%s", run->input.name);
     return status;
+}
+
+/* Of content too long for a message only the beginning was read, which may end inside a character. */
+static bool is_text(struct imsg_view content)
+{
+    size_t cut = content.len > IMSG_FORMAT_MAX ? 3 : 0;
+    for (size_t i = 0; i <= cut; i++)
+        if (imsg_utf8_valid(imsg_view_of(content.ptr, content.len - i)))
+            return true;
+    return false;
+}
+
+const char *seal_content_type(struct imsg_view content)
+{
+    if (content.len == 0)
+        return NULL;
+    return is_text(content) ? "text/plain; charset=utf-8" : "application/octet-stream";
 }
 
 /* Descriptors, one a line, as imsg-attach put prints them. A message with one of them missing would be another message:
@@ -44,14 +63,14 @@ enum imsg_status seal_read_descriptors(struct seal *run, struct imsg_error *err)
         status = imsg_json_parse(line, IMSG_LINE_MAX, &object, err);
         if (status == IMSG_OK)
             status = imsg_attachment_from_json(object, &attachment, err);
-        if (status == IMSG_OK && json_array_append(run->attachments, object) != 0)
+        if (status == IMSG_OK && json_array_append(run->message.attachments, object) != 0)
             status = imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
         imsg_attachment_free(&attachment);
         json_decref(object);
     }
     if (status != IMSG_OK)
         imsg_error_prefix(err, "%s: line %llu", input.name, (unsigned long long)lines.number);
-    else if (json_array_size(run->attachments) == 0)
+    else if (json_array_size(run->message.attachments) == 0)
         status = imsg_fail(err, IMSG_NO_INPUT, "%s: not one descriptor to attach", input.name);
     imsg_lines_free(&lines);
     cli_input_close(&input);
@@ -63,7 +82,7 @@ static enum imsg_status take_header(struct seal *run, const json_t *header, stru
     char *from = NULL, **to = NULL;
     size_t count = 0;
     json_t *group = NULL;
-    enum imsg_status status = imsg_json_uuid(header, "id", IMSG_REQUIRED, &run->reply_id, err);
+    enum imsg_status status = imsg_json_uuid(header, "id", IMSG_REQUIRED, &run->message.reply_id, err);
     if (status == IMSG_OK)
         status = imsg_json_handle(header, "from", IMSG_REQUIRED, &from, err);
     if (status == IMSG_OK)
@@ -71,9 +90,9 @@ static enum imsg_status take_header(struct seal *run, const json_t *header, stru
     if (status == IMSG_OK)
         status = imsg_json_object(header, "group", IMSG_OPTIONAL, &group, err);
     if (status == IMSG_OK && group)
-        status = imsg_json_uuid(group, "id", IMSG_REQUIRED, &run->group_id, err);
+        status = imsg_json_uuid(group, "id", IMSG_REQUIRED, &run->message.group_id, err);
     if (status == IMSG_OK && group)
-        status = imsg_json_string(group, "name", IMSG_REQUIRED, &run->group_name, err);
+        status = imsg_json_string(group, "name", IMSG_REQUIRED, &run->message.group_name, err);
     if (status == IMSG_OK && !imsg_identity_has_handle(&run->identity, from))
         status = seal_add_handle(run, from, err);
     if (!run->receipt) /* a receipt is for the sender alone */

@@ -7,95 +7,37 @@
 #include "base/text.h"
 #include "net/net.h"
 
+/* Append a copy to a list of strings, once. */
+static enum imsg_status add_string(char ***list, size_t *count, const char *text, struct imsg_error *err)
+{
+    for (size_t i = 0; i < *count; i++)
+        if (strcmp((*list)[i], text) == 0)
+            return IMSG_OK;
+    char **grown = realloc(*list, (*count + 1) * sizeof *grown);
+    if (!grown)
+        return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    *list = grown;
+    enum imsg_status status = imsg_strdup(text, &grown[*count], err);
+    *count += status == IMSG_OK;
+    return status;
+}
+
 enum imsg_status seal_add_handle(struct seal *run, const char *handle, struct imsg_error *err)
 {
-    for (size_t i = 0; i < run->handle_count; i++)
-        if (strcmp(run->handles[i], handle) == 0)
-            return IMSG_OK;
-    char **grown = realloc(run->handles, (run->handle_count + 1) * sizeof *grown);
-    if (!grown)
-        return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
-    run->handles = grown;
-    enum imsg_status status = imsg_strdup(handle, &grown[run->handle_count], err);
-    run->handle_count += status == IMSG_OK;
-    return status;
+    return add_string(&run->handles, &run->handle_count, handle, err);
 }
 
-static const struct imsg_device *known_device(const struct seal *run, const uint8_t token[static 32])
+enum imsg_status seal_add_to(struct seal_message *message, const char *handle, struct imsg_error *err)
 {
-    for (size_t i = 0; i < run->devices.count; i++)
-        if (memcmp(run->devices.items[i].token, token, IMSG_TOKEN) == 0)
-            return &run->devices.items[i];
-    return NULL;
+    return add_string(&message->to, &message->to_count, handle, err);
 }
 
-static enum imsg_status add_device(struct seal *run, struct imsg_device *device, const char *to,
-                                   struct imsg_error *err)
+void seal_report(struct seal *run, struct seal_message *message, struct imsg_error *err)
 {
-    if (known_device(run, device->token))
-        return IMSG_OK;
-    const char **grown = realloc(run->device_to, (run->devices.count + 1) * sizeof *grown);
-    if (!grown)
-        return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
-    run->device_to = grown;
-    grown[run->devices.count] = to;
-    return imsg_devices_add(&run->devices, device, err);
-}
-
-static enum imsg_status add_to(struct seal *run, const char *handle, struct imsg_error *err)
-{
-    for (size_t i = 0; i < run->to_count; i++)
-        if (strcmp(run->to[i], handle) == 0)
-            return IMSG_OK;
-    char **grown = realloc(run->to, (run->to_count + 1) * sizeof *grown);
-    if (!grown)
-        return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
-    run->to = grown;
-    enum imsg_status status = imsg_strdup(handle, &grown[run->to_count], err);
-    run->to_count += status == IMSG_OK;
-    return status;
-}
-
-/* All devices of a handle. `own`: one's other devices, quietly absent where there is no entry. */
-static enum imsg_status look_up(struct seal *run, struct cli_trust *trust, const char *handle, bool own,
-                                struct imsg_error *err)
-{
-    struct imsg_entry entry = {0};
-    enum imsg_status status = cli_trust_entry(trust, handle, &entry, NULL, err);
-    if (own && status == IMSG_NO_ACCOUNT) {
-        cli_note(&run->cli, "%s is not registered: recipients will not find the key that signs", handle);
-        return IMSG_OK;
-    }
-    if (status == IMSG_OK && entry.devices.count == 0 && !own)
-        status = imsg_fail(err, IMSG_NO_ACCOUNT, "%s has no device in directory \"%s\"", handle,
-                           imsg_directory_location(trust->directory));
-    for (size_t i = 0; status == IMSG_OK && i < entry.devices.count; i++)
-        if (!own || memcmp(entry.devices.items[i].token, run->identity.token, IMSG_TOKEN) != 0)
-            status = add_device(run, &entry.devices.items[i], handle, err);
-    imsg_entry_free(&entry);
-    return status;
-}
-
-static enum imsg_status look_up_all(struct seal *run, struct imsg_error *err)
-{
-    struct cli_trust trust = {0};
-    const char *from = run->identity.handles[0];
-    enum imsg_status status = IMSG_OK;
-    if (run->handle_count == 0)
-        return IMSG_OK;
-    status = cli_trust_open(&run->cli, run->directory, false, &trust, err);
-    if (status != IMSG_OK)
-        return status;
-    for (size_t i = 0; i < run->handle_count; i++) {
-        /* The header names every participant, reached or not. */
-        status = add_to(run, run->handles[i], err);
-        if (status == IMSG_OK)
-            cli_ok(&run->cli, look_up(run, &trust, run->handles[i], false, err), err);
-    }
-    if (run->devices.count > 0 && !cli_given(&run->cli, OPT_NO_SELF) && !cli_given(&run->cli, OPT_RAW))
-        cli_ok(&run->cli, look_up(run, &trust, from, true, err), err);
-    cli_trust_close(&trust);
-    return status;
+    message->partial = true;
+    if (message->line)
+        imsg_error_prefix(err, "%s: line %llu", run->input.name, (unsigned long long)message->line);
+    cli_report(&run->cli, err);
 }
 
 enum imsg_status seal_read_records(struct seal *run, struct imsg_error *err)
@@ -103,23 +45,6 @@ enum imsg_status seal_read_records(struct seal *run, struct imsg_error *err)
     enum imsg_status status = IMSG_OK;
     for (size_t i = 0; status == IMSG_OK && i < run->record_count; i++)
         status = cli_records_read(&run->cli, run->record_files[i], &run->records, err);
-    return status;
-}
-
-static enum imsg_status take_records(struct seal *run, struct imsg_error *err)
-{
-    enum imsg_status status = IMSG_OK;
-    for (size_t i = 0; status == IMSG_OK && i < run->records.count; i++) {
-        struct imsg_device *device = &run->records.items[i];
-        const char *handle = device->handles[0]; /* the strings move with the device */
-        for (size_t k = 0; k < device->handle_count; k++)
-            for (size_t n = 0; n < run->handle_count; n++)
-                if (strcmp(device->handles[k], run->handles[n]) == 0)
-                    handle = device->handles[k];
-        status = add_to(run, handle, err);
-        if (status == IMSG_OK)
-            status = add_device(run, device, handle, err);
-    }
     return status;
 }
 
@@ -132,42 +57,186 @@ static enum imsg_format choose_format(const struct seal *run, const struct imsg_
     return device->has_pair && run->identity.has_pair ? IMSG_PAIR : IMSG_FORMAT_NONE;
 }
 
-/* The devices that can be sealed for; the others are named. */
-static enum imsg_status make_targets(struct seal *run, struct imsg_error *err)
+/* A device found twice is sealed for once. */
+static enum imsg_status add_target(struct seal *run, struct seal_message *message, const struct imsg_device *device,
+                                   const char *to, struct imsg_error *err)
 {
-    run->targets = calloc(run->devices.count + 1, sizeof *run->targets);
-    if (!run->targets)
+    char token[2 * IMSG_TOKEN + 1];
+    enum imsg_format format = choose_format(run, device);
+    imsg_hex(device->token, sizeof device->token, token);
+    if (!message->tokens)
+        message->tokens = json_object();
+    if (json_object_get(message->tokens, token) || (!format && cli_given(&run->cli, OPT_RAW)))
+        return IMSG_OK;
+    if (json_object_set_new(message->tokens, token, json_true()) != 0)
         return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
-    for (size_t i = 0; i < run->devices.count; i++) {
-        const struct imsg_device *device = &run->devices.items[i];
-        enum imsg_format format = choose_format(run, device);
-        char token[2 * IMSG_TOKEN + 1];
-        if (!format && cli_given(&run->cli, OPT_RAW))
-            continue;
-        imsg_hex(device->token, sizeof device->token, token);
-        enum imsg_status status = format ? imsg_device_check(device, err)
-                                         : imsg_fail(err, IMSG_REFUSED, "offers no format that fits");
-        if (status == IMSG_OK) {
-            run->targets[run->target_count++] = (struct target){device, run->device_to[i], format};
-            continue;
-        }
-        imsg_error_prefix(err, "device %.8s… of %s", token, run->device_to[i]);
-        cli_report(&run->cli, err);
+    if (!format) {
+        (void)imsg_fail(err, IMSG_REFUSED, "device %.8s… of %s: offers no format that fits", token, to);
+        seal_report(run, message, err);
+        return IMSG_OK;
     }
+    if (message->target_count == message->target_cap) {
+        size_t cap = message->target_cap ? 2 * message->target_cap : 8;
+        struct seal_target *grown = realloc(message->targets, cap * sizeof *grown);
+        if (!grown)
+            return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+        message->targets = grown;
+        message->target_cap = cap;
+    }
+    message->targets[message->target_count++] = (struct seal_target){.device = device, .to = to, .format = format};
     return IMSG_OK;
 }
 
-enum imsg_status seal_find_targets(struct seal *run, struct imsg_error *err)
+static enum imsg_status new_person(struct seal *run, const char *handle, struct imsg_devices *devices,
+                                   struct seal_person **out, struct imsg_error *err)
 {
-    enum imsg_status status = look_up_all(run, err);
+    struct seal_person *person = calloc(1, sizeof *person);
+    struct seal_person **grown = realloc(run->people, (run->person_count + 1) * sizeof *grown);
+    if (grown)
+        run->people = grown;
+    if (!person || !grown || imsg_strdup(handle, &person->handle, err) != IMSG_OK ||
+        json_object_set_new(run->person_index, handle, json_integer((json_int_t)run->person_count)) != 0) {
+        if (person)
+            free(person->handle);
+        free(person);
+        return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    }
+    person->devices = *devices;
+    *devices = (struct imsg_devices){0};
+    run->people[run->person_count++] = person;
+    *out = person;
+    return IMSG_OK;
+}
+
+/* The devices of a handle by the directory, looked up once in a run. */
+static enum imsg_status look_up(struct seal *run, const char *handle, struct seal_person **out, struct imsg_error *err)
+{
+    struct imsg_entry entry = {0};
+    const json_t *place = json_object_get(run->person_index, handle);
+    enum imsg_status status = IMSG_OK;
+    if (place) {
+        *out = run->people[json_integer_value(place)];
+        return IMSG_OK;
+    }
+    if (!run->trust_open)
+        status = cli_trust_open(&run->cli, run->directory, false, &run->trust, err);
+    run->trust_open = run->trust_open || status == IMSG_OK;
     if (status == IMSG_OK)
-        status = take_records(run, err);
+        status = cli_trust_entry(&run->trust, handle, &entry, NULL, err);
     if (status == IMSG_OK)
-        status = make_targets(run, err);
-    if (status != IMSG_OK || run->cli.status != 0)
-        return status; /* what is missing has been said */
-    if (cli_given(&run->cli, OPT_RAW) && run->target_count != 1)
-        return imsg_fail(err, IMSG_USAGE, "--raw seals for exactly one device that offers %s, not %zu",
-                         imsg_format_name(run->format), run->target_count);
-    return run->target_count ? IMSG_OK : imsg_fail(err, IMSG_NO_INPUT, "not one device record to seal for");
+        status = new_person(run, handle, &entry.devices, out, err);
+    imsg_entry_free(&entry);
+    return status;
+}
+
+static enum imsg_status add_person(struct seal *run, struct seal_message *message, const char *handle,
+                                   struct imsg_error *err)
+{
+    struct seal_person *person = NULL;
+    enum imsg_status status = look_up(run, handle, &person, err);
+    if (status == IMSG_OK && person->devices.count == 0)
+        status = imsg_fail(err, IMSG_NO_ACCOUNT, "%s has no device in directory \"%s\"", handle,
+                           imsg_directory_location(run->trust.directory));
+    for (size_t i = 0; status == IMSG_OK && i < person->devices.count; i++)
+        status = add_target(run, message, &person->devices.items[i], person->handle, err);
+    return status;
+}
+
+/* One's other devices, quietly absent where there is no entry. */
+static enum imsg_status add_own(struct seal *run, struct seal_message *message, struct imsg_error *err)
+{
+    struct seal_person *person = NULL;
+    const char *from = run->identity.handles[0];
+    enum imsg_status status = look_up(run, from, &person, err);
+    if (status == IMSG_NO_ACCOUNT) {
+        struct imsg_devices none = {0}; /* said once */
+        cli_note(&run->cli, "%s is not registered: recipients will not find the key that signs", from);
+        return new_person(run, from, &none, &person, err);
+    }
+    for (size_t i = 0; status == IMSG_OK && i < person->devices.count; i++)
+        if (memcmp(person->devices.items[i].token, run->identity.token, IMSG_TOKEN) != 0)
+            status = add_target(run, message, &person->devices.items[i], person->handle, err);
+    return status;
+}
+
+/* A failure that is one recipient's is reported, and the others go on. */
+static enum imsg_status one_of_several(struct seal *run, struct seal_message *message, enum imsg_status status,
+                                       struct imsg_error *err)
+{
+    if (status == IMSG_OK || status == IMSG_NO_MEMORY || status == IMSG_INTERNAL)
+        return status;
+    seal_report(run, message, err);
+    return IMSG_OK;
+}
+
+static enum imsg_status find_in_directory(struct seal *run, struct seal_message *message, char *const *handles,
+                                          size_t count, struct imsg_error *err)
+{
+    enum imsg_status status = IMSG_OK;
+    for (size_t i = 0; status == IMSG_OK && i < count; i++) {
+        /* The header names every participant, reached or not. */
+        status = seal_add_to(message, handles[i], err);
+        if (status == IMSG_OK)
+            status = one_of_several(run, message, add_person(run, message, handles[i], err), err);
+    }
+    if (status == IMSG_OK && message->target_count > 0 && !cli_given(&run->cli, OPT_NO_SELF) &&
+        !cli_given(&run->cli, OPT_RAW))
+        status = one_of_several(run, message, add_own(run, message, err), err);
+    return status;
+}
+
+static const char *handle_among(const struct imsg_device *device, char *const *handles, size_t count)
+{
+    for (size_t k = 0; k < device->handle_count; k++)
+        for (size_t n = 0; n < count; n++)
+            if (strcmp(device->handles[k], handles[n]) == 0)
+                return device->handles[k];
+    return NULL;
+}
+
+static enum imsg_status take_records(struct seal *run, struct seal_message *message, char *const *handles, size_t count,
+                                     struct imsg_error *err)
+{
+    enum imsg_status status = IMSG_OK;
+    for (size_t i = 0; status == IMSG_OK && i < run->records.count; i++) {
+        struct imsg_device *device = &run->records.items[i];
+        const char *handle = handle_among(device, handles, count);
+        if (!handle)
+            handle = device->handles[0];
+        status = seal_add_to(message, handle, err);
+        if (status == IMSG_OK)
+            status = add_target(run, message, device, handle, err);
+    }
+    return status;
+}
+
+/* The records of each handle. */
+static enum imsg_status find_in_records(struct seal *run, struct seal_message *message, char *const *handles,
+                                        size_t count, struct imsg_error *err)
+{
+    enum imsg_status status = IMSG_OK;
+    for (size_t i = 0; status == IMSG_OK && i < count; i++) {
+        bool found = false;
+        status = seal_add_to(message, handles[i], err);
+        for (size_t k = 0; status == IMSG_OK && k < run->records.count; k++) {
+            const char *handle = handle_among(&run->records.items[k], &handles[i], 1); /* lives as long as the record */
+            found = found || handle;
+            if (handle)
+                status = add_target(run, message, &run->records.items[k], handle, err);
+        }
+        if (status == IMSG_OK && !found)
+            status = one_of_several(
+                run, message, imsg_fail(err, IMSG_NO_ACCOUNT, "%s has no device in the records given", handles[i]),
+                err);
+    }
+    return status;
+}
+
+enum imsg_status seal_find_targets(struct seal *run, struct seal_message *message, char *const *handles, size_t count,
+                                   bool by_handle, struct imsg_error *err)
+{
+    if (by_handle && run->record_count > 0)
+        return find_in_records(run, message, handles, count, err);
+    enum imsg_status status = count > 0 ? find_in_directory(run, message, handles, count, err) : IMSG_OK;
+    return status == IMSG_OK ? take_records(run, message, handles, count, err) : status;
 }

@@ -105,6 +105,28 @@ enum imsg_status imsg_read_some(int fd, size_t count, struct imsg_buf *out, stru
     return status;
 }
 
+enum imsg_status imsg_read_into(int fd, uint8_t *out, size_t len, size_t *got, struct imsg_error *err)
+{
+    size_t have = 0;
+    while (have < len) {
+        ssize_t n = read(fd, out + have, len - have);
+        if (n == 0)
+            break;
+        if (n > 0)
+            have += (size_t)n;
+        else if (!try_again(fd, POLLIN))
+            return imsg_fail_errno(err, IMSG_IO, errno, "cannot read");
+    }
+    *got = have;
+    return IMSG_OK;
+}
+
+bool imsg_read_would_wait(int fd)
+{
+    struct pollfd now = {.fd = fd, .events = POLLIN};
+    return poll(&now, 1, 0) == 0;
+}
+
 enum imsg_status imsg_read_file(const char *path, size_t max, struct imsg_buf *out, struct imsg_error *err)
 {
     enum imsg_status status;
@@ -137,6 +159,14 @@ void imsg_lines_free(struct imsg_lines *lines)
 {
     imsg_buf_free(&lines->buf);
     imsg_lines_start(lines, -1, 0);
+}
+
+bool imsg_lines_would_wait(const struct imsg_lines *lines)
+{
+    size_t have = lines->buf.len - lines->start;
+    if (lines->eof || (have > 0 && memchr(lines->buf.ptr + lines->start, '\n', have)))
+        return false;
+    return imsg_read_would_wait(lines->fd);
 }
 
 /* Drop what was given out and read on. */

@@ -17,6 +17,10 @@ IMSG_CHECK enum imsg_status imsg_write_all(int fd, struct imsg_view bytes, struc
 IMSG_CHECK enum imsg_status imsg_read_all(int fd, size_t max, struct imsg_buf *out, struct imsg_error *err);
 /* Append up to `count` bytes, fewer only at the end of the input. */
 IMSG_CHECK enum imsg_status imsg_read_some(int fd, size_t count, struct imsg_buf *out, struct imsg_error *err);
+/* The same into memory of the caller's: *got < len only at the end of the input. */
+IMSG_CHECK enum imsg_status imsg_read_into(int fd, uint8_t *out, size_t len, size_t *got, struct imsg_error *err);
+/* True if a read would have to wait now (an empty pipe): the moment to write out what is done. */
+bool imsg_read_would_wait(int fd);
 /* Open and read a whole file. ENOENT and other open failures: IMSG_NO_INPUT; read failures: IMSG_IO. */
 IMSG_CHECK enum imsg_status imsg_read_file(const char *path, size_t max, struct imsg_buf *out, struct imsg_error *err);
 
@@ -36,6 +40,8 @@ void imsg_lines_start(struct imsg_lines *lines, int fd, size_t max);
  * (may be NULL) tells so. */
 IMSG_CHECK enum imsg_status imsg_lines_next(struct imsg_lines *lines, struct imsg_view *line, bool *more, bool *cut,
                                             struct imsg_error *err);
+/* True if the next line is not there yet, nor the end (imsg_read_would_wait). */
+bool imsg_lines_would_wait(const struct imsg_lines *lines);
 void imsg_lines_free(struct imsg_lines *lines);
 
 /* An atomic file: a temporary file beside `path` (same folder, O_EXCL|O_NOFOLLOW), which becomes `path` at commit. */

@@ -93,9 +93,9 @@ enum imsg_status imsg_identity_derive(struct imsg_identity *identity, struct ims
     return status;
 }
 
-const uint8_t *imsg_identity_auth(const struct imsg_identity *identity)
+const struct imsg_p256 *imsg_identity_signer(const struct imsg_identity *identity)
 {
-    return imsg_p256_point(identity->has_pair_ec ? identity->device : identity->signing);
+    return identity->has_pair_ec ? identity->device : identity->signing;
 }
 
 static enum imsg_status parse_retired(const json_t *object, struct imsg_identity *identity, struct imsg_error *err)
@@ -108,7 +108,8 @@ static enum imsg_status parse_retired(const json_t *object, struct imsg_identity
     identity->retired = calloc(json_array_size(array), sizeof *identity->retired);
     if (!identity->retired)
         return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
-    json_array_foreach (array, i, item) {
+    json_array_foreach(array, i, item)
+    {
         struct imsg_retired *retired = &identity->retired[i];
         identity->retired_count = i + 1;
         status = json_is_object(item) ? imsg_json_string(item, "prekey", IMSG_REQUIRED, &retired->pem, err)
@@ -141,7 +142,7 @@ static enum imsg_status parse_members(json_t *object, struct imsg_view passphras
     if (status == IMSG_OK)
         status = parse_retired(object, identity, err);
     if (status == IMSG_OK)
-        status = imsg_token_of(imsg_identity_auth(identity), token, err);
+        status = imsg_token_of(imsg_p256_point(imsg_identity_signer(identity)), token, err);
     if (status == IMSG_OK && memcmp(token, identity->token, sizeof token) != 0)
         status = imsg_fail(err, IMSG_MALFORMED, "token is not the SHA-256 of the %s",
                            identity->has_pair_ec ? "device key" : "signing key");
@@ -179,17 +180,23 @@ enum imsg_status imsg_identity_retired(struct imsg_identity *identity, size_t i,
                                        struct imsg_error *err)
 {
     struct imsg_retired *retired = &identity->retired[i];
+    struct imsg_p256 *made = NULL, *there = __atomic_load_n(&retired->key, __ATOMIC_ACQUIRE);
     enum imsg_status status = IMSG_OK;
-    if (!retired->key) {
-        status = imsg_p256_from_pem(imsg_view_str(retired->pem), imsg_buf_view(&identity->passphrase), &retired->key,
-                                    err);
+    if (!there) {
+        status = imsg_p256_from_pem(imsg_view_str(retired->pem), imsg_buf_view(&identity->passphrase), &made, err);
         if (status == IMSG_OK)
-            status = imsg_p256_make_compact(retired->key, err);
-        if (status != IMSG_OK)
+            status = imsg_p256_make_compact(made, err);
+        if (status != IMSG_OK) {
             imsg_error_prefix(err, "retired prekey %zu", i);
+        } else if (__atomic_compare_exchange_n(&retired->key, &there, made, false, __ATOMIC_ACQ_REL,
+                                               __ATOMIC_ACQUIRE)) {
+            there = made;
+            made = NULL;
+        }
+        imsg_p256_free(made); /* of no use, or another thread was first */
     }
     if (status == IMSG_OK)
-        *out = retired->key;
+        *out = there;
     return status;
 }
 

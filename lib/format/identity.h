@@ -6,7 +6,5 @@
 
 /* Fill in has_pair, has_pair_ec, identity and device_x from the keys. */
 IMSG_CHECK enum imsg_status imsg_identity_derive(struct imsg_identity *identity, struct imsg_error *err);
-/* The auth key's point (65 bytes, the identity's). */
-const uint8_t *imsg_identity_auth(const struct imsg_identity *identity);
 
 #endif

@@ -65,7 +65,7 @@ enum imsg_status imsg_identity_generate(const char *const *handles, size_t handl
     if (status == IMSG_OK)
         status = imsg_identity_derive(&identity, err);
     if (status == IMSG_OK)
-        status = imsg_token_of(imsg_identity_auth(&identity), identity.token, err);
+        status = imsg_token_of(imsg_p256_point(imsg_identity_signer(&identity)), identity.token, err);
     if (status != IMSG_OK)
         imsg_identity_free(&identity);
     else

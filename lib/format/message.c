@@ -58,12 +58,10 @@ static enum imsg_status check_attachments(const json_t *header, struct imsg_erro
 static enum imsg_status check_stream(const json_t *header, struct imsg_message *message, struct imsg_error *err)
 {
     json_t *stream = NULL;
-    uint8_t key[32];
     enum imsg_status status = imsg_json_object(header, "stream", IMSG_OPTIONAL, &stream, err);
     if (status != IMSG_OK || !stream)
         return status;
-    status = imsg_json_base64(stream, "key", IMSG_REQUIRED, key, sizeof key, NULL, err);
-    imsg_wipe(key, sizeof key);
+    status = imsg_json_base64(stream, "key", IMSG_REQUIRED, message->stream_key, sizeof message->stream_key, NULL, err);
     message->has_stream = status == IMSG_OK;
     return status;
 }
@@ -121,6 +119,7 @@ enum imsg_status imsg_message_parse(struct imsg_view plaintext, struct imsg_mess
 
 void imsg_message_free(struct imsg_message *message)
 {
+    imsg_json_wipe(json_object_get(message->header, "stream")); /* whoever still holds the header has no use for it */
     json_decref(message->header);
     free(message->id);
     free(message->from);
@@ -129,5 +128,6 @@ void imsg_message_free(struct imsg_message *message)
     free(message->type);
     free(message->group_id);
     free(message->group_name);
+    imsg_wipe(message->stream_key, sizeof message->stream_key);
     *message = (struct imsg_message){0};
 }

@@ -26,6 +26,16 @@ static enum imsg_status set_kind(const struct imsg_compose *compose, json_t *hea
     return status;
 }
 
+static enum imsg_status set_stream(const uint8_t key[static 32], json_t *header, struct imsg_error *err)
+{
+    json_t *stream = json_object();
+    enum imsg_status status = imsg_json_set_base64(stream, "key", imsg_view_of(key, 32), err);
+    if (status == IMSG_OK)
+        return imsg_json_set(header, "stream", stream, err);
+    json_decref(stream);
+    return status;
+}
+
 enum imsg_status imsg_message_print(const struct imsg_compose *compose, struct imsg_view content,
                                     struct imsg_buf *out, struct imsg_error *err)
 {
@@ -43,10 +53,13 @@ enum imsg_status imsg_message_print(const struct imsg_compose *compose, struct i
         status = set_kind(compose, header, err);
     if (status == IMSG_OK && compose->attachments && json_array_size(compose->attachments) > 0)
         status = imsg_json_set(header, "attachments", json_incref(compose->attachments), err);
+    if (status == IMSG_OK && compose->stream_key)
+        status = set_stream(compose->stream_key, header, err);
     if (status == IMSG_OK)
         status = imsg_document_line(header, out, err);
     if (status == IMSG_OK)
         status = imsg_buf_append(out, content.ptr, content.len, err);
+    imsg_json_wipe(json_object_get(header, "stream"));
     json_decref(header);
     return status;
 }

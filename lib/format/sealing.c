@@ -134,7 +134,7 @@ enum imsg_status imsg_open_envelope(struct imsg_identity *identity, const struct
     if (status != IMSG_OK)
         return status;
     status = imsg_message_parse(imsg_view_of(plaintext->ptr + before, plaintext->len - before), &opened, err);
-    if (status == IMSG_OK && (!header_agrees(&opened, envelope) || opened.has_stream))
+    if (status == IMSG_OK && !header_agrees(&opened, envelope))
         status = IMSG_REFUSED;
     if (status != IMSG_OK) {
         imsg_message_free(&opened);

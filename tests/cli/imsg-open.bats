@@ -443,14 +443,6 @@ seal() { as alice imsg-seal -q -R bob.jsonl "$@"; }
   exec 8<&-
 }
 
-@test "a sealed file is reported as such" {
-  { head -n1 hello && echo '{"imsg":"stream/1","id":"00000000-0000-4000-8000-000000000000"}'; } >file
-  head -c 100 /dev/zero >>file
-  expect 65 open file
-  err_has "sealed files are not supported"
-  errors_are 1
-}
-
 # ---- use ----
 
 @test "wrong use is 64, found before any file is touched" {

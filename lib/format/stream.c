@@ -1,0 +1,180 @@
+/* Sealed files: chunks that are each encrypted and signed by themselves (formats.md §8).
+ *
+ * The signature covers a hash of ciphertext and tag, never the tag alone: to whoever has the key, and every recipient
+ * has it, a GCM tag is no hash. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "crypto/crypto.h"
+#include "format/document.h"
+
+enum { KEY = 32, UUID = 16, NONCE = 12, TAG = 16, SIGNATURE = 64 };
+_Static_assert(TAG + SIGNATURE == IMSG_STREAM_EXTRA, "what stands behind each chunk");
+
+static const char cipher_name[] = "aes-256-gcm";
+static const char start[] = "{\"imsg\":\"stream/";
+
+struct imsg_stream {
+    struct imsg_gcm *gcm;
+    uint8_t id[UUID];
+};
+
+enum imsg_status imsg_stream_print(const char *id, struct imsg_buf *out, struct imsg_error *err)
+{
+    json_t *document = NULL;
+    enum imsg_status status = imsg_document_new("stream/1", &document, err);
+    if (status == IMSG_OK)
+        status = imsg_json_set_string(document, "id", id, err);
+    if (status == IMSG_OK)
+        status = imsg_json_set_string(document, "cipher", cipher_name, err);
+    if (status == IMSG_OK)
+        status = imsg_json_set(document, "chunk", json_integer(IMSG_STREAM_CHUNK), err);
+    if (status == IMSG_OK)
+        status = imsg_document_line(document, out, err);
+    json_decref(document);
+    return status;
+}
+
+bool imsg_stream_is(struct imsg_view line)
+{
+    return line.len >= sizeof start - 1 && memcmp(line.ptr, start, sizeof start - 1) == 0;
+}
+
+enum imsg_status imsg_stream_parse(struct imsg_view line, char id[static 37], struct imsg_error *err)
+{
+    json_t *document = NULL;
+    const char *cipher = NULL;
+    char *uuid = NULL;
+    uint64_t chunk = 0;
+    enum imsg_status status = imsg_json_document(line, IMSG_LINE_MAX, "stream/1", &document, err);
+    if (status == IMSG_OK)
+        status = imsg_json_uuid(document, "id", IMSG_REQUIRED, &uuid, err);
+    if (status == IMSG_OK)
+        status = imsg_json_peek(document, "cipher", IMSG_REQUIRED, &cipher, err);
+    if (status == IMSG_OK)
+        status = imsg_json_integer(document, "chunk", IMSG_REQUIRED, 1, INT64_MAX, &chunk, err);
+    if (status == IMSG_OK && strcmp(cipher, cipher_name) != 0)
+        status = imsg_fail(err, IMSG_UNSUPPORTED, "cipher \"%.64s\" is not known", cipher);
+    if (status == IMSG_OK && chunk != IMSG_STREAM_CHUNK)
+        status = imsg_fail(err, IMSG_UNSUPPORTED, "chunks of %llu bytes, not %d", (unsigned long long)chunk,
+                           IMSG_STREAM_CHUNK);
+    if (status == IMSG_OK)
+        memcpy(id, uuid, 37);
+    else
+        imsg_error_prefix(err, "sealed file");
+    free(uuid);
+    json_decref(document);
+    return status;
+}
+
+/* The 16 bytes a uuid's text stands for. */
+static enum imsg_status uuid_bytes(const char *text, uint8_t out[static UUID], struct imsg_error *err)
+{
+    char hex[2 * UUID];
+    size_t n = 0;
+    if (!imsg_uuid_valid(text))
+        return imsg_fail(err, IMSG_MALFORMED, "\"%.40s\" is no uuid", text);
+    for (; *text; text++)
+        if (*text != '-')
+            hex[n++] = *text;
+    return imsg_hex_decode(imsg_view_of(hex, n), out, UUID, err);
+}
+
+enum imsg_status imsg_stream_new(const uint8_t key[static 32], const char *id, struct imsg_stream **out,
+                                 struct imsg_error *err)
+{
+    uint8_t derived[KEY];
+    struct imsg_stream *stream = calloc(1, sizeof *stream);
+    enum imsg_status status =
+        stream ? uuid_bytes(id, stream->id, err) : imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    if (status == IMSG_OK)
+        status = imsg_hkdf_sha256(imsg_view_of(key, KEY), imsg_view_of(stream->id, UUID),
+                                  imsg_view_str("imsg stream/1"), derived, sizeof derived, err);
+    if (status == IMSG_OK)
+        status = imsg_gcm_new(derived, &stream->gcm, err);
+    imsg_wipe(derived, sizeof derived);
+    if (status == IMSG_OK)
+        *out = stream;
+    else
+        imsg_stream_free(stream);
+    return status;
+}
+
+void imsg_stream_free(struct imsg_stream *stream)
+{
+    if (stream)
+        imsg_gcm_free(stream->gcm);
+    free(stream);
+}
+
+/* 11 bytes of number, which a u64 never fills, and whether it is the last. */
+static void make_nonce(uint64_t number, bool last, uint8_t nonce[static NONCE])
+{
+    memset(nonce, 0, NONCE);
+    for (size_t i = 0; i < 8; i++)
+        nonce[10 - i] = (uint8_t)(number >> (8 * i));
+    nonce[NONCE - 1] = last;
+}
+
+/* What is signed, hashed: the file, the place in it, the ciphertext with its tag. */
+static enum imsg_status signed_hash(const struct imsg_stream *stream, const uint8_t nonce[static NONCE],
+                                    struct imsg_view sealed, uint8_t hash[static 32], struct imsg_error *err)
+{
+    uint8_t inner[32];
+    enum imsg_status status = imsg_sha256(sealed, inner, err);
+    const struct imsg_view parts[] = {imsg_view_str("imsg stream/1 chunk\n"), imsg_view_of(stream->id, UUID),
+                                      imsg_view_of(nonce, NONCE), imsg_view_of(inner, sizeof inner)};
+    return status == IMSG_OK ? imsg_sha256_parts(parts, 4, hash, err) : status;
+}
+
+enum imsg_status imsg_stream_seal(struct imsg_stream *stream, const struct imsg_p256 *auth, uint64_t number, bool last,
+                                  uint8_t *chunk, size_t len, struct imsg_error *err)
+{
+    uint8_t nonce[NONCE], hash[32];
+    if (len > IMSG_STREAM_CHUNK || (!last && len < IMSG_STREAM_CHUNK))
+        return imsg_fail(err, IMSG_INTERNAL, "a chunk of %zu bytes cannot be sealed", len);
+    make_nonce(number, last, nonce);
+    enum imsg_status status =
+        imsg_gcm_seal(stream->gcm, nonce, (struct imsg_view){0}, chunk, chunk, len, chunk + len, err);
+    if (status == IMSG_OK)
+        status = signed_hash(stream, nonce, imsg_view_of(chunk, len + TAG), hash, err);
+    if (status == IMSG_OK)
+        status = imsg_p256_sign(auth, imsg_view_of(hash, sizeof hash), chunk + len + TAG, err);
+    if (status != IMSG_OK)
+        imsg_wipe(chunk, len);
+    return status;
+}
+
+/* Its length says already that it is none of these chunks: only the last may be short, and it is empty only where the
+ * content is. */
+static bool length_fits(uint64_t number, bool last, size_t len)
+{
+    const size_t full = IMSG_STREAM_CHUNK + IMSG_STREAM_EXTRA;
+    if (!last)
+        return len == full;
+    return len <= full && len >= IMSG_STREAM_EXTRA + (number > 0);
+}
+
+enum imsg_status imsg_stream_open(struct imsg_stream *stream, const uint8_t auth[static 65], uint64_t number, bool last,
+                                  uint8_t *chunk, size_t len, enum imsg_status *why, struct imsg_error *err)
+{
+    uint8_t nonce[NONCE], hash[32];
+    size_t content = len - IMSG_STREAM_EXTRA;
+    enum imsg_status status = length_fits(number, last, len) ? IMSG_OK : IMSG_MALFORMED;
+    make_nonce(number, last, nonce);
+    if (status == IMSG_OK)
+        status = signed_hash(stream, nonce, imsg_view_of(chunk, content + TAG), hash, err);
+    if (status == IMSG_OK)
+        status = imsg_p256_verify(auth, imsg_view_of(hash, sizeof hash), chunk + content + TAG, err);
+    if (status == IMSG_OK)
+        status = imsg_gcm_open(stream->gcm, nonce, (struct imsg_view){0}, chunk, chunk, content, chunk + content, err);
+    if (status == IMSG_OK)
+        return status;
+    imsg_wipe(chunk, len);
+    if (why)
+        *why = status;
+    if (status == IMSG_NO_MEMORY || status == IMSG_INTERNAL)
+        return status;
+    return imsg_fail(err, IMSG_REFUSED, "refused");
+}
