@@ -267,6 +267,7 @@ struct imsg_device {
     struct imsg_public_identity identity; /* if has_pair */
     uint8_t device_x[32];                 /* if has_pair_ec */
     struct imsg_prekey prekey;            /* if has_pair_ec; signature not yet checked */
+    uint8_t *prekey_point;                /* 65 bytes once imsg_device_check said yes, else NULL */
 };
 /* Parse one line (or one JSON object). Everything of §7 is checked, the token against the auth key included; the
  * prekey's signature is not (imsg_device_check). Free with imsg_device_free. */

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "crypto/crypto.h"
+#include "format/device.h"
 #include "format/document.h"
 
 /* Largest payload a device takes where its record does not say (formats.md §7), bytes. */
@@ -14,8 +15,8 @@ static enum imsg_status parse_keys(json_t *object, struct imsg_device *device, s
 {
     uint8_t identity[IMSG_PUBLIC_IDENTITY], prekey[IMSG_PREKEY_RECORD];
     bool has_key = false, has_prekey = false;
-    enum imsg_status status = imsg_json_base64(object, "identity", IMSG_OPTIONAL, identity, sizeof identity,
-                                               &device->has_pair, err);
+    enum imsg_status status =
+        imsg_json_base64(object, "identity", IMSG_OPTIONAL, identity, sizeof identity, &device->has_pair, err);
     if (status == IMSG_OK)
         status = imsg_json_base64(object, "device_key", IMSG_OPTIONAL, device->device_x, 32, &has_key, err);
     if (status == IMSG_OK)
@@ -103,11 +104,23 @@ enum imsg_status imsg_device_parse(struct imsg_view line, struct imsg_device *ou
     return status;
 }
 
+const uint8_t *imsg_device_prekey(const struct imsg_device *device)
+{
+    return __atomic_load_n(&device->prekey_point, __ATOMIC_ACQUIRE);
+}
+
+/* A yes is kept, as the prekey's point: the one thing that changes in a record others read at the same time. */
 enum imsg_status imsg_device_check(const struct imsg_device *device, struct imsg_error *err)
 {
-    enum imsg_status status = IMSG_OK;
-    if (device->has_pair_ec)
-        status = imsg_prekey_verify(&device->prekey, device->device_x, err);
+    uint8_t **slot = &((struct imsg_device *)(uintptr_t)device)->prekey_point, *none = NULL;
+    if (!device->has_pair_ec || imsg_device_prekey(device))
+        return IMSG_OK;
+    uint8_t *point = malloc(65);
+    enum imsg_status status = point ? imsg_prekey_verify_by(&device->prekey, device->auth, point, err)
+                                    : imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    if (status == IMSG_OK && __atomic_compare_exchange_n(slot, &none, point, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return IMSG_OK;
+    free(point); /* of no use, or another thread was first */
     return status;
 }
 
@@ -146,6 +159,7 @@ void imsg_device_free(struct imsg_device *device)
     free(device->name);
     free(device->relay);
     free(device->created);
+    free(device->prekey_point);
     *device = (struct imsg_device){0};
 }
 

@@ -5,45 +5,25 @@
 #include <string.h>
 
 #include "crypto/crypto.h"
+#include "format/pair_ec.h"
 #include "format/protobuf.h"
 
-enum { OUTER_PAYLOAD = 1, OUTER_EPHEMERAL = 2, OUTER_SIGNATURE = 3, OUTER_VALIDATOR = 99 };
-enum { INNER_MESSAGE = 1, INNER_COUNTER = 2 };
-enum {
-    X = 32,
-    SIGNATURE = 64,
-    VALIDATOR = 7,
-    VALIDATOR_END = 0x0C,
-    LENGTH = 4, /* u32le: how much padding stands before it */
-    ALIGN = 16,
-    AES_KEY = 32,
-    AES_IV = 16,
-    /* Tags, lengths and the three small fields around the payload. */
-    OUTER_ROOM = (1 + 10) + (2 + X) + (2 + SIGNATURE) + (3 + VALIDATOR),
-    INNER_ROOM = (1 + 10) + (1 + 10) + ALIGN + LENGTH,
-};
-
-/* Key and first counter block. Wiped by the caller. */
-struct cipher {
-    uint8_t okm[AES_KEY + AES_IV];
-};
-
-static enum imsg_status derive(const uint8_t secret[static X], struct cipher *out, struct imsg_error *err)
+enum imsg_status imsg_pair_ec_derive(const uint8_t secret[static X], struct imsg_pair_ec_cipher *out,
+                                     struct imsg_error *err)
 {
     return imsg_hkdf_sha256(imsg_view_of(secret, X), imsg_view_str("LastPawn-MessageKeys"), imsg_view_str(""), out->okm,
                             sizeof out->okm, err);
 }
 
-static enum imsg_status crypt(const struct cipher *cipher, const uint8_t *in, uint8_t *out, size_t len,
-                              struct imsg_error *err)
+enum imsg_status imsg_pair_ec_crypt(const struct imsg_pair_ec_cipher *cipher, const uint8_t *in, uint8_t *out,
+                                    size_t len, struct imsg_error *err)
 {
     return imsg_aes256_ctr64(cipher->okm, cipher->okm + AES_KEY, in, out, len, err);
 }
 
-/* The hash that is signed. */
-static enum imsg_status signed_hash(const uint8_t secret[static X], const uint8_t prekey_x[static X],
-                                    const uint8_t ephemeral_x[static X], const uint8_t recipient_device_x[static X],
-                                    struct imsg_view payload, uint8_t hash[static 32], struct imsg_error *err)
+enum imsg_status imsg_pair_ec_hash(const uint8_t secret[static X], const uint8_t prekey_x[static X],
+                                   const uint8_t ephemeral_x[static X], const uint8_t recipient_device_x[static X],
+                                   struct imsg_view payload, uint8_t hash[static 32], struct imsg_error *err)
 {
     const struct imsg_view parts[] = {imsg_view_of(secret, X), imsg_view_of(prekey_x, X), imsg_view_of(ephemeral_x, X),
                                       imsg_view_of(recipient_device_x, X), payload};
@@ -146,130 +126,6 @@ enum imsg_status imsg_pair_ec_parse(struct imsg_view payload, struct imsg_pair_e
     return status;
 }
 
-/* ---- Sealing ---- */
-
-/* What one sealing has in hand. Wiped as a whole. */
-struct sealing {
-    struct imsg_p256 *ephemeral;
-    uint8_t secret[X];
-    struct cipher cipher;
-};
-
-static enum imsg_status agree(struct sealing *sealing, const uint8_t prekey_x[static X], struct imsg_error *err)
-{
-    uint8_t prekey[65];
-    enum imsg_status status = imsg_p256_lift(prekey_x, prekey, err);
-    if (status != IMSG_OK) {
-        imsg_error_prefix(err, "prekey");
-        return status;
-    }
-    /* Either root will do: only x travels, and x of the product is the same. */
-    status = imsg_p256_generate(&sealing->ephemeral, err);
-    if (status == IMSG_OK)
-        status = imsg_p256_ecdh(sealing->ephemeral, prekey, sealing->secret, err);
-    if (status == IMSG_OK)
-        status = derive(sealing->secret, &sealing->cipher, err);
-    return status;
-}
-
-static size_t inner_len(struct imsg_view message, uint32_t counter)
-{
-    size_t field = message.len == 0 ? 0 : 1 + imsg_pb_varint_len(message.len) + message.len;
-    return field + 1 + imsg_pb_varint_len(counter);
-}
-
-/* Append inner, padding and the padding's length. */
-static enum imsg_status put_padded(struct imsg_buf *out, struct imsg_view message, uint32_t counter, size_t padding,
-                                   struct imsg_error *err)
-{
-    const uint8_t length[LENGTH] = {(uint8_t)padding}; /* little endian; below ALIGN */
-    enum imsg_status status = IMSG_OK;
-    if (message.len > 0)
-        status = imsg_pb_put_bytes(out, INNER_MESSAGE, message, err);
-    if (status == IMSG_OK)
-        status = imsg_pb_put_varint(out, INNER_COUNTER, counter, err);
-    if (status == IMSG_OK && padding > 0) {
-        uint8_t random[ALIGN];
-        status = imsg_random(random, padding, err);
-        if (status == IMSG_OK)
-            status = imsg_buf_append(out, random, padding, err);
-    }
-    if (status == IMSG_OK)
-        status = imsg_buf_append(out, length, LENGTH, err);
-    return status;
-}
-
-static void make_validator(uint8_t out[static VALIDATOR], const uint8_t sender_x[static X],
-                           const uint8_t recipient_x[static X], const uint8_t prekey_x[static X])
-{
-    memcpy(out, sender_x, 2);
-    memcpy(out + 2, recipient_x, 2);
-    memcpy(out + 4, prekey_x, 2);
-    out[6] = VALIDATOR_END;
-}
-
-/* Append ephemeral key, signature and validator. */
-static enum imsg_status put_rest(struct imsg_buf *out, const struct imsg_p256 *sender_device,
-                                 const struct sealing *sealing, const uint8_t recipient_device_x[static X],
-                                 const uint8_t prekey_x[static X], struct imsg_view payload, struct imsg_error *err)
-{
-    const uint8_t *ephemeral_x = imsg_p256_point(sealing->ephemeral) + 1;
-    uint8_t hash[32], signature[SIGNATURE], validator[VALIDATOR];
-    make_validator(validator, imsg_p256_point(sender_device) + 1, recipient_device_x, prekey_x);
-    enum imsg_status status =
-        signed_hash(sealing->secret, prekey_x, ephemeral_x, recipient_device_x, payload, hash, err);
-    if (status == IMSG_OK)
-        status = imsg_p256_sign(sender_device, imsg_view_of(hash, sizeof hash), signature, err);
-    if (status == IMSG_OK)
-        status = imsg_pb_put_bytes(out, OUTER_EPHEMERAL, imsg_view_of(ephemeral_x, X), err);
-    if (status == IMSG_OK)
-        status = imsg_pb_put_bytes(out, OUTER_SIGNATURE, imsg_view_of(signature, sizeof signature), err);
-    if (status == IMSG_OK)
-        status = imsg_pb_put_bytes(out, OUTER_VALIDATOR, imsg_view_of(validator, sizeof validator), err);
-    return status;
-}
-
-enum imsg_status imsg_pair_ec_seal(const struct imsg_p256 *sender_device, const uint8_t recipient_device_x[static 32],
-                                   const uint8_t recipient_prekey_x[static 32], uint32_t counter,
-                                   struct imsg_view message, struct imsg_buf *out, struct imsg_error *err)
-{
-    if (message.len > IMSG_FORMAT_MAX)
-        return imsg_fail(err, IMSG_TOO_LONG, "message of %zu bytes is over the %d that \"pair-ec\" can hold",
-                         message.len, IMSG_FORMAT_MAX);
-    size_t start = out->len, inner = inner_len(message, counter), padding = (ALIGN - inner % ALIGN) % ALIGN;
-    size_t len = inner + padding + LENGTH;
-    /* All room at once: what follows never moves the plaintext, and payload can be pointed at. */
-    enum imsg_status status = imsg_buf_reserve(out, OUTER_ROOM + INNER_ROOM + len, err);
-    if (status != IMSG_OK)
-        return status;
-    struct sealing sealing = {0};
-    uint8_t *payload;
-    status = agree(&sealing, recipient_prekey_x, err);
-    if (status != IMSG_OK)
-        goto out;
-    status = imsg_pb_put_head(out, OUTER_PAYLOAD, len, err);
-    if (status != IMSG_OK)
-        goto out;
-    payload = out->ptr + out->len;
-    status = put_padded(out, message, counter, padding, err);
-    if (status != IMSG_OK)
-        goto out;
-    status = crypt(&sealing.cipher, payload, payload, len, err);
-    if (status != IMSG_OK)
-        goto out;
-    status =
-        put_rest(out, sender_device, &sealing, recipient_device_x, recipient_prekey_x, imsg_view_of(payload, len), err);
-out:
-    if (status != IMSG_OK) {
-        imsg_wipe(out->ptr + start, out->len - start);
-        out->len = start;
-        out->ptr[start] = 0;
-    }
-    imsg_p256_free(sealing.ephemeral);
-    imsg_wipe(&sealing, sizeof sealing);
-    return status;
-}
-
 /* ---- Opening ---- */
 
 /* Whom the validator names. Nothing secret is used, so this need not take constant time. */
@@ -282,8 +138,8 @@ static enum imsg_status check_validator(const uint8_t validator[static VALIDATOR
     imsg_trace_value(trace, "validator", imsg_view_of(validator, VALIDATOR));
     bool for_device = imsg_trace_check(trace, "validator_device", memcmp(validator + 2, recipient_x, 2) == 0, device);
     bool for_prekey = imsg_trace_check(trace, "validator_prekey", memcmp(validator + 4, prekey_x, 2) == 0, prekey);
-    bool by_sender = !sender_x ||
-                     imsg_trace_check(trace, "validator_sender", memcmp(validator, sender_x, 2) == 0, sender);
+    bool by_sender =
+        !sender_x || imsg_trace_check(trace, "validator_sender", memcmp(validator, sender_x, 2) == 0, sender);
     if (!for_device || !for_prekey)
         return imsg_fail(err, IMSG_NOT_FOR_THIS_KEY, "%s", for_device ? prekey : device);
     return by_sender ? IMSG_OK : imsg_fail(err, IMSG_BAD_SIGNATURE, "%s", sender);
@@ -315,15 +171,11 @@ static void trace_signed(struct imsg_trace *trace, const struct imsg_pair_ec *pa
 
 static enum imsg_status check_signature(const struct imsg_pair_ec *pair_ec, const uint8_t secret[static X],
                                         const uint8_t prekey_x[static X], const uint8_t recipient_x[static X],
-                                        const uint8_t sender_x[static X], struct imsg_error *err)
+                                        const uint8_t sender[static 65], struct imsg_error *err)
 {
-    uint8_t sender[65], hash[32];
-    enum imsg_status status = imsg_p256_lift(sender_x, sender, err);
-    if (status != IMSG_OK) {
-        imsg_error_prefix(err, "sender's device key");
-        return status;
-    }
-    status = signed_hash(secret, prekey_x, pair_ec->ephemeral_x, recipient_x, pair_ec->payload, hash, err);
+    uint8_t hash[32];
+    enum imsg_status status =
+        imsg_pair_ec_hash(secret, prekey_x, pair_ec->ephemeral_x, recipient_x, pair_ec->payload, hash, err);
     if (status != IMSG_OK)
         return status;
     status = imsg_p256_verify(sender, imsg_view_of(hash, sizeof hash), pair_ec->signature, err);
@@ -379,7 +231,7 @@ static enum imsg_status read_inner(struct imsg_view padded, struct inner *out, s
 
 /* The secret and the signature: nothing is decrypted before both are right. */
 static enum imsg_status agree_and_verify(const struct imsg_pair_ec *pair_ec, const struct imsg_p256 *prekey,
-                                         const uint8_t recipient_x[static X], const uint8_t *sender_x,
+                                         const uint8_t recipient_x[static X], const uint8_t *sender,
                                          uint8_t secret[static X], struct imsg_trace *trace, struct imsg_error *err)
 {
     const uint8_t *prekey_x = imsg_p256_point(prekey) + 1;
@@ -391,9 +243,9 @@ static enum imsg_status agree_and_verify(const struct imsg_pair_ec *pair_ec, con
     imsg_trace_value(trace, "device_x", imsg_view_of(recipient_x, X));
     imsg_trace_value(trace, "secret", imsg_view_of(secret, X));
     trace_signed(trace, pair_ec, secret, prekey_x, recipient_x);
-    if (!sender_x)
+    if (!sender)
         return imsg_fail(err, IMSG_REFUSED, "the sender's keys are not known");
-    status = check_signature(pair_ec, secret, prekey_x, recipient_x, sender_x, err);
+    status = check_signature(pair_ec, secret, prekey_x, recipient_x, sender, err);
     imsg_trace_check(trace, "signature", status == IMSG_OK, "not the sender's over this payload and these keys");
     return status;
 }
@@ -401,14 +253,14 @@ static enum imsg_status agree_and_verify(const struct imsg_pair_ec *pair_ec, con
 static enum imsg_status decrypt(const struct imsg_pair_ec *pair_ec, const uint8_t secret[static X], uint8_t *plain,
                                 struct inner *inner, struct imsg_trace *trace, struct imsg_error *err)
 {
-    struct cipher cipher;
+    struct imsg_pair_ec_cipher cipher;
     size_t len = pair_ec->payload.len;
-    enum imsg_status status = derive(secret, &cipher, err);
+    enum imsg_status status = imsg_pair_ec_derive(secret, &cipher, err);
     if (status == IMSG_OK) {
         imsg_trace_value(trace, "hkdf_key", imsg_view_of(cipher.okm, AES_KEY));
         imsg_trace_value(trace, "hkdf_iv", imsg_view_of(cipher.okm + AES_KEY, AES_IV));
         imsg_trace_value(trace, "payload", pair_ec->payload);
-        status = crypt(&cipher, pair_ec->payload.ptr, plain, len, err);
+        status = imsg_pair_ec_crypt(&cipher, pair_ec->payload.ptr, plain, len, err);
     }
     if (status == IMSG_OK) {
         imsg_trace_value(trace, "inner_padded", imsg_view_of(plain, len));
@@ -421,14 +273,13 @@ static enum imsg_status decrypt(const struct imsg_pair_ec *pair_ec, const uint8_
     return status;
 }
 
-enum imsg_status imsg_pair_ec_open_traced(const struct imsg_pair_ec *pair_ec,
-                                          const uint8_t recipient_device_x[static 32],
-                                          const struct imsg_p256 *recipient_prekey, const uint8_t *sender_device_x,
-                                          struct imsg_buf *out, uint32_t *counter, bool *has_counter,
-                                          struct imsg_trace *trace, struct imsg_error *err)
+enum imsg_status imsg_pair_ec_open_from(const struct imsg_pair_ec *pair_ec, const uint8_t recipient_device_x[static 32],
+                                        const struct imsg_p256 *recipient_prekey, const uint8_t *sender,
+                                        struct imsg_buf *out, uint32_t *counter, bool *has_counter,
+                                        struct imsg_trace *trace, struct imsg_error *err)
 {
     struct imsg_error late = {0};
-    enum imsg_status first = check_validator(pair_ec->validator, sender_device_x, recipient_device_x,
+    enum imsg_status first = check_validator(pair_ec->validator, sender ? sender + 1 : NULL, recipient_device_x,
                                              imsg_p256_point(recipient_prekey) + 1, trace, err);
     size_t len = pair_ec->payload.len;
     enum imsg_status status = imsg_buf_reserve(out, len + 1, err);
@@ -436,7 +287,7 @@ enum imsg_status imsg_pair_ec_open_traced(const struct imsg_pair_ec *pair_ec,
         return status;
     uint8_t *plain = out->ptr + out->len, secret[X];
     struct inner inner = {0};
-    status = agree_and_verify(pair_ec, recipient_prekey, recipient_device_x, sender_device_x, secret, trace,
+    status = agree_and_verify(pair_ec, recipient_prekey, recipient_device_x, sender, secret, trace,
                               first == IMSG_OK ? err : &late);
     if (first == IMSG_OK)
         first = status;
@@ -463,6 +314,22 @@ enum imsg_status imsg_pair_ec_open_traced(const struct imsg_pair_ec *pair_ec,
     out->ptr[out->len] = 0;
     imsg_wipe(secret, sizeof secret);
     return status;
+}
+
+enum imsg_status imsg_pair_ec_open_traced(const struct imsg_pair_ec *pair_ec,
+                                          const uint8_t recipient_device_x[static 32],
+                                          const struct imsg_p256 *recipient_prekey, const uint8_t *sender_device_x,
+                                          struct imsg_buf *out, uint32_t *counter, bool *has_counter,
+                                          struct imsg_trace *trace, struct imsg_error *err)
+{
+    uint8_t sender[65];
+    enum imsg_status status = sender_device_x ? imsg_p256_lift(sender_device_x, sender, err) : IMSG_OK;
+    if (status != IMSG_OK) {
+        imsg_error_prefix(err, "sender's device key");
+        return status;
+    }
+    return imsg_pair_ec_open_from(pair_ec, recipient_device_x, recipient_prekey, sender_device_x ? sender : NULL, out,
+                                  counter, has_counter, trace, err);
 }
 
 enum imsg_status imsg_pair_ec_open(const struct imsg_pair_ec *pair_ec, const uint8_t recipient_device_x[static 32],

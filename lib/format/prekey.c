@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "crypto/crypto.h"
+#include "format/device.h"
 
 enum { X = 2, SIGNATURE = 36, TIME = 101 };
 
@@ -36,18 +37,13 @@ enum imsg_status imsg_prekey_parse(struct imsg_view bytes, struct imsg_prekey *o
     return IMSG_OK;
 }
 
-enum imsg_status imsg_prekey_verify(const struct imsg_prekey *prekey, const uint8_t device_x[static 32],
-                                    struct imsg_error *err)
+enum imsg_status imsg_prekey_verify_by(const struct imsg_prekey *prekey, const uint8_t device[static 65],
+                                       uint8_t point[static 65], struct imsg_error *err)
 {
-    uint8_t device[65], point[65], digest[32];
+    uint8_t digest[32];
     enum imsg_status status = imsg_p256_lift(prekey->x, point, err);
     if (status != IMSG_OK) {
         imsg_error_prefix(err, "prekey");
-        return status;
-    }
-    status = imsg_p256_lift(device_x, device, err);
-    if (status != IMSG_OK) {
-        imsg_error_prefix(err, "device key");
         return status;
     }
     status = prekey_digest(prekey->x, prekey->time, digest, err);
@@ -56,6 +52,17 @@ enum imsg_status imsg_prekey_verify(const struct imsg_prekey *prekey, const uint
     status = imsg_p256_verify(device, imsg_view_of(digest, sizeof digest), prekey->signature, err);
     if (status == IMSG_BAD_SIGNATURE)
         return imsg_fail(err, status, "prekey is not signed by the device key");
+    return status;
+}
+
+enum imsg_status imsg_prekey_verify(const struct imsg_prekey *prekey, const uint8_t device_x[static 32],
+                                    struct imsg_error *err)
+{
+    uint8_t device[65], point[65];
+    enum imsg_status status = imsg_p256_lift(device_x, device, err);
+    if (status == IMSG_OK)
+        return imsg_prekey_verify_by(prekey, device, point, err);
+    imsg_error_prefix(err, "device key");
     return status;
 }
 

@@ -2,7 +2,9 @@
 #include <string.h>
 
 #include "crypto/crypto.h"
+#include "format/device.h"
 #include "format/document.h"
+#include "format/pair_ec.h"
 
 enum imsg_status imsg_seal_payload(const struct imsg_identity *sender, const struct imsg_device *device,
                                    enum imsg_format format, uint32_t counter, uint32_t limit,
@@ -20,7 +22,8 @@ enum imsg_status imsg_seal_payload(const struct imsg_identity *sender, const str
     if (format == IMSG_PAIR)
         status = imsg_pair_seal(sender->signing, &sender->identity, &device->identity, plaintext, out, err);
     else
-        status = imsg_pair_ec_seal(sender->device, device->device_x, device->prekey.x, counter, plaintext, out, err);
+        status = imsg_pair_ec_seal_to(sender->device, device->device_x, imsg_device_prekey(device), counter, plaintext,
+                                      out, err);
     if (status == IMSG_OK && limit && out->len - before > limit) {
         size_t size = out->len - before;
         out->len = before;
@@ -75,11 +78,12 @@ static enum imsg_status open_pair_ec(struct imsg_identity *identity, const struc
         if (!prekey || memcmp(imsg_p256_point(prekey) + 1, pair_ec->validator + 4, 2) != 0)
             continue;
         tried = true;
-        status = imsg_pair_ec_open(pair_ec, identity->device_x, prekey, sender->device_x, plaintext, NULL, NULL, err);
+        status =
+            imsg_pair_ec_open_from(pair_ec, identity->device_x, prekey, sender->auth, plaintext, NULL, NULL, NULL, err);
     }
     if (!tried) /* refused, but not faster than the others */
-        status = imsg_pair_ec_open(pair_ec, identity->device_x, identity->prekey, sender->device_x, plaintext, NULL,
-                                   NULL, err);
+        status = imsg_pair_ec_open_from(pair_ec, identity->device_x, identity->prekey, sender->auth, plaintext, NULL,
+                                        NULL, NULL, err);
     return status;
 }
 
@@ -89,8 +93,8 @@ enum imsg_status imsg_open_payload(struct imsg_identity *identity, const struct 
 {
     struct imsg_pair pair;
     struct imsg_pair_ec pair_ec;
-    enum imsg_status status = format == IMSG_PAIR ? imsg_pair_parse(payload, &pair, err)
-                                                  : imsg_pair_ec_parse(payload, &pair_ec, err);
+    enum imsg_status status =
+        format == IMSG_PAIR ? imsg_pair_parse(payload, &pair, err) : imsg_pair_ec_parse(payload, &pair_ec, err);
     if (status != IMSG_OK) {
         if (why)
             *why = status;
@@ -129,8 +133,8 @@ enum imsg_status imsg_open_envelope(struct imsg_identity *identity, const struct
         !imsg_identity_has_handle(identity, envelope->to) || memcmp(sender->token, envelope->from_token, IMSG_TOKEN) ||
         !imsg_device_has_handle(sender, envelope->from))
         return refuse(IMSG_REFUSED, why, err);
-    status = imsg_open_payload(identity, sender, envelope->format, imsg_buf_view(&envelope->payload), plaintext, why,
-                               err);
+    status =
+        imsg_open_payload(identity, sender, envelope->format, imsg_buf_view(&envelope->payload), plaintext, why, err);
     if (status != IMSG_OK)
         return status;
     status = imsg_message_parse(imsg_view_of(plaintext->ptr + before, plaintext->len - before), &opened, err);
