@@ -102,6 +102,23 @@ static void test_parse_bad(void)
                "NUL after the object");
     tap_status(imsg_json_parse(imsg_view_of("{\"a\":\"\0\"}", 9), 64, &value, &err), IMSG_MALFORMED, &err,
                "NUL in a string");
+    /* Where jansson steps over it, and says nothing. */
+    static const struct {
+        const char *text;
+        size_t len, at;
+    } nul[] = {
+        {"{\"a\":1\0}", 8, 6},     {"{\"a\":-1.5e3\0}", 13, 11}, {"{\"a\":true\0}", 11, 9},
+        {"{\"a\":null\0}", 11, 9}, {"{\"a\":[1\0]}", 10, 7},     {"{\"a\":1\0,\"b\":2}", 14, 6},
+    };
+    for (size_t i = 0; i < COUNT(nul); i++) {
+        char says[32];
+        (void)snprintf(says, sizeof says, "at byte %zu: not valid JSON", nul[i].at);
+        err = (struct imsg_error){.text = ""};
+        value = NULL;
+        enum imsg_status status = imsg_json_parse(imsg_view_of(nul[i].text, nul[i].len), 64, &value, &err);
+        tap_ok(status == IMSG_MALFORMED && !value && strstr(err.text, says), "a NUL behind a value, %zu: %s", i,
+               err.text);
+    }
     tap_status(imsg_json_parse(imsg_view_of("{}{", 2), 64, &value, &err), IMSG_OK, &err, "a view ends where it ends");
     json_decref(value);
     tap_status(imsg_json_parse(imsg_view_str("{\"k\":\"SECRET\",}"), 64, &value, &err), IMSG_MALFORMED, &err, "fault");
