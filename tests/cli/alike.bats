@@ -4,8 +4,7 @@ load common
 load vectors
 setup() {
   setup_common
-  command -v strace >/dev/null || skip "strace is not here"
-  strace -o probe true 2>/dev/null || skip "strace may not trace here"
+  can_strace
   vector_identity bob all >bob.json
   vector_identity alice all >alice.json
   chmod 600 bob.json alice.json
@@ -21,8 +20,9 @@ refusal() {
     >"$2.out" 2>"$2.err" || got=$?
   [ "$got" -eq 1 ]
   [ ! -s "$2.out" ]
-  # getpid: the random generator asks it each time it is used, and a draw out of range is drawn again.
-  sed -E 's/^[0-9]+ +//; s/\(.*//' trace | grep -v '^getpid$' >"$2.calls"
+  # getpid: the random generator asks it each time it is used, and a draw out of range is drawn again. The sanitizers'
+  # allocator never takes a freed block again at once, so what it maps hangs on the sizes of all that came before.
+  sed -E 's/^[0-9]+ +//; s/\(.*//' trace | grep -vxE "getpid${SAN:+|mmap|munmap|madvise}" >"$2.calls"
   [ "$(wc -l <"$2.calls")" -gt 20 ]
 }
 

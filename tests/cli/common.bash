@@ -36,6 +36,12 @@ new_device() {
   as "$1" imsg-keygen -n "$1" "$3" | as "$2" imsg-register -q
 }
 
+# can_strace: skips the test where programs cannot be traced, or where the calls would be valgrind's own.
+can_strace() {
+  [ -z "${VALGRIND:-}" ] || skip "the calls would be valgrind's own"
+  strace -f -qq -o /dev/null true 2>/dev/null || skip 'strace cannot trace here'
+}
+
 # expect STATUS COMMAND...: run, keep stdout in $T/out and stderr in $T/err (files: Bats' run drops NUL bytes).
 expect() {
   local want=$1 got=0

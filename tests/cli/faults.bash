@@ -7,7 +7,6 @@
 
 faults_setup_file() {
   setup_common
-  strace -f -qq -o /dev/null true 2>/dev/null || { touch "$BATS_FILE_TMPDIR/no-strace"; return; }
   new_user alice
   new_user bob
   echo hello | as alice imsg-seal -q -r bob@example.com >one
@@ -21,7 +20,7 @@ faults_setup_file() {
 }
 
 faults_setup() {
-  [ ! -e "$BATS_FILE_TMPDIR/no-strace" ] || skip 'strace cannot trace here'
+  can_strace
   # A disk's fsync is most of what these tests would wait for: memory, where there is some.
   [ -n "${TMPDIR:-}" ] || ! [ -w /dev/shm ] || export TMPDIR=/dev/shm
   setup_common

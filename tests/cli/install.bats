@@ -99,7 +99,7 @@ C
 
 @test "no tool links libcurl, and only imsg-attach links libmagic" {
   for tool in $(tools); do
-    ldd "$BIN/$tool" >libs
+    ldd "$BUILD/bin/$tool" >libs
     grep -q libcrypto libs
     if grep -i curl libs; then return 1; fi
     [ "$tool" = imsg-attach ] || ! grep -i magic libs || return 1
@@ -110,7 +110,7 @@ C
   # The name is found where it belongs, so a search that finds nothing means something.
   make -s -C "$ROOT" BUILD="$BUILD" "$BUILD/seam/lib/crypto/p256_sign.o"
   grep -q imsg_test_next_k "$BUILD/seam/lib/crypto/p256_sign.o"
-  for file in "$BIN"/imsg-* "$BUILD/libimsg.a"; do
+  for file in "$BUILD"/bin/imsg-* "$BUILD/libimsg.a"; do
     if grep -q -e imsg_test_ "$file"; then echo "$file"; return 1; fi
   done
 }
