@@ -139,8 +139,8 @@ fuzz:
 # The same tests on a build with sanitizers, and the tools' pipelines under valgrind.
 check-san: deps
 	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) BUILD='$(BUILD)/san' CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
-	  -fno-sanitize-recover=all' HARDEN= HARDEN_LD= all unit
-	$(Q)SAN=1 ASAN_OPTIONS=detect_leaks=0 BUILD='$(abspath $(BUILD))/san' BATS='$(BATS)' sh tests/run $(TESTS)
+	  -fno-sanitize-recover=all -fsanitize-undefined-trap-on-error' HARDEN= HARDEN_LD= all unit
+	$(Q)SAN=1 BUILD='$(abspath $(BUILD))/san' BATS='$(BATS)' sh tests/run $(TESTS)
 check-valgrind: deps
 	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) all unit
 	$(Q)VALGRIND=1 BUILD='$(abspath $(BUILD))' BATS='$(BATS)' sh tests/run $(TESTS)

@@ -6,7 +6,7 @@ teardown() { teardown_common; }
 
 @test "no branch on what a private key gave, from unwrapping to the tag compare" {
   [ -z "${SAN:-}" ] || skip "sanitizers and valgrind do not go together"
-  [ -z "${VALGRIND:-}" ] || skip "t-ct itself is under valgrind already"
+  not_under_valgrind "t-ct itself is, already"
   command -v valgrind >/dev/null || skip "valgrind is not here"
   cd "$ROOT"
   valgrind -q --error-exitcode=9 --leak-check=no "${BUILD:-$ROOT/build}/unit/t-ct" >"$T/out" 2>"$T/err" ||

@@ -1,4 +1,4 @@
-# Shared by cli/faults.bats (a sample) and deep/faults.bats (every point): each tool is stopped at, or refused, one
+# Shared by cli/faults.bats (a sample) and deep/faults-*.bats (every point): each tool is stopped at, or refused, one
 # system call, and what is there afterwards is judged, and again after the tool was run once more.
 #
 # A scenario NAME has four functions. NAME_setup makes what it starts from. NAME_run is the command, with FAULT in front
@@ -20,10 +20,10 @@ faults_setup_file() {
 }
 
 faults_setup() {
-  can_strace
   # A disk's fsync is most of what these tests would wait for: memory, where there is some.
   [ -n "${TMPDIR:-}" ] || ! [ -w /dev/shm ] || export TMPDIR=/dev/shm
   setup_common
+  can_strace
   W=$T/w
   ALL=$T
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # Killed or refused at a system call: old state or new state, a right status, nothing lost, nothing twice. A sample of
-# the points; tests/deep/faults.bats has all of them.
+# the points; tests/deep/faults-*.bats have all of them.
 load common
 load faults
 setup_file() { faults_setup_file; }

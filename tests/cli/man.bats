@@ -1,7 +1,10 @@
 #!/usr/bin/env bats
 # The tools, their man pages and their completions say the same; the examples in the man pages run.
 load common
-setup() { setup_common; }
+setup() {
+  setup_common
+  not_under_valgrind "it is about what is written, not what runs"
+}
 teardown() { teardown_common; }
 
 tools() { (cd "$BIN" && printf '%s\n' imsg-*); }

@@ -1,7 +1,10 @@
 #!/usr/bin/env bats
 # README.md is run: its console block with the output it shows, and its recipes one after another.
 load common
-setup() { setup_common; }
+setup() {
+  setup_common
+  not_under_valgrind "the other files call all of this"
+}
 teardown() { teardown_common; }
 
 # blocks LANGUAGE: the fenced blocks of that language, a line "---" after each.
