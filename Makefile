@@ -25,7 +25,7 @@ ALL_CFLAGS = -std=c11 $(WARN) $(HARDEN) -pthread $(DEP_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = -pthread $(HARDEN_LD) $(LDFLAGS)
 
 # Only these; pkg-config is asked once, and not at all by targets that build nothing.
-ifneq ($(filter-out deps clean uninstall dist demo check check-deep fuzz lint,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out deps clean uninstall dist demo check check-deep check-san check-valgrind fuzz lint,$(or $(MAKECMDGOALS),all)),)
 DEP_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcrypto jansson)
 DEP_LIBS := $(shell $(PKG_CONFIG) --libs libcrypto jansson)
 # Only imsg-inspect shows the bodies of real clients, and only where these are there.
@@ -136,7 +136,7 @@ fuzz:
 	$(call deps,$(DEPS_BUILD) clang libclang-rt-dev)
 	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) BUILD='$(BUILD)/fuzz' CC='$(FUZZ_CC)' CFLAGS='$(FUZZ_CFLAGS)' HARDEN= HARDEN_LD= fuzz-targets
 	$(Q)BUILD='$(abspath $(BUILD))/fuzz' TIME='$(or $(TIME),60)' sh tests/fuzz/run $(or $(TARGETS),$(FUZZ))
-# The same tests on a build with sanitizers, and the tools' pipelines under valgrind.
+# The same tests on a build with sanitizers, and under valgrind (tests/run); each file says what it leaves out there.
 check-san: deps
 	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) BUILD='$(BUILD)/san' CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 	  -fno-sanitize-recover=all -fsanitize-undefined-trap-on-error' HARDEN= HARDEN_LD= all unit
@@ -186,6 +186,6 @@ clean:
 -include $(LIB_OBJS:.o=.d) $(patsubst %.c,$(BUILD)/%.d,$(wildcard cmd/*.c cmd/*/*.c))
 -include $(patsubst $(BUILD)/unit/%,$(BUILD)/tests/unit/%.d,$(UNIT)) $(UNIT_OBJS:.o=.d) $(SEAM:.o=.d)
 -include $(patsubst %.c,$(BUILD)/%.d,$(wildcard tests/fuzz/*.c))
-.PHONY: all unit clean deps demo check check-deep fuzz fuzz-targets lint completions install uninstall dist
+.PHONY: all unit clean deps demo check check-deep check-san check-valgrind fuzz fuzz-targets lint completions install uninstall dist
 .SECONDARY:
 .DELETE_ON_ERROR:
