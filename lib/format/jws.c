@@ -1,4 +1,5 @@
-/* The flattened JWS around a directory entry (RFC 7515), only in the one shape formats.md allows. */
+/* JWS (RFC 7515) with ES256 and the public key inside, only in the shapes formats.md and network.md allow: flattened
+ * around a directory entry, compact as a bearer token. */
 #include "format/jws.h"
 
 #include <stdlib.h>
@@ -10,9 +11,9 @@
 
 #define FILE_MAX 1048576 /* bytes */
 
-/* Exactly these members, all of them strings or objects fetched by the caller. */
-static enum imsg_status exactly(const json_t *object, const char *const *names, size_t count, const char *role,
-                                struct imsg_error *err)
+/* Exactly these members, all of them strings or objects fetched by the caller; `optional` (may be NULL) may be there. */
+static enum imsg_status exactly(const json_t *object, const char *const *names, size_t count, const char *optional,
+                                const char *role, struct imsg_error *err)
 {
     const char *key;
     json_t *value;
@@ -21,19 +22,35 @@ static enum imsg_status exactly(const json_t *object, const char *const *names, 
         bool found = false;
         for (size_t i = 0; i < count; i++)
             found |= strcmp(key, names[i]) == 0;
-        if (!found)
+        if (!found && !(optional && strcmp(key, optional) == 0))
             return imsg_fail(err, IMSG_MALFORMED, "%s has a member \"%.64s\" that does not belong there", role, key);
-        known++;
+        known += found;
     }
     return known == count ? IMSG_OK : imsg_fail(err, IMSG_MALFORMED, "%s lacks a member", role);
 }
 
-static enum imsg_status want(const json_t *object, const char *member, const char *value, struct imsg_error *err)
+static enum imsg_status want(const json_t *object, const char *member, enum imsg_need need, const char *value,
+                             struct imsg_error *err)
 {
     const char *text = NULL;
-    enum imsg_status status = imsg_json_peek(object, member, IMSG_REQUIRED, &text, err);
-    if (status == IMSG_OK && strcmp(text, value) != 0)
+    enum imsg_status status = imsg_json_peek(object, member, need, &text, err);
+    if (status == IMSG_OK && text && strcmp(text, value) != 0)
         status = imsg_fail(err, IMSG_MALFORMED, "%s is \"%.64s\", not \"%s\"", member, text, value);
+    return status;
+}
+
+static enum imsg_status base64url_fixed(struct imsg_view text, const char *role, uint8_t *out, size_t len,
+                                        struct imsg_error *err)
+{
+    struct imsg_buf bytes = {0};
+    enum imsg_status status = imsg_base64url_decode(text, &bytes, err);
+    if (status == IMSG_OK && bytes.len != len)
+        status = imsg_fail(err, IMSG_MALFORMED, "%zu bytes, not %zu", bytes.len, len);
+    if (status == IMSG_OK)
+        memcpy(out, bytes.ptr, len);
+    else
+        imsg_error_prefix(err, "%s", role);
+    imsg_buf_free(&bytes);
     return status;
 }
 
@@ -41,55 +58,86 @@ static enum imsg_status base64url_member(const json_t *object, const char *membe
                                          struct imsg_error *err)
 {
     const char *text = NULL;
-    struct imsg_buf bytes = {0};
     enum imsg_status status = imsg_json_peek(object, member, IMSG_REQUIRED, &text, err);
-    if (status == IMSG_OK)
-        status = imsg_base64url_decode(imsg_view_str(text), &bytes, err);
-    if (status == IMSG_OK && bytes.len != len)
-        status = imsg_fail(err, IMSG_MALFORMED, "%zu bytes, not %zu", bytes.len, len);
-    if (status == IMSG_OK)
-        memcpy(out, bytes.ptr, len);
-    else
+    if (status != IMSG_OK) {
         imsg_error_prefix(err, "%s", member);
-    imsg_buf_free(&bytes);
-    return status;
+        return status;
+    }
+    return base64url_fixed(imsg_view_str(text), member, out, len, err);
 }
 
-/* The protected header: alg ES256 and a public P-256 jwk, nothing else. */
-static enum imsg_status parse_protected(struct imsg_view text, uint8_t account[static 65], struct imsg_error *err)
+/* What the two serializations carry, still encoded, borrowed from the text. */
+struct parts {
+    struct imsg_view protected, payload, signature;
+};
+
+/* The protected header: alg ES256 and a public P-256 jwk, nothing else; in a token also "typ":"JWT". */
+static enum imsg_status parse_protected(struct imsg_view text, bool is_token, uint8_t point[static 65],
+                                        struct imsg_error *err)
 {
     static const char *const header[] = {"alg", "jwk"};
     static const char *const jwk_members[] = {"kty", "crv", "x", "y"};
     json_t *object = NULL, *jwk = NULL;
     enum imsg_status status = imsg_json_parse(text, FILE_MAX, &object, err);
     if (status == IMSG_OK)
-        status = exactly(object, header, 2, "protected header", err);
+        status = exactly(object, header, 2, is_token ? "typ" : NULL, "protected header", err);
     if (status == IMSG_OK)
-        status = want(object, "alg", "ES256", err);
+        status = want(object, "alg", IMSG_REQUIRED, "ES256", err);
+    if (status == IMSG_OK)
+        status = want(object, "typ", IMSG_OPTIONAL, "JWT", err);
     if (status == IMSG_OK)
         status = imsg_json_object(object, "jwk", IMSG_REQUIRED, &jwk, err);
     if (status == IMSG_OK)
-        status = exactly(jwk, jwk_members, 4, "jwk", err);
+        status = exactly(jwk, jwk_members, 4, NULL, "jwk", err);
     if (status == IMSG_OK)
-        status = want(jwk, "kty", "EC", err);
+        status = want(jwk, "kty", IMSG_REQUIRED, "EC", err);
     if (status == IMSG_OK)
-        status = want(jwk, "crv", "P-256", err);
+        status = want(jwk, "crv", IMSG_REQUIRED, "P-256", err);
     if (status == IMSG_OK)
-        status = base64url_member(jwk, "x", account + 1, 32, err);
+        status = base64url_member(jwk, "x", point + 1, 32, err);
     if (status == IMSG_OK)
-        status = base64url_member(jwk, "y", account + 33, 32, err);
-    account[0] = 0x04;
+        status = base64url_member(jwk, "y", point + 33, 32, err);
+    point[0] = 0x04;
     if (status == IMSG_OK)
-        status = imsg_p256_check(account, err);
+        status = imsg_p256_check(point, err);
     json_decref(object);
     return status;
 }
 
-static enum imsg_status signing_digest(const char *protected, const char *payload, uint8_t digest[static 32],
+static enum imsg_status signing_digest(struct imsg_view protected, struct imsg_view payload, uint8_t digest[static 32],
                                        struct imsg_error *err)
 {
-    struct imsg_view parts[] = {imsg_view_str(protected), imsg_view_str("."), imsg_view_str(payload)};
-    return imsg_sha256_parts(parts, 3, digest, err);
+    struct imsg_view covered[] = {protected, imsg_view_str("."), payload};
+    return imsg_sha256_parts(covered, 3, digest, err);
+}
+
+/* Header, then signature over the bytes received, then the payload is worth looking at. */
+static enum imsg_status verify_parts(const struct parts *parts, bool is_token, struct imsg_buf *payload,
+                                     uint8_t key[static 65], struct imsg_error *err)
+{
+    struct imsg_buf header = {0}, bytes = {0};
+    uint8_t signature[64], digest[32], point[65];
+    enum imsg_status status = imsg_base64url_decode(parts->protected, &header, err);
+    if (status == IMSG_OK)
+        status = parse_protected(imsg_buf_view(&header), is_token, point, err);
+    if (status == IMSG_OK)
+        status = base64url_fixed(parts->signature, "signature", signature, sizeof signature, err);
+    if (status == IMSG_OK)
+        status = imsg_base64url_decode(parts->payload, &bytes, err);
+    if (status == IMSG_OK)
+        status = signing_digest(parts->protected, parts->payload, digest, err);
+    if (status == IMSG_OK)
+        status = imsg_p256_verify(point, imsg_view_of(digest, sizeof digest), signature, err);
+    if (status != IMSG_OK && err)
+        err->has_offset = false; /* it counted from the start of a part, not of the text */
+    if (status == IMSG_OK) {
+        *payload = bytes;
+        bytes = (struct imsg_buf){0};
+        memcpy(key, point, sizeof point);
+    }
+    imsg_buf_free(&bytes);
+    imsg_buf_free(&header);
+    return status;
 }
 
 enum imsg_status imsg_jws_verify(struct imsg_view file, struct imsg_buf *payload, uint8_t account[static 65],
@@ -97,40 +145,44 @@ enum imsg_status imsg_jws_verify(struct imsg_view file, struct imsg_buf *payload
 {
     static const char *const members[] = {"payload", "protected", "signature"};
     json_t *object = NULL;
-    const char *body = NULL, *protected = NULL;
-    struct imsg_buf header = {0}, bytes = {0};
-    uint8_t signature[64], digest[32], point[65];
+    const char *text[3] = {NULL, NULL, NULL};
     enum imsg_status status = imsg_json_parse(file, FILE_MAX, &object, err);
     if (status != IMSG_OK)
         return status;
-    status = exactly(object, members, 3, "JWS", err);
-    if (status == IMSG_OK)
-        status = imsg_json_peek(object, "payload", IMSG_REQUIRED, &body, err);
-    if (status == IMSG_OK)
-        status = imsg_json_peek(object, "protected", IMSG_REQUIRED, &protected, err);
-    if (status == IMSG_OK)
-        status = imsg_base64url_decode(imsg_view_str(protected), &header, err);
-    if (status == IMSG_OK)
-        status = parse_protected(imsg_buf_view(&header), point, err);
-    if (status == IMSG_OK)
-        status = base64url_member(object, "signature", signature, sizeof signature, err);
-    if (status == IMSG_OK)
-        status = imsg_base64url_decode(imsg_view_str(body), &bytes, err);
-    if (status == IMSG_OK)
-        status = signing_digest(protected, body, digest, err);
-    if (status == IMSG_OK)
-        status = imsg_p256_verify(point, imsg_view_of(digest, sizeof digest), signature, err);
-    if (status != IMSG_OK && err)
-        err->has_offset = false; /* it counted from the start of a member, not of the file */
+    status = exactly(object, members, 3, NULL, "JWS", err);
+    for (size_t i = 0; i < 3 && status == IMSG_OK; i++)
+        status = imsg_json_peek(object, members[i], IMSG_REQUIRED, &text[i], err);
     if (status == IMSG_OK) {
-        *payload = bytes;
-        bytes = (struct imsg_buf){0};
-        memcpy(account, point, sizeof point);
+        struct parts parts = {.payload = imsg_view_str(text[0]),
+                              .protected = imsg_view_str(text[1]),
+                              .signature = imsg_view_str(text[2])};
+        status = verify_parts(&parts, false, payload, account, err);
     }
-    imsg_buf_free(&bytes);
-    imsg_buf_free(&header);
     json_decref(object);
     return status;
+}
+
+/* Up to the next dot, or to the end; *more tells whether there was a dot. */
+static struct imsg_view until_dot(struct imsg_view *text, bool *more)
+{
+    const uint8_t *dot = text->len > 0 ? memchr(text->ptr, '.', text->len) : NULL;
+    struct imsg_view part = imsg_view_of(text->ptr, dot ? (size_t)(dot - text->ptr) : text->len);
+    *more = dot != NULL;
+    size_t taken = part.len + (dot != NULL);
+    *text = imsg_view_of(text->ptr + taken, text->len - taken);
+    return part;
+}
+
+enum imsg_status imsg_jws_verify_compact(struct imsg_view text, struct imsg_buf *payload, uint8_t key[static 65],
+                                         struct imsg_error *err)
+{
+    bool first = false, second = false, third = false;
+    struct parts parts = {.protected = until_dot(&text, &first)};
+    parts.payload = until_dot(&text, &second);
+    parts.signature = until_dot(&text, &third);
+    if (!first || !second || third)
+        return imsg_fail(err, IMSG_MALFORMED, "not three parts with dots between them");
+    return verify_parts(&parts, true, payload, key, err);
 }
 
 static enum imsg_status set_base64url(json_t *object, const char *member, struct imsg_view bytes,
@@ -176,28 +228,73 @@ static enum imsg_status make_protected(const uint8_t point[static 65], struct im
     return status;
 }
 
+/* The three parts, each encoded, in buffers of their own. */
+static enum imsg_status sign_parts(const struct imsg_p256 *key, struct imsg_view payload, struct imsg_buf *protected,
+                                   struct imsg_buf *body, struct imsg_buf *signature, struct imsg_error *err)
+{
+    struct imsg_buf header = {0};
+    uint8_t digest[32], raw[64];
+    enum imsg_status status = make_protected(imsg_p256_point(key), &header, err);
+    if (status == IMSG_OK)
+        status = imsg_base64url_encode(imsg_buf_view(&header), protected, err);
+    if (status == IMSG_OK)
+        status = imsg_base64url_encode(payload, body, err);
+    if (status == IMSG_OK)
+        status = signing_digest(imsg_buf_view(protected), imsg_buf_view(body), digest, err);
+    if (status == IMSG_OK)
+        status = imsg_p256_sign(key, imsg_view_of(digest, sizeof digest), raw, err);
+    if (status == IMSG_OK)
+        status = imsg_base64url_encode(imsg_view_of(raw, sizeof raw), signature, err);
+    imsg_buf_free(&header);
+    return status;
+}
+
+static const char *text_of(const struct imsg_buf *buf)
+{
+    return buf->ptr ? (const char *)buf->ptr : "";
+}
+
 enum imsg_status imsg_jws_sign(const struct imsg_p256 *account, struct imsg_view payload, struct imsg_buf *out,
                                struct imsg_error *err)
 {
     json_t *object = json_object();
-    struct imsg_buf header = {0};
-    uint8_t digest[32], signature[64];
-    enum imsg_status status = make_protected(imsg_p256_point(account), &header, err);
+    struct imsg_buf protected = {0}, body = {0}, signature = {0};
+    enum imsg_status status = sign_parts(account, payload, &protected, &body, &signature, err);
     if (status == IMSG_OK)
-        status = set_base64url(object, "payload", payload, err);
+        status = imsg_json_set_string(object, "payload", text_of(&body), err);
     if (status == IMSG_OK)
-        status = set_base64url(object, "protected", imsg_buf_view(&header), err);
+        status = imsg_json_set_string(object, "protected", text_of(&protected), err);
     if (status == IMSG_OK)
-        status = signing_digest(json_string_value(json_object_get(object, "protected")),
-                                json_string_value(json_object_get(object, "payload")), digest, err);
-    if (status == IMSG_OK)
-        status = imsg_p256_sign(account, imsg_view_of(digest, sizeof digest), signature, err);
-    if (status == IMSG_OK)
-        status = set_base64url(object, "signature", imsg_view_of(signature, sizeof signature), err);
+        status = imsg_json_set_string(object, "signature", text_of(&signature), err);
     if (status == IMSG_OK)
         status = imsg_document_line(object, out, err);
-    imsg_buf_free(&header);
+    imsg_buf_free(&protected);
+    imsg_buf_free(&body);
+    imsg_buf_free(&signature);
     json_decref(object);
+    return status;
+}
+
+enum imsg_status imsg_jws_sign_compact(const struct imsg_p256 *key, struct imsg_view payload, struct imsg_buf *out,
+                                       struct imsg_error *err)
+{
+    struct imsg_buf protected = {0}, body = {0}, signature = {0};
+    enum imsg_status status = sign_parts(key, payload, &protected, &body, &signature, err);
+    if (status == IMSG_OK) /* from here on nothing can fail half-way */
+        status = imsg_buf_reserve(out, protected.len + body.len + signature.len + 2, err);
+    if (status == IMSG_OK)
+        status = imsg_buf_text(out, text_of(&protected), err);
+    if (status == IMSG_OK)
+        status = imsg_buf_text(out, ".", err);
+    if (status == IMSG_OK)
+        status = imsg_buf_text(out, text_of(&body), err);
+    if (status == IMSG_OK)
+        status = imsg_buf_text(out, ".", err);
+    if (status == IMSG_OK)
+        status = imsg_buf_text(out, text_of(&signature), err);
+    imsg_buf_free(&protected);
+    imsg_buf_free(&body);
+    imsg_buf_free(&signature);
     return status;
 }
 
