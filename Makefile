@@ -9,6 +9,7 @@ DOCDIR ?= $(PREFIX)/share/doc/imsg
 BASHCOMPDIR ?= $(PREFIX)/share/bash-completion/completions
 ZSHCOMPDIR ?= $(PREFIX)/share/zsh/site-functions
 FISHCOMPDIR ?= $(PREFIX)/share/fish/vendor_completions.d
+SYSTEMDDIR ?= $(PREFIX)/lib/systemd/system
 DESTDIR ?=
 BUILD ?= build
 PKG_CONFIG ?= pkg-config
@@ -33,6 +34,10 @@ BODY_PKGS := $(foreach p,libplist-2.0 zlib,$(shell $(PKG_CONFIG) --exists $(p) &
 BODY_CFLAGS := $(if $(BODY_PKGS),$(shell $(PKG_CONFIG) --cflags $(BODY_PKGS)) $(if $(filter zlib,$(BODY_PKGS)),-DHAVE_ZLIB) \
 	$(if $(filter libplist%,$(BODY_PKGS)),-DHAVE_PLIST))
 BODY_LIBS := $(if $(BODY_PKGS),$(shell $(PKG_CONFIG) --libs $(BODY_PKGS)))
+# Only imsg-serve serves.
+SERVE_PKGS := libmicrohttpd sqlite3
+SERVE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(SERVE_PKGS))
+SERVE_LIBS := $(shell $(PKG_CONFIG) --libs $(SERVE_PKGS))
 MAGIC_LIBS := $(or $(shell $(PKG_CONFIG) --libs libmagic 2>/dev/null),-lmagic)
 endif
 
@@ -70,7 +75,9 @@ $(BUILD)/%.o: %.c VERSION
 	$(call say,CC,$@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 $(BUILD)/bin/imsg-attach: TOOL_LIBS = $(MAGIC_LIBS)
 $(BUILD)/bin/imsg-inspect: TOOL_LIBS = $(BODY_LIBS)
+$(BUILD)/bin/imsg-serve: TOOL_LIBS = $(SERVE_LIBS)
 $(BUILD)/cmd/inspect/%.o: DEP_CFLAGS += $(BODY_CFLAGS)
+$(BUILD)/cmd/serve/%.o $(BUILD)/cmd/imsg-serve.o: DEP_CFLAGS += $(SERVE_CFLAGS)
 # cmd/seal/*.c belongs to imsg-seal alone, and so on.
 .SECONDEXPANSION:
 $(BUILD)/bin/imsg-%: $(BUILD)/cmd/imsg-%.o $$(addprefix $(BUILD)/,$$(addsuffix .o,$$(basename $$(wildcard cmd/$$*/*.c)))) $(CLI) $(LIB)
@@ -99,8 +106,8 @@ fuzz-targets: $(FUZZ:%=$(BUILD)/target/%)
 # ---- what people call ----
 
 # Debian's names; `deps` prints the line for other systems.
-DEPS_BUILD := gcc make pkg-config libssl-dev libcurl4-openssl-dev libjansson-dev libmagic-dev libplist-dev zlib1g-dev
-DEPS_TEST := bats jq openssl strace valgrind bsdutils mandoc groff shellcheck clang cppcheck xxd procps
+DEPS_BUILD := gcc make pkg-config libssl-dev libcurl4-openssl-dev libjansson-dev libmagic-dev libplist-dev zlib1g-dev libmicrohttpd-dev libsqlite3-dev
+DEPS_TEST := bats jq curl openssl strace valgrind bsdutils mandoc groff shellcheck clang cppcheck xxd procps
 missing = $(shell command -v dpkg-query >/dev/null 2>&1 && for p in $(1); do \
 	dpkg-query -W -f '$${Status}\n' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done)
 
@@ -152,7 +159,7 @@ completions: all
 
 install: all
 	$(INSTALL) -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(INCLUDEDIR)' '$(DESTDIR)$(BASHCOMPDIR)' \
-	  '$(DESTDIR)$(ZSHCOMPDIR)' '$(DESTDIR)$(FISHCOMPDIR)' '$(DESTDIR)$(DOCDIR)/examples' \
+	  '$(DESTDIR)$(ZSHCOMPDIR)' '$(DESTDIR)$(FISHCOMPDIR)' '$(DESTDIR)$(DOCDIR)/examples' '$(DESTDIR)$(SYSTEMDDIR)' \
 	  $(foreach s,1 5 7,'$(DESTDIR)$(MANDIR)/man$(s)')
 	$(INSTALL) -m 755 $(BINS) '$(DESTDIR)$(BINDIR)'
 	$(INSTALL) -m 644 $(LIB) '$(DESTDIR)$(LIBDIR)'
@@ -170,11 +177,13 @@ install: all
 	for t in $(TOOLS); do ln -sf imsg.fish '$(DESTDIR)$(FISHCOMPDIR)'/$$t.fish || exit; done
 	$(INSTALL) -m 644 README.md NEWS.md SECURITY.md LICENSE docs/*.md '$(DESTDIR)$(DOCDIR)'
 	$(INSTALL) -m 755 examples/*.sh '$(DESTDIR)$(DOCDIR)/examples'
+	for u in service socket; do sed 's|@BINDIR@|$(BINDIR)|' docs/systemd/imsg-serve.$$u >$(BUILD)/imsg-serve.$$u && \
+	  $(INSTALL) -m 644 $(BUILD)/imsg-serve.$$u '$(DESTDIR)$(SYSTEMDDIR)' || exit; done
 uninstall:
 	rm -f $(TOOLS:%='$(DESTDIR)$(BINDIR)'/%) $(TOOLS:%='$(DESTDIR)$(BASHCOMPDIR)'/%) \
 	  $(TOOLS:%='$(DESTDIR)$(FISHCOMPDIR)'/%.fish) '$(DESTDIR)$(LIBDIR)/libimsg.a' '$(DESTDIR)$(LIBDIR)/pkgconfig/imsg.pc' \
 	  '$(DESTDIR)$(INCLUDEDIR)/imsg.h' '$(DESTDIR)$(BASHCOMPDIR)/imsg.bash' '$(DESTDIR)$(ZSHCOMPDIR)/_imsg' \
-	  '$(DESTDIR)$(FISHCOMPDIR)/imsg.fish'
+	  '$(DESTDIR)$(FISHCOMPDIR)/imsg.fish' '$(DESTDIR)$(SYSTEMDDIR)'/imsg-serve.service '$(DESTDIR)$(SYSTEMDDIR)'/imsg-serve.socket
 	for m in $(notdir $(MAN)); do rm -f '$(DESTDIR)$(MANDIR)'/man$${m##*.}/$$m; done
 	rm -rf '$(DESTDIR)$(DOCDIR)'
 dist:

@@ -156,3 +156,30 @@ _imsg_seal() {
   esac
 }
 complete -o filenames -F _imsg_seal imsg-seal
+_imsg_serve() {
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+  COMPREPLY=()
+  if [[ $cur == = ]]; then cur=; elif [[ $prev == = ]]; then prev=${COMP_WORDS[COMP_CWORD-2]}; fi
+  case $prev in
+    -l|--listen) return ;;
+    -D|--data) return ;;
+    --cert) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --key) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --origin) return ;;
+    --register) mapfile -t COMPREPLY < <(compgen -W 'open invite closed' -- "$cur"); return ;;
+    --mailbox-count) return ;;
+    --mailbox-bytes) return ;;
+    --connections) return ;;
+    --rate) return ;;
+    --store-bytes) return ;;
+    --device-bytes) return ;;
+    --store-days) return ;;
+    --log) mapfile -t COMPREPLY < <(compgen -W 'none text json' -- "$cur"); return ;;
+    --metrics) mapfile -t COMPREPLY < <(compgen -W 'loopback all off' -- "$cur"); return ;;
+  esac
+  case $cur in
+    -*) mapfile -t COMPREPLY < <(compgen -W ' -l --listen -D --data --cert --key --self-signed --plain-http --origin --register --mailbox-count --mailbox-bytes --connections --rate --store-bytes --device-bytes --store-days --log --log-handles --metrics -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
+    *) if [[ $COMP_CWORD -eq 1 ]]; then mapfile -t COMPREPLY < <(compgen -W 'invite' -- "$cur"); else mapfile -t COMPREPLY < <(compgen -f -- "$cur"); fi ;;
+  esac
+}
+complete -o filenames -F _imsg_serve imsg-serve

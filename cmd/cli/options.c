@@ -60,7 +60,7 @@ static void print_option(const struct cli_option *option)
                                     : snprintf(left, sizeof left, "      --%s", option->name);
     if (option->arg)
         snprintf(left + at, sizeof left - (size_t)at, " %s", option->arg);
-    printf("%-32s %s%s\n", left, option->help, option->flags & CLI_REPEAT ? " (repeatable)" : "");
+    printf("%-31s  %s%s\n", left, option->help, option->flags & CLI_REPEAT ? " (repeatable)" : "");
 }
 
 static void help(const struct cli_tool *tool)

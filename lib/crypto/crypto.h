@@ -144,4 +144,18 @@ IMSG_CHECK enum imsg_status imsg_p256_to_pem(const struct imsg_p256 *key, struct
 IMSG_CHECK enum imsg_status imsg_rsa_to_pem(const struct imsg_rsa *key, struct imsg_view passphrase,
                                             struct imsg_buf *out, struct imsg_error *err);
 
+/* ---- certificate.c ---- X.509 of a server, PEM. */
+#define IMSG_PIN 52                /* characters of curl's form: sha256// and base64 of the SHA-256 of the public key */
+#define IMSG_CERTIFICATE_NAME 256  /* bytes of a name, with its NUL */
+/* Of the first certificate. IMSG_MALFORMED: there is none. */
+IMSG_CHECK enum imsg_status imsg_certificate_pin(struct imsg_view pem, char out[static IMSG_PIN + 1],
+                                                 struct imsg_error *err);
+/* Its alternative names one by one: host names as they stand, addresses as text. */
+typedef enum imsg_status imsg_certificate_name(void *context, const char *name, struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_certificate_names(struct imsg_view pem, imsg_certificate_name *each, void *context,
+                                                   struct imsg_error *err);
+/* Append one signed by its own key, for these host names and addresses (at least one), from a day before `now`. */
+IMSG_CHECK enum imsg_status imsg_certificate_make(const struct imsg_p256 *key, const char *const *names, size_t count,
+                                                  time_t now, int days, struct imsg_buf *out, struct imsg_error *err);
+
 #endif

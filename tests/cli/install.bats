@@ -35,6 +35,8 @@ tools() { (cd "$ROOT/cmd" && printf '%s\n' imsg-*.c) | sed 's/\.c$//'; }
     cmp "$ROOT/$doc" "$share/doc/imsg/${doc#docs/}"
   done
   [ -x $share/doc/imsg/examples/demo.sh ]
+  grep -q '^ExecStart=/usr/bin/imsg-serve ' root/usr/lib/systemd/system/imsg-serve.service
+  cmp "$ROOT/docs/systemd/imsg-serve.socket" root/usr/lib/systemd/system/imsg-serve.socket
 }
 
 @test "what is installed can be read by all, is written by none, and does not name the folder it was staged in" {
@@ -50,13 +52,13 @@ tools() { (cd "$ROOT/cmd" && printf '%s\n' imsg-*.c) | sed 's/\.c$//'; }
 
 @test "folders of their own are obeyed" {
   stage install BINDIR=/opt/b LIBDIR=/opt/l INCLUDEDIR=/opt/i MANDIR=/opt/m DOCDIR=/opt/d \
-    BASHCOMPDIR=/opt/cb ZSHCOMPDIR=/opt/cz FISHCOMPDIR=/opt/cf
+    BASHCOMPDIR=/opt/cb ZSHCOMPDIR=/opt/cz FISHCOMPDIR=/opt/cf SYSTEMDDIR=/opt/s
   [ ! -e root/usr ]
   root/opt/b/imsg-seal --version
   grep -qx 'libdir=/opt/l' root/opt/l/pkgconfig/imsg.pc
   grep -qx 'includedir=/opt/i' root/opt/l/pkgconfig/imsg.pc
   stage uninstall BINDIR=/opt/b LIBDIR=/opt/l INCLUDEDIR=/opt/i MANDIR=/opt/m DOCDIR=/opt/d \
-    BASHCOMPDIR=/opt/cb ZSHCOMPDIR=/opt/cz FISHCOMPDIR=/opt/cf
+    BASHCOMPDIR=/opt/cb ZSHCOMPDIR=/opt/cz FISHCOMPDIR=/opt/cf SYSTEMDDIR=/opt/s
   find root ! -type d >left
   diff left /dev/null
 }
@@ -100,12 +102,13 @@ C
   expect 65 ./program 'bob@'
 }
 
-@test "no tool links libcurl, and only imsg-attach links libmagic" {
+@test "no tool links libcurl, only imsg-attach libmagic, and only imsg-serve what serves" {
   for tool in $(tools); do
     ldd "$BUILD/bin/$tool" >libs
     grep -q libcrypto libs
     if grep -i curl libs; then return 1; fi
     [ "$tool" = imsg-attach ] || ! grep -i magic libs || return 1
+    [ "$tool" = imsg-serve ] || ! grep -iE 'microhttpd|sqlite|gnutls' libs || return 1
   done
 }
 

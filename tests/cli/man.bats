@@ -325,6 +325,13 @@ bob_writes() {
   grep -qE '^account: [A-Za-z0-9_-]{43}$' out.5
 }
 
+@test "the examples of imsg-serve(1) run" {
+  ready
+  run_examples imsg-serve.1 nothing
+  grep -qx '[0-9a-f]*' out.2
+  [ "$(wc -c <out.2)" -eq 21 ]
+}
+
 @test "every page of a tool has examples, and they are run here" {
   for tool in $(tools); do
     grep -qx '\.Sh EXAMPLES' "$(man_page "$tool")"

@@ -1,0 +1,527 @@
+/* imsg-serve: directory, relay and store for people on different machines. Options, start and end, and the clock; the
+ * rest is in cmd/serve. */
+#include "serve/serve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    OPT_CERT = CLI_KEY_OWN,
+    OPT_KEY,
+    OPT_SELF_SIGNED,
+    OPT_PLAIN,
+    OPT_ORIGIN,
+    OPT_REGISTER,
+    OPT_MAILBOX_COUNT,
+    OPT_MAILBOX_BYTES,
+    OPT_CONNECTIONS,
+    OPT_RATE,
+    OPT_QUOTA,
+    OPT_DEVICE_QUOTA,
+    OPT_DAYS,
+    OPT_LOG,
+    OPT_LOG_HANDLES,
+    OPT_METRICS
+};
+
+static const struct cli_option options[] = {
+    {'l', "listen", "ADDRESS:PORT", "where to listen; port 0 picks one; a path is a Unix socket", 0},
+    {'D', "data", "FOLDER", "the folder that holds everything; made where it is missing", 0},
+    {OPT_CERT, "cert", "FILE", "TLS certificate and its chain, PEM", 0},
+    {OPT_KEY, "key", "FILE", "its private key, PEM", 0},
+    {OPT_SELF_SIGNED, "self-signed", NULL, "make a certificate, keep it in FOLDER and print its pin", 0},
+    {OPT_PLAIN, "plain-http", NULL, "no TLS: behind a proxy, on loopback or a Unix socket only", 0},
+    {OPT_ORIGIN, "origin", "URL", "https://host[:port] that clients know this server by", CLI_REPEAT},
+    {OPT_REGISTER, "register", "open|invite|closed", "who may register a new handle", 0},
+    {OPT_MAILBOX_COUNT, "mailbox-count", "N", "messages that may wait for a device (default: 10000)", 0},
+    {OPT_MAILBOX_BYTES, "mailbox-bytes", "N", "bytes that may wait for a device (default: 67108864)", 0},
+    {OPT_CONNECTIONS, "connections", "N", "connections at once (default: 10000)", 0},
+    {OPT_RATE, "rate", "N", "requests a second of a device (default: 500; 0: any number)", 0},
+    {OPT_QUOTA, "store-bytes", "N", "bytes of the store (default: 10737418240)", 0},
+    {OPT_DEVICE_QUOTA, "device-bytes", "N", "bytes a device may have in the store (default: 1073741824)", 0},
+    {OPT_DAYS, "store-days", "N", "days that a blob is kept (default: 30)", 0},
+    {OPT_LOG, "log", "none|text|json", "a line on standard error for each request (default: none)", 0},
+    {OPT_LOG_HANDLES, "log-handles", NULL, "name handles in these lines", 0},
+    {OPT_METRICS, "metrics", "loopback|all|off", "who may read /metrics (default: loopback)", 0},
+    CLI_END,
+};
+static const struct cli_tool tool = {
+    .name = "imsg-serve",
+    .synopsis = "[-l ADDRESS:PORT] -D FOLDER (--cert FILE --key FILE | --self-signed | --plain-http) [OPTION...]\n"
+                "invite -D FOLDER",
+    .purpose = "directory, relay and store over HTTPS",
+    .options = options,
+    .operands = "",
+    .commands = "invite",
+};
+
+#define TICK_NS 250000000 /* how exact deadlines of long polls are */
+#define EXPIRE_MS 10000
+#define STORE_MS 3600000
+#define DRAIN_MS 10000 /* requests under way have so long after SIGTERM */
+#define SPARE_FILES 128
+#define PEM_MAX 1048576
+
+struct setup {
+    struct serve serve;
+    struct cli cli;
+    const char *listen, *data, *cert, *key;
+    bool self_signed;
+    int lock, notify;
+    struct imsg_buf cert_pem, key_pem;
+};
+
+static unsigned choice(const char *arg, const char *const *words)
+{
+    unsigned i = 0;
+    while (strcmp(arg, words[i]) != 0) /* options.c has seen that it is one of them */
+        i++;
+    return i;
+}
+
+static void take_number(struct setup *setup, int key, const char *arg)
+{
+    static const struct {
+        int key;
+        size_t offset;
+        const char *name;
+        uint64_t min, max;
+    } numbers[] = {
+        {OPT_MAILBOX_COUNT, offsetof(struct serve, mailbox_count), "mailbox-count", 1, INT32_MAX},
+        {OPT_MAILBOX_BYTES, offsetof(struct serve, mailbox_bytes), "mailbox-bytes", 1, INT64_MAX},
+        {OPT_CONNECTIONS, offsetof(struct serve, connections), "connections", 4, 1000000},
+        {OPT_RATE, offsetof(struct serve, rate), "rate", 0, 1000000},
+        {OPT_QUOTA, offsetof(struct serve, quota), "store-bytes", 0, INT64_MAX},
+        {OPT_DEVICE_QUOTA, offsetof(struct serve, device_quota), "device-bytes", 0, INT64_MAX},
+        {OPT_DAYS, offsetof(struct serve, days), "store-days", 1, 36500},
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        if (numbers[i].key == key)
+            *(uint64_t *)(void *)((char *)&setup->serve + numbers[i].offset) =
+                cli_number(&setup->cli, numbers[i].name, arg, numbers[i].min, numbers[i].max);
+}
+
+static void take_origin(struct setup *setup, const char *arg)
+{
+    struct imsg_error err = {0};
+    enum imsg_status status = origins_add(&setup->serve.origins, arg, &err);
+    if (status != IMSG_OK)
+        cli_usage(&setup->cli, "--origin %s", err.text);
+}
+
+static void take_option(struct setup *setup, int key, const char *arg)
+{
+    static const char *const registrations[] = {"", "open", "invite", "closed"};
+    static const char *const logs[] = {"none", "text", "json"};
+    static const char *const exposures[] = {"loopback", "all", "off"};
+    struct serve *serve = &setup->serve;
+    switch (key) {
+    case 'l':
+        setup->listen = arg;
+        break;
+    case 'D':
+        setup->data = arg;
+        break;
+    case OPT_CERT:
+        setup->cert = arg;
+        break;
+    case OPT_KEY:
+        setup->key = arg;
+        break;
+    case OPT_SELF_SIGNED:
+        setup->self_signed = true;
+        break;
+    case OPT_PLAIN:
+        serve->plain_http = true;
+        break;
+    case OPT_ORIGIN:
+        take_origin(setup, arg);
+        break;
+    case OPT_REGISTER:
+        serve->registration = (enum registration)choice(arg, registrations);
+        break;
+    case OPT_LOG:
+        serve->log = (enum log_mode)choice(arg, logs);
+        break;
+    case OPT_LOG_HANDLES:
+        serve->log_handles = true;
+        break;
+    case OPT_METRICS:
+        serve->metrics_for = (enum exposure)choice(arg, exposures);
+        break;
+    default:
+        take_number(setup, key, arg);
+        break;
+    }
+}
+
+/* All that can be wrong with the options, before any file is touched. */
+static bool check_options(struct setup *setup)
+{
+    struct cli *cli = &setup->cli;
+    bool invite = cli_operands(cli) == 1 && strcmp(cli_operand(cli, 0), "invite") == 0;
+    if (cli_operands(cli) > 0 && !invite)
+        cli_usage(cli, "\"%s\" is no command; \"invite\" is the only one", cli_operand(cli, cli_operands(cli) - 1));
+    if (!setup->data)
+        cli_usage(cli, "-D FOLDER is missing");
+    if (invite) {
+        for (const struct cli_option *option = options; option->name; option++)
+            if (option->key != 'D' && cli_given(cli, option->key))
+                cli_usage(cli, "invite takes -D only, not --%s", option->name);
+        return true;
+    }
+    cli_exclusive(cli, OPT_CERT, OPT_SELF_SIGNED, OPT_PLAIN, 0);
+    cli_exclusive(cli, OPT_KEY, OPT_SELF_SIGNED, OPT_PLAIN, 0);
+    if (!setup->cert != !setup->key)
+        cli_usage(cli, "--cert and --key go together");
+    if (!setup->cert && !setup->self_signed && !setup->serve.plain_http)
+        cli_usage(cli, "one of --cert and --key, --self-signed or --plain-http is needed");
+    if (setup->serve.log_handles && setup->serve.log == LOG_NONE)
+        cli_usage(cli, "--log-handles needs --log");
+    if (listener_passed() ? setup->listen != NULL : setup->listen == NULL)
+        cli_usage(cli, setup->listen ? "-l, and a socket passed by systemd" : "-l ADDRESS:PORT is missing");
+    return false;
+}
+
+/* ---- invite ---- */
+
+static enum imsg_status print_line(const char *first, const char *second, struct imsg_error *err)
+{
+    if (printf("%s%s\n", first, second) < 0 || fflush(stdout) != 0)
+        return imsg_fail(err, IMSG_IO, "standard output: %s", strerror(errno));
+    return IMSG_OK;
+}
+
+static enum imsg_status invite(struct setup *setup, struct imsg_error *err)
+{
+    char code[21];
+    enum imsg_status status = imsg_make_folders(setup->data, 0700, err);
+    if (status == IMSG_OK)
+        status = database_open(&setup->serve.db, setup->data, err);
+    if (status == IMSG_OK)
+        status = invite_make(&setup->serve.db, code, err);
+    if (status == IMSG_OK)
+        status = print_line("", code, err);
+    database_close(&setup->serve.db);
+    return status;
+}
+
+static enum imsg_status first_invite(struct serve *serve, struct imsg_error *err)
+{
+    char code[21];
+    bool any = true;
+    enum imsg_status status = invite_any(&serve->db, &any, err);
+    if (status != IMSG_OK || any)
+        return status;
+    status = invite_make(&serve->db, code, err);
+    return status == IMSG_OK ? print_line("invite ", code, err) : status;
+}
+
+/* ---- start ---- */
+
+static enum imsg_status make_folders(struct setup *setup, struct imsg_error *err)
+{
+    struct serve *serve = &setup->serve;
+    char *path = NULL;
+    enum imsg_status status = imsg_strdup(setup->data, &serve->data, err);
+    if (status == IMSG_OK)
+        status = imsg_path_join(setup->data, "directory", &serve->directory, err);
+    if (status == IMSG_OK)
+        status = imsg_path_join(setup->data, "store", &serve->blobs, err);
+    if (status == IMSG_OK)
+        status = imsg_path_join(setup->data, "partial", &serve->partial, err);
+    if (status == IMSG_OK)
+        status = imsg_make_folders(setup->data, 0700, err);
+    if (status == IMSG_OK)
+        status = imsg_make_folders(serve->directory, 0755, err);
+    if (status == IMSG_OK)
+        status = imsg_make_folders(serve->blobs, 0700, err);
+    if (status == IMSG_OK)
+        status = imsg_make_folders(serve->partial, 0700, err);
+    if (status == IMSG_OK)
+        status = imsg_path_join(setup->data, "lock", &path, err);
+    if (status == IMSG_OK) {
+        setup->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (setup->lock < 0)
+            status = imsg_fail(err, IMSG_CANNOT_CREATE, "\"%s\": %s", path, strerror(errno));
+        else if (flock(setup->lock, LOCK_EX | LOCK_NB) != 0)
+            status = imsg_fail(err, IMSG_TEMPORARY, "\"%s\": another imsg-serve uses it", setup->data);
+    }
+    free(path);
+    return status;
+}
+
+static enum imsg_status load_certificate(struct setup *setup, struct imsg_error *err)
+{
+    struct serve *serve = &setup->serve;
+    enum imsg_status status = IMSG_OK;
+    if (serve->plain_http)
+        return IMSG_OK;
+    if (setup->self_signed) {
+        status = certificate_own(serve->data, &setup->cert_pem, &setup->key_pem, err);
+    } else {
+        status = imsg_read_file(setup->cert, PEM_MAX, &setup->cert_pem, err);
+        if (status == IMSG_OK)
+            status = cli_read_key_file(&setup->cli, setup->key, "key file", &setup->key_pem, err);
+    }
+    if (status == IMSG_OK && serve->origins.count == 0)
+        status = origins_of_certificate(&serve->origins, imsg_buf_view(&setup->cert_pem), serve->listener.port, err);
+    if (status == IMSG_OK && serve->origins.count == 0) {
+        status = imsg_fail(err, IMSG_CONFIG, "the certificate names no host");
+        imsg_error_hint(err, "--origin https://host[:port] says what clients call this server");
+    }
+    return status;
+}
+
+/* Without TLS there is no certificate to say who we are, and nobody but a proxy may listen in. */
+static enum imsg_status check_plain(struct serve *serve, struct imsg_error *err)
+{
+    char origin[160];
+    if (!serve->plain_http)
+        return IMSG_OK;
+    if (!serve->listener.loopback)
+        return imsg_fail(err, IMSG_USAGE, "--plain-http on %s: only on loopback or a Unix socket",
+                         serve->listener.address);
+    if (serve->origins.count > 0)
+        return IMSG_OK;
+    if (serve->listener.local)
+        return imsg_fail(err, IMSG_USAGE, "a Unix socket has no origin: --origin is needed");
+    snprintf(origin, sizeof origin, "http://localhost:%u", serve->listener.port);
+    enum imsg_status status = origins_add(&serve->origins, origin, err);
+    snprintf(origin, sizeof origin, "http://%s", serve->listener.address);
+    return status == IMSG_OK ? origins_add(&serve->origins, origin, err) : status;
+}
+
+/* As many descriptors as we may have; that bounds the connections. */
+static void set_limits(struct serve *serve)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    if (limit.rlim_cur != RLIM_INFINITY && serve->connections + SPARE_FILES > limit.rlim_cur) {
+        serve->connections = limit.rlim_cur > 2 * SPARE_FILES ? limit.rlim_cur - SPARE_FILES : limit.rlim_cur / 2;
+        cli_note(serve->cli, "at most %llu connections: the limit of open files is %llu",
+                 (unsigned long long)serve->connections, (unsigned long long)limit.rlim_cur);
+    }
+}
+
+/* What is on disk, and the threads that change it. */
+static enum imsg_status start_data(struct serve *serve, struct imsg_error *err)
+{
+    enum imsg_status status = database_open(&serve->db, serve->data, err);
+    if (status == IMSG_OK)
+        status = boxes_start(&serve->boxes, err);
+    if (status == IMSG_OK)
+        status = authorizer_start(&serve->authorizer, err);
+    if (status == IMSG_OK)
+        status = index_start(serve, err);
+    if (status == IMSG_OK && serve->registration == REGISTER_INVITE)
+        status = first_invite(serve, err);
+    if (status == IMSG_OK)
+        status = queue_start(&serve->writer, serve, 1, writer_loop, err);
+    if (status == IMSG_OK)
+        status = queue_start(&serve->files, serve, 2, file_loop, err);
+    if (status == IMSG_OK)
+        status = index_scan(serve, err);
+    if (status == IMSG_OK)
+        status = store_start(serve, err);
+    return status;
+}
+
+static enum imsg_status say_ready(struct setup *setup, struct imsg_error *err)
+{
+    struct serve *serve = &setup->serve;
+    char pin[IMSG_PIN + 1];
+    enum imsg_status status = IMSG_OK;
+    if (setup->self_signed) {
+        status = imsg_certificate_pin(imsg_buf_view(&setup->cert_pem), pin, err);
+        if (status == IMSG_OK)
+            status = print_line("pin ", pin, err);
+    }
+    if (status == IMSG_OK)
+        status = print_line(serve->listener.local ? "listening "
+                            : serve->plain_http   ? "listening http://"
+                                                  : "listening https://",
+                            serve->listener.address, err);
+    if (status == IMSG_OK)
+        listener_notify(setup->notify, "READY=1");
+    return status;
+}
+
+static enum imsg_status start(struct setup *setup, struct imsg_error *err)
+{
+    struct serve *serve = &setup->serve;
+    sigset_t handled;
+    enum imsg_status status = make_folders(setup, err);
+    if (status == IMSG_OK)
+        status = listener_open(&serve->listener, setup->listen, err);
+    if (status == IMSG_OK)
+        status = check_plain(serve, err);
+    if (status == IMSG_OK)
+        status = load_certificate(setup, err);
+    if (status != IMSG_OK)
+        return status;
+    if (serve->registration == REGISTER_DEFAULT)
+        serve->registration = serve->listener.loopback ? REGISTER_OPEN : REGISTER_INVITE;
+    set_limits(serve);
+    /* Before there are threads: they inherit both. */
+    sigemptyset(&handled);
+    sigaddset(&handled, SIGTERM);
+    sigaddset(&handled, SIGINT);
+    sigaddset(&handled, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &handled, NULL);
+    setup->notify = listener_notify_open();
+    cli_sandbox();
+    serve->gone_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (serve->gone_fd < 0)
+        return imsg_fail(err, IMSG_INTERNAL, "epoll: %s", strerror(errno));
+    status = start_data(serve, err);
+    if (status == IMSG_OK)
+        status = http_start(serve, imsg_buf_view(&setup->cert_pem), imsg_buf_view(&setup->key_pem), err);
+    if (status == IMSG_OK)
+        status = say_ready(setup, err);
+    return status;
+}
+
+/* ---- the clock ---- */
+
+/* Long polls whose time is over, or whose client is. */
+static void tick_polls(struct serve *serve)
+{
+    struct boxes *boxes = &serve->boxes;
+    struct epoll_event events[64];
+    int64_t now = now_ms();
+    int count;
+    pthread_mutex_lock(&boxes->lock);
+    /* Under the lock, so that no request told of here has been woken meanwhile. */
+    while ((count = epoll_wait(serve->gone_fd, events, 64, 0)) > 0) {
+        for (int i = 0; i < count; i++) {
+            struct request *request = events[i].data.ptr;
+            request->gone = true;
+            box_wake(boxes, request);
+        }
+    }
+    for (struct request *request = boxes->waiting, *next; request; request = next) {
+        next = request->wait_next;
+        if (request->wait_until <= now || serve->stopping)
+            box_wake(boxes, request);
+    }
+    pthread_mutex_unlock(&boxes->lock);
+}
+
+static void run(struct serve *serve)
+{
+    sigset_t handled;
+    struct timespec tick = {0, TICK_NS};
+    int64_t expire_at = 0, store_at = 0;
+    int number = 0;
+    sigemptyset(&handled);
+    sigaddset(&handled, SIGTERM);
+    sigaddset(&handled, SIGINT);
+    sigaddset(&handled, SIGHUP);
+    while (number != SIGTERM && number != SIGINT) {
+        number = sigtimedwait(&handled, NULL, &tick);
+        int64_t now = now_ms();
+        tick_polls(serve);
+        http_tick(serve);
+        if (now >= expire_at) {
+            device_expire(serve);
+            expire_at = now + EXPIRE_MS;
+        }
+        if (now >= store_at) {
+            store_expire(serve);
+            store_at = now + STORE_MS;
+        }
+        struct imsg_error err = {0};
+        if (number == SIGHUP && index_scan(serve, &err) != IMSG_OK)
+            cli_note(serve->cli, "%s", err.text);
+    }
+}
+
+/* Nobody new; long polls are answered; what is under way is finished. */
+static void drain(struct serve *serve)
+{
+    struct timespec pause = {0, 20000000};
+    int64_t until = now_ms() + DRAIN_MS;
+    serve->stopping = true;
+    http_quiesce(serve);
+    while (serve->metrics.active > 0 && now_ms() < until) {
+        tick_polls(serve);
+        nanosleep(&pause, NULL);
+    }
+    tick_polls(serve);
+}
+
+static void stop(struct setup *setup)
+{
+    struct serve *serve = &setup->serve;
+    queue_stop(&serve->files);
+    queue_stop(&serve->writer);
+    http_stop(serve);
+    database_close(&serve->db);
+    boxes_free(&serve->boxes);
+    authorizer_free(&serve->authorizer);
+    origins_free(&serve->origins);
+    listener_close(&serve->listener);
+    imsg_buf_free(&setup->cert_pem);
+    imsg_buf_free(&setup->key_pem);
+    free(serve->data);
+    free(serve->directory);
+    free(serve->blobs);
+    free(serve->partial);
+    if (serve->gone_fd >= 0)
+        close(serve->gone_fd);
+    if (setup->lock >= 0)
+        close(setup->lock);
+    if (setup->notify >= 0)
+        close(setup->notify);
+}
+
+int main(int argc, char **argv)
+{
+    static struct setup setup = {
+        .lock = -1,
+        .notify = -1,
+        .serve = {.gone_fd = -1,
+                  .listener = {.fd = -1},
+                  .peers = {.lock = PTHREAD_MUTEX_INITIALIZER},
+                  .entries = PTHREAD_MUTEX_INITIALIZER,
+                  .mailbox_count = 10000,
+                  .mailbox_bytes = UINT64_C(64) << 20,
+                  .connections = 10000,
+                  .rate = 500,
+                  .quota = UINT64_C(10) << 30,
+                  .device_quota = UINT64_C(1) << 30,
+                  .days = 30},
+    };
+    struct imsg_error err = {0};
+    const char *arg;
+    int key;
+    setup.serve.cli = &setup.cli;
+    cli_start(&setup.cli, &tool, argc, argv);
+    while ((key = cli_next(&setup.cli, &arg)) != -1)
+        take_option(&setup, key, arg);
+    if (check_options(&setup)) {
+        cli_ok(&setup.cli, invite(&setup, &err), &err);
+        return cli_finish(&setup.cli);
+    }
+    setup.serve.metrics.started = imsg_now();
+    if (cli_ok(&setup.cli, start(&setup, &err), &err)) {
+        run(&setup.serve);
+        drain(&setup.serve);
+    }
+    stop(&setup);
+    return cli_finish(&setup.cli);
+}

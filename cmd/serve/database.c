@@ -1,0 +1,249 @@
+/* DATA/mail.db: messages, and an index of what the files beside it hold. WAL with synchronous=FULL: a commit that
+ * returned is on disk. Statements are made once; readers have a connection per thread and never wait for the writer. */
+#include "serve/serve.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define BUSY_MS 10000     /* another process writes only invites */
+#define WRITER_PAGES 2000 /* of 4 KiB: the page cache */
+#define READER_PAGES 64
+#define CHECKPOINT_PAGES 4000
+#define SCHEMA 1
+
+static const char schema[] =
+    /* size: bytes of line; expires, received: Unix seconds. line stands last: whatever else is read first. */
+    "CREATE TABLE message(id INTEGER PRIMARY KEY AUTOINCREMENT, token BLOB NOT NULL, hash BLOB NOT NULL,"
+    " size INTEGER NOT NULL, received INTEGER NOT NULL, expires INTEGER NOT NULL, line BLOB NOT NULL);"
+    "CREATE UNIQUE INDEX message_name ON message(token, hash);"
+    "CREATE INDEX message_order ON message(token, id, size);"
+    "CREATE INDEX message_expires ON message(expires);"
+    /* size, changed, inode: of the file, to see whether it is still the one that was read. */
+    "CREATE TABLE entry(handle BLOB PRIMARY KEY, size INTEGER NOT NULL, changed INTEGER NOT NULL,"
+    " inode INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE device(handle BLOB NOT NULL, token BLOB NOT NULL, bytes INTEGER NOT NULL,"
+    " PRIMARY KEY(handle, token)) WITHOUT ROWID;"
+    "CREATE INDEX device_token ON device(token, bytes);"
+    /* since: Unix milliseconds. */
+    "CREATE TABLE gone(token BLOB PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;"
+    /* left: entries that may still be made; account: thumbprint of the key that took it. */
+    "CREATE TABLE invite(hash BLOB PRIMARY KEY, account TEXT, left INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE blob(hash BLOB PRIMARY KEY, token BLOB NOT NULL, size INTEGER NOT NULL, stored INTEGER NOT NULL)"
+    " WITHOUT ROWID;"
+    "CREATE INDEX blob_stored ON blob(stored);"
+    "PRAGMA user_version=1;";
+
+static const char *const sql[SQL_COUNT] = {
+    [SQL_BEGIN] = "BEGIN IMMEDIATE",
+    [SQL_COMMIT] = "COMMIT",
+    [SQL_ROLLBACK] = "ROLLBACK",
+    [SQL_POST] = "INSERT OR IGNORE INTO message(token, hash, size, received, expires, line)"
+                 " VALUES(?1, ?2, length(?5), ?3, ?4, ?5)",
+    [SQL_ACKNOWLEDGE] = "DELETE FROM message WHERE token=?1 AND hash=?2 RETURNING size",
+    [SQL_EXPIRE] = "DELETE FROM message WHERE id IN (SELECT id FROM message WHERE expires<=?1 LIMIT 500)"
+                   " RETURNING token, size",
+    [SQL_ENTRY_DROP] = "DELETE FROM entry WHERE handle=?1",
+    [SQL_ENTRY_SET] = "INSERT OR REPLACE INTO entry VALUES(?1, ?2, ?3, ?4)",
+    [SQL_ENTRY_TOKENS] = "SELECT token FROM device WHERE handle=?1",
+    [SQL_DEVICE_DROP] = "DELETE FROM device WHERE handle=?1",
+    [SQL_DEVICE_ADD] = "INSERT OR REPLACE INTO device VALUES(?1, ?2, ?3)",
+    [SQL_DEVICE_LIMIT] = "SELECT max(bytes) FROM device WHERE token=?1",
+    [SQL_GONE_SET] = "INSERT OR REPLACE INTO gone VALUES(?1, ?2)",
+    [SQL_GONE_DROP] = "DELETE FROM gone WHERE token=?1",
+    [SQL_INVITE_ADD] = "INSERT INTO invite VALUES(?1, NULL, ?2)",
+    [SQL_INVITE_GET] = "SELECT account, left FROM invite WHERE hash=?1",
+    [SQL_INVITE_USE] = "UPDATE invite SET account=?2, left=left-1 WHERE hash=?1",
+    [SQL_BLOB_SET] = "INSERT INTO blob VALUES(?1, ?2, ?3, ?4) ON CONFLICT(hash) DO UPDATE SET stored=excluded.stored",
+    [SQL_BLOB_DROP] = "DELETE FROM blob WHERE hash=?1",
+    [SQL_BLOB_OLD] = "SELECT hash, token, size FROM blob WHERE stored<=?1 LIMIT 100",
+};
+
+enum imsg_status database_fail(sqlite3 *connection, const char *what, struct imsg_error *err)
+{
+    int code = connection ? sqlite3_errcode(connection) : SQLITE_NOMEM;
+    bool passes = code == SQLITE_FULL || code == SQLITE_BUSY || code == SQLITE_LOCKED || code == SQLITE_NOMEM;
+    return imsg_fail(err, passes ? IMSG_TEMPORARY : IMSG_IO, "%s: %s", what,
+                     connection ? sqlite3_errmsg(connection) : "out of memory");
+}
+
+static enum imsg_status pragmas(sqlite3 *connection, int pages, struct imsg_error *err)
+{
+    char text[256];
+    /* secure_delete=FAST: what is acknowledged is overwritten where that costs no further page. */
+    snprintf(text, sizeof text,
+             "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=FAST; PRAGMA cache_size=%d;"
+             "PRAGMA wal_autocheckpoint=%d; PRAGMA journal_size_limit=67108864; PRAGMA temp_store=MEMORY;",
+             pages, CHECKPOINT_PAGES);
+    sqlite3_busy_timeout(connection, BUSY_MS);
+    return sqlite3_exec(connection, text, NULL, NULL, NULL) == SQLITE_OK
+               ? IMSG_OK
+               : database_fail(connection, "cannot open", err);
+}
+
+static enum imsg_status check_schema(sqlite3 *connection, struct imsg_error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    int version = -1;
+    /* Two processes may come here at once (the server, and imsg-serve invite). */
+    if (sqlite3_exec(connection, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
+        return database_fail(connection, "cannot open", err);
+    if (sqlite3_prepare_v2(connection, "PRAGMA user_version", -1, &statement, NULL) == SQLITE_OK &&
+        sqlite3_step(statement) == SQLITE_ROW)
+        version = sqlite3_column_int(statement, 0);
+    sqlite3_finalize(statement);
+    bool good = version == SCHEMA || (version == 0 && sqlite3_exec(connection, schema, NULL, NULL, NULL) == SQLITE_OK);
+    enum imsg_status status = IMSG_OK;
+    if (version > SCHEMA)
+        status = imsg_fail(err, IMSG_CONFIG, "made by a later version (schema %d)", version);
+    else if (!good)
+        status = database_fail(connection, "cannot make the tables", err);
+    if (sqlite3_exec(connection, status == IMSG_OK ? "COMMIT" : "ROLLBACK", NULL, NULL, NULL) != SQLITE_OK &&
+        status == IMSG_OK)
+        status = database_fail(connection, "cannot make the tables", err);
+    return status;
+}
+
+static void close_reader(void *connection)
+{
+    sqlite3_close_v2(connection);
+}
+
+enum imsg_status database_open(struct database *db, const char *folder, struct imsg_error *err)
+{
+    enum imsg_status status = imsg_path_join(folder, "mail.db", &db->path, err);
+    if (status != IMSG_OK)
+        return status;
+    mode_t before = umask(077); /* envelopes tell who writes to whom */
+    int code =
+        sqlite3_open_v2(db->path, &db->writer, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+    status = code == SQLITE_OK ? pragmas(db->writer, WRITER_PAGES, err) : database_fail(db->writer, "cannot open", err);
+    if (status == IMSG_OK)
+        status = check_schema(db->writer, err);
+    umask(before);
+    for (size_t i = 0; i < SQL_COUNT && status == IMSG_OK; i++)
+        if (sqlite3_prepare_v3(db->writer, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &db->statements[i], NULL) !=
+            SQLITE_OK)
+            status = database_fail(db->writer, "cannot prepare", err);
+    if (status == IMSG_OK && pthread_key_create(&db->reader, close_reader) != 0)
+        status = imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    db->has_key = status == IMSG_OK;
+    if (status != IMSG_OK) {
+        imsg_error_prefix(err, "\"%s\"", db->path);
+        database_close(db);
+    }
+    return status;
+}
+
+void database_close(struct database *db)
+{
+    if (db->has_key) {
+        close_reader(pthread_getspecific(db->reader)); /* of this thread; the others' went with them */
+        pthread_key_delete(db->reader);
+    }
+    for (size_t i = 0; i < SQL_COUNT; i++)
+        sqlite3_finalize(db->statements[i]);
+    sqlite3_close_v2(db->writer);
+    free(db->path);
+    *db = (struct database){0};
+}
+
+void database_blob(struct database *db, enum statement which, int parameter, struct imsg_view bytes)
+{
+    sqlite3_bind_blob64(db->statements[which], parameter, bytes.ptr, bytes.len, SQLITE_STATIC);
+}
+
+void database_number(struct database *db, enum statement which, int parameter, int64_t number)
+{
+    sqlite3_bind_int64(db->statements[which], parameter, number);
+}
+
+void database_reset(struct database *db, enum statement which)
+{
+    sqlite3_reset(db->statements[which]);
+    sqlite3_clear_bindings(db->statements[which]);
+}
+
+bool database_row(struct database *db, enum statement which, enum imsg_status *status, struct imsg_error *err)
+{
+    int code = sqlite3_step(db->statements[which]);
+    if (code != SQLITE_ROW && code != SQLITE_DONE)
+        *status = database_fail(db->writer, "cannot write", err);
+    return code == SQLITE_ROW;
+}
+
+enum imsg_status database_run(struct database *db, enum statement which, struct imsg_error *err)
+{
+    enum imsg_status status = IMSG_OK;
+    if (database_row(db, which, &status, err))
+        status = imsg_fail(err, IMSG_INTERNAL, "a row where none belongs");
+    database_reset(db, which);
+    return status;
+}
+
+static enum imsg_status reader_of(struct database *db, sqlite3 **out, struct imsg_error *err)
+{
+    sqlite3 *connection = pthread_getspecific(db->reader);
+    if (!connection) {
+        int code = sqlite3_open_v2(db->path, &connection, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+        enum imsg_status status =
+            code == SQLITE_OK ? pragmas(connection, READER_PAGES, err) : database_fail(connection, "cannot open", err);
+        if (status == IMSG_OK && pthread_setspecific(db->reader, connection) != 0)
+            status = imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+        if (status != IMSG_OK) {
+            sqlite3_close_v2(connection);
+            return status;
+        }
+    }
+    *out = connection;
+    return IMSG_OK;
+}
+
+enum imsg_status database_each(struct database *db, const char *query,
+                               enum imsg_status (*row)(void *context, sqlite3_stmt *statement, struct imsg_error *err),
+                               void *context, struct imsg_error *err)
+{
+    sqlite3 *connection = NULL;
+    sqlite3_stmt *statement = NULL;
+    int code = SQLITE_DONE;
+    enum imsg_status status = reader_of(db, &connection, err);
+    if (status == IMSG_OK && sqlite3_prepare_v2(connection, query, -1, &statement, NULL) != SQLITE_OK)
+        status = database_fail(connection, "cannot read", err);
+    while (status == IMSG_OK && (code = sqlite3_step(statement)) == SQLITE_ROW)
+        status = row(context, statement, err);
+    if (status == IMSG_OK && code != SQLITE_DONE)
+        status = database_fail(connection, "cannot read", err);
+    sqlite3_finalize(statement);
+    return status;
+}
+
+enum imsg_status database_messages(struct database *db, const uint8_t token[static 32], int64_t *after, size_t enough,
+                                   struct imsg_buf *out, bool *more, struct imsg_error *err)
+{
+    sqlite3 *connection = NULL;
+    sqlite3_stmt *statement = NULL;
+    int code = SQLITE_ROW;
+    enum imsg_status status = reader_of(db, &connection, err);
+    /* Prepared each time: a read transaction that nobody forgets to end. */
+    if (status == IMSG_OK &&
+        sqlite3_prepare_v2(connection,
+                           "SELECT id, line FROM message WHERE token=?1 AND id>?2 AND expires>?3 ORDER BY id", -1,
+                           &statement, NULL) != SQLITE_OK)
+        status = database_fail(connection, "cannot read", err);
+    if (status == IMSG_OK) {
+        sqlite3_bind_blob(statement, 1, token, 32, SQLITE_STATIC);
+        sqlite3_bind_int64(statement, 2, *after);
+        sqlite3_bind_int64(statement, 3, imsg_now());
+    }
+    while (status == IMSG_OK && out->len < enough && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+        status =
+            imsg_buf_append(out, sqlite3_column_blob(statement, 1), (size_t)sqlite3_column_bytes(statement, 1), err);
+        *after = sqlite3_column_int64(statement, 0);
+    }
+    if (status == IMSG_OK && code != SQLITE_ROW && code != SQLITE_DONE)
+        status = database_fail(connection, "cannot read", err);
+    sqlite3_finalize(statement);
+    *more = code == SQLITE_ROW;
+    return status;
+}

@@ -1,0 +1,387 @@
+/* One request from its headers to its answer, on libmicrohttpd's worker threads; and the deadlines of connections.
+ *
+ * libmicrohttpd calls `access_request` when the headers are there, for each piece of the body, and once when all is
+ * there; an answer can be queued at the first or the last of these calls only. An answer found earlier waits while the
+ * rest of the body is thrown away, so that the connection can be used again and the client reads the answer instead of
+ * a reset; where the body is long it is queued at once and the connection closed. */
+#include "serve/serve.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define HEADER_MS 30000        /* from connecting to the end of the first headers */
+#define IDLE_MS 60000          /* from one request to the end of the next one's headers */
+#define BODY_MS 60000          /* for a body or an answer, and more for each byte of it */
+#define BYTES_PER_MS 16        /* the slowest that is waited for */
+#define DRAIN_MAX 1048576      /* bytes of a body nobody wants */
+#define CONNECTION_MEMORY 4096 /* bytes: what a request's headers may take; each idle long poll holds so much */
+#define BACKLOG 1024
+
+int64_t now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+int64_t now_ms(void)
+{
+    return now_us() / 1000;
+}
+
+const char *request_header(const struct request *request, const char *name)
+{
+    return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+/* milliseconds < 0: none. */
+void request_deadline(struct request *request, int64_t milliseconds)
+{
+    request->peer->deadline = milliseconds < 0 ? INT64_MAX : now_ms() + milliseconds;
+}
+
+/* ---- answers ---- */
+
+void reply(struct request *request, unsigned status, struct MHD_Response *response)
+{
+    if (request->response) {
+        if (response)
+            MHD_destroy_response(response);
+        return;
+    }
+    request->response = response;
+    request->status = status;
+}
+
+void reply_header(struct request *request, const char *name, const char *value)
+{
+    if (request->response && MHD_add_response_header(request->response, name, value) != MHD_YES)
+        cli_detail(request->serve->cli, "an answer lacks its %s", name);
+}
+
+static void reply_text(struct request *request, unsigned status, const char *type, const char *text)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(strlen(text), (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
+    if (request->response) { /* the first one stands, and so do its headers */
+        if (response)
+            MHD_destroy_response(response);
+        return;
+    }
+    reply(request, status, response);
+    if (*text)
+        reply_header(request, "Content-Type", type);
+}
+
+void reply_empty(struct request *request, unsigned status)
+{
+    reply_text(request, status, "", "");
+}
+
+void reply_reason(struct request *request, unsigned status, const char *reason)
+{
+    char text[128];
+    if (request->response)
+        return;
+    request->reason = reason;
+    snprintf(text, sizeof text, "{\"reason\":\"%s\"}", reason);
+    reply_text(request, status, "application/json", text);
+}
+
+void reply_later(struct request *request, unsigned status, const char *reason, unsigned seconds)
+{
+    char text[16];
+    if (request->response)
+        return;
+    reply_reason(request, status, reason);
+    snprintf(text, sizeof text, "%u", seconds);
+    reply_header(request, "Retry-After", text);
+}
+
+void reply_unregistered(struct request *request, int64_t gone)
+{
+    char text[96];
+    if (request->response)
+        return;
+    request->reason = "Unregistered";
+    snprintf(text, sizeof text, "{\"reason\":\"Unregistered\",\"timestamp\":%lld}",
+             (long long)(gone ? gone : (int64_t)imsg_now() * 1000));
+    reply_text(request, MHD_HTTP_GONE, "application/json", text);
+}
+
+void reply_body(struct request *request, unsigned status, const char *type, struct imsg_buf *body)
+{
+    if (!request->response) {
+        struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback(body->len, body->ptr, free);
+        if (response)
+            *body = (struct imsg_buf){0};
+        reply(request, status, response);
+        reply_header(request, "Content-Type", type);
+    }
+    imsg_buf_free(body);
+}
+
+void reply_failure(struct request *request, enum imsg_status status)
+{
+    if (status == IMSG_TEMPORARY || status == IMSG_NO_MEMORY)
+        reply_later(request, MHD_HTTP_SERVICE_UNAVAILABLE, "ServiceUnavailable", 5);
+    else
+        reply_reason(request, MHD_HTTP_INTERNAL_SERVER_ERROR, "InternalServerError");
+}
+
+/* ---- parking ---- */
+
+void request_park(struct request *request, struct queue *queue)
+{
+    request->parked = true;
+    request_deadline(request, -1);
+    MHD_suspend_connection(request->connection);
+    queue_add(queue, &request->job);
+}
+
+void request_resume(struct request *request)
+{
+    MHD_resume_connection(request->connection);
+}
+
+/* ---- libmicrohttpd's calls ---- */
+
+static struct request *request_new(struct serve *serve, struct MHD_Connection *connection)
+{
+    struct request *request = calloc(1, sizeof *request);
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    if (!request || !info || !info->socket_context) {
+        free(request);
+        return NULL;
+    }
+    request->serve = serve;
+    request->connection = connection;
+    request->peer = info->socket_context;
+    request->started = now_ms();
+    serve->metrics.active++;
+    return request;
+}
+
+/* Of the body that is announced; UINT64_MAX where it is not. */
+static uint64_t announced(const struct request *request)
+{
+    const char *text = request_header(request, "Content-Length");
+    if (!text)
+        return request_header(request, "Transfer-Encoding") ? UINT64_MAX : 0;
+    return strtoull(text, NULL, 10); /* libmicrohttpd has refused what is no number */
+}
+
+static enum MHD_Result send_answer(struct request *request)
+{
+    struct MHD_Response *response = request->response;
+    if (!response)
+        return MHD_NO; /* no memory: the connection is closed */
+    if (request->serve->stopping)
+        reply_header(request, "Connection", "close");
+    request_deadline(request, BODY_MS);
+    enum MHD_Result queued = MHD_queue_response(request->connection, request->status, response);
+    return queued;
+}
+
+static enum MHD_Result begin(struct request *request, const char *url, const char *method)
+{
+    uint64_t length = announced(request);
+    snprintf(request->method, sizeof request->method, "%s", method);
+    request_deadline(request, BODY_MS);
+    route_request(request, url, method);
+    if (!request->response && request->serve->stopping)
+        reply_later(request, MHD_HTTP_SERVICE_UNAVAILABLE, "ServiceUnavailable", 1);
+    if (request->verb && !request->response) {
+        if (length != UINT64_MAX && length > request->verb->body_max && request->verb->body_max)
+            reply_reason(request, MHD_HTTP_CONTENT_TOO_LARGE, "PayloadTooLarge");
+        else if (request->verb->begin)
+            request->verb->begin(request);
+    }
+    if (!request->response)
+        return MHD_YES;
+    request->draining = true;
+    bool waits = request_header(request, "Expect") != NULL; /* for our word before it sends the body */
+    if (length == 0 || (length <= DRAIN_MAX && !waits) || (length == UINT64_MAX && !waits))
+        return MHD_YES;
+    return send_answer(request);
+}
+
+static enum MHD_Result take(struct request *request, const char *bytes, size_t len)
+{
+    if (!request->draining) {
+        if (request->verb->data)
+            request->verb->data(request, imsg_view_of(bytes, len));
+        else if (request->verb->body_max && request->body.len + len > request->verb->body_max)
+            reply_reason(request, MHD_HTTP_CONTENT_TOO_LARGE, "PayloadTooLarge");
+        else if (request->verb->body_max && imsg_buf_append(&request->body, bytes, len, NULL) != IMSG_OK)
+            return MHD_NO;
+        request->draining = request->response != NULL;
+        request->peer->deadline += (int64_t)(len / BYTES_PER_MS);
+        return MHD_YES;
+    }
+    request->drained += len;
+    return request->drained <= DRAIN_MAX ? MHD_YES : MHD_NO;
+}
+
+static enum MHD_Result access_request(void *context, struct MHD_Connection *connection, const char *url,
+                                      const char *method, const char *version, const char *upload, size_t *upload_len,
+                                      void **state)
+{
+    struct serve *serve = context;
+    struct request *request = *state;
+    (void)version;
+    if (!request) {
+        request = *state = request_new(serve, connection);
+        return request ? begin(request, url, method) : MHD_NO;
+    }
+    if (*upload_len > 0) {
+        size_t len = *upload_len;
+        *upload_len = 0;
+        return take(request, upload, len);
+    }
+    if (request->parked) {
+        request->parked = false;
+        request->verb->woken(request);
+    } else if (!request->response) {
+        request->verb->end(request);
+    }
+    return request->parked ? MHD_YES : send_answer(request);
+}
+
+static void completed(void *context, struct MHD_Connection *connection, void **state,
+                      enum MHD_RequestTerminationCode code)
+{
+    struct serve *serve = context;
+    struct request *request = *state;
+    (void)connection;
+    (void)code;
+    if (!request)
+        return;
+    if (request->verb && request->verb->drop)
+        request->verb->drop(request);
+    if (request->response) {
+        metrics_count(&serve->metrics, request->route, request->status);
+        log_request(serve, request);
+        MHD_destroy_response(request->response);
+    }
+    request_deadline(request, IDLE_MS);
+    imsg_buf_free(&request->body);
+    free(request->handle);
+    free(request);
+    *state = NULL;
+    serve->metrics.active--;
+}
+
+static void connection_event(void *context, struct MHD_Connection *connection, void **state,
+                             enum MHD_ConnectionNotificationCode code)
+{
+    struct serve *serve = context;
+    struct peer *peer = *state;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        peer = calloc(1, sizeof *peer);
+        if (!peer || !info) {
+            free(peer); /* request_new will close it */
+            return;
+        }
+        peer->fd = info->connect_fd;
+        peer->deadline = now_ms() + HEADER_MS;
+        pthread_mutex_lock(&serve->peers.lock);
+        peer->next = serve->peers.first;
+        if (peer->next)
+            peer->next->prev = peer;
+        serve->peers.first = peer;
+        pthread_mutex_unlock(&serve->peers.lock);
+        *state = peer;
+        serve->metrics.connections++;
+        serve->metrics.connections_open++;
+    } else if (peer) {
+        pthread_mutex_lock(&serve->peers.lock);
+        if (peer->next)
+            peer->next->prev = peer->prev;
+        if (peer->prev)
+            peer->prev->next = peer->next;
+        else
+            serve->peers.first = peer->next;
+        pthread_mutex_unlock(&serve->peers.lock);
+        free(peer);
+        *state = NULL;
+        serve->metrics.connections_open--;
+    }
+}
+
+void http_tick(struct serve *serve)
+{
+    int64_t now = now_ms();
+    pthread_mutex_lock(&serve->peers.lock);
+    for (struct peer *peer = serve->peers.first; peer; peer = peer->next) {
+        if (peer->deadline > now)
+            continue;
+        /* Its worker thread sees the end of it, and closes. The descriptor is open as long as the peer is in the list.
+         */
+        shutdown(peer->fd, SHUT_RDWR);
+        peer->deadline = INT64_MAX;
+        serve->metrics.overdue++;
+    }
+    pthread_mutex_unlock(&serve->peers.lock);
+}
+
+static void library_says(void *context, const char *format, va_list arguments)
+{
+    struct serve *serve = context;
+    char text[512];
+    int len = vsnprintf(text, sizeof text, format, arguments);
+    while (len > 0 && (size_t)len < sizeof text && text[len - 1] == '\n')
+        text[--len] = 0;
+    cli_detail(serve->cli, "%s", text);
+}
+
+enum imsg_status http_start(struct serve *serve, struct imsg_view cert, struct imsg_view key, struct imsg_error *err)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned threads = cores < 2 ? 2 : cores > 16 ? 16 : (unsigned)cores;
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    struct MHD_OptionItem options[] = {
+        {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)completed, serve},
+        {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)connection_event, serve},
+        {MHD_OPTION_LISTEN_SOCKET, serve->listener.fd, NULL},
+        {MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)threads, NULL},
+        {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)serve->connections, NULL},
+        {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
+        {MHD_OPTION_LISTEN_BACKLOG_SIZE, BACKLOG, NULL},
+        {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
+        {MHD_OPTION_END, 0, NULL}, /* TLS from here on */
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)cert.ptr},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t) "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    size_t tls = 8;
+    if (!serve->plain_http) {
+        flags |= MHD_USE_TLS;
+        options[tls] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)key.ptr};
+    }
+    serve->daemon = MHD_start_daemon(flags, 0, NULL, NULL, access_request, serve, MHD_OPTION_EXTERNAL_LOGGER,
+                                     library_says, serve, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+    if (!serve->daemon)
+        return imsg_fail(err, IMSG_CONFIG, "cannot serve on %s: certificate and key do not fit, or are no PEM",
+                         serve->listener.address);
+    return IMSG_OK;
+}
+
+void http_quiesce(struct serve *serve)
+{
+    if (serve->daemon)
+        MHD_quiesce_daemon(serve->daemon);
+}
+
+void http_stop(struct serve *serve)
+{
+    if (serve->daemon)
+        MHD_stop_daemon(serve->daemon);
+    serve->daemon = NULL;
+}

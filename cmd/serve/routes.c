@@ -1,0 +1,97 @@
+/* Which path and method is whose. */
+#include "serve/serve.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+
+const char *const route_names[ROUTE_COUNT] = {
+    [ROUTE_ENTRY] = "directory", [ROUTE_DEVICE] = "device",   [ROUTE_STORE] = "store",
+    [ROUTE_HEALTH] = "healthz",  [ROUTE_METRICS] = "metrics", [ROUTE_NONE] = "none",
+};
+
+bool route_hash(const char *text, uint8_t out[static 32])
+{
+    return imsg_hex_decode(imsg_view_of(text, strnlen(text, 64)), out, 32, NULL) == IMSG_OK;
+}
+
+static void health(struct request *request)
+{
+    if (request->serve->sick)
+        reply_later(request, MHD_HTTP_SERVICE_UNAVAILABLE, "ServiceUnavailable", 5);
+    else
+        reply_empty(request, MHD_HTTP_OK);
+}
+
+static bool from_loopback(const struct request *request)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    return info && info->client_addr && address_is_loopback(info->client_addr);
+}
+
+static void metrics(struct request *request)
+{
+    struct imsg_buf text = {0};
+    struct imsg_error err = {0};
+    enum exposure to = request->serve->metrics_for;
+    if (to == METRICS_OFF || (to == METRICS_LOOPBACK && !from_loopback(request))) {
+        reply_reason(request, MHD_HTTP_NOT_FOUND, "BadPath");
+        return;
+    }
+    enum imsg_status status = metrics_print(request->serve, &text, &err);
+    if (status == IMSG_OK)
+        reply_body(request, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", &text);
+    else
+        reply_failure(request, status);
+    imsg_buf_free(&text);
+}
+
+static const struct verb health_verbs[] = {{.method = "GET", .end = health}, {.method = NULL}};
+static const struct verb metrics_verbs[] = {{.method = "GET", .end = metrics}, {.method = NULL}};
+
+static const struct {
+    const char *path;
+    bool whole; /* nothing may follow */
+    enum route route;
+    const struct verb *verbs;
+} routes[] = {
+    {"/3/device/", false, ROUTE_DEVICE, device_verbs}, {"/imsg/v1/h/", false, ROUTE_ENTRY, entry_verbs},
+    {"/store/", false, ROUTE_STORE, store_verbs},      {"/healthz", true, ROUTE_HEALTH, health_verbs},
+    {"/metrics", true, ROUTE_METRICS, metrics_verbs},
+};
+
+static void no_such_method(struct request *request, const struct verb *verbs)
+{
+    char allow[64] = "";
+    size_t len = 0;
+    for (const struct verb *verb = verbs; verb->method; verb++)
+        len += (size_t)snprintf(allow + len, sizeof allow - len, "%s%s", len ? ", " : "", verb->method);
+    if (strcmp(verbs[0].method, "GET") == 0)
+        snprintf(allow + len, sizeof allow - len, ", HEAD");
+    reply_reason(request, MHD_HTTP_METHOD_NOT_ALLOWED, "MethodNotAllowed");
+    reply_header(request, "Allow", allow);
+}
+
+void route_request(struct request *request, const char *url, const char *method)
+{
+    request->route = ROUTE_NONE;
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
+        size_t len = strlen(routes[i].path);
+        if (strncmp(url, routes[i].path, len) != 0 || (routes[i].whole && url[len]))
+            continue;
+        request->route = routes[i].route;
+        /* Cut, a tail is none that anybody takes. */
+        snprintf(request->tail, sizeof request->tail, "%s", url + len);
+        /* HEAD is GET: libmicrohttpd leaves the body out. But nobody takes a look at a mailbox without waiting. */
+        bool head = strcmp(method, "HEAD") == 0 && routes[i].route != ROUTE_DEVICE;
+        for (const struct verb *verb = routes[i].verbs; verb->method; verb++)
+            if (strcmp(verb->method, head ? "GET" : method) == 0)
+                request->verb = verb;
+        if (!request->verb)
+            no_such_method(request, routes[i].verbs);
+        return;
+    }
+    reply_reason(request, MHD_HTTP_NOT_FOUND, "BadPath");
+}

@@ -1,0 +1,149 @@
+/* A crowd for tests/bench/serve: many devices with entries and bearer tokens, and their idle long polls.
+ *
+ *   crowd people N FOLDER ORIGIN    entries of N devices into FOLDER (a server's DATA/directory), and on stdout a line
+ *                                   "TOKEN BEARER" for each
+ *   crowd polls PORT                lines from stdin: for each a TLS connection to 127.0.0.1 with a long poll; prints
+ *                                   "ready" when all are asked, and holds them until its stdin's writer is killed or it is
+ */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <openssl/ssl.h>
+
+#include "base/io.h"
+#include "base/text.h"
+#include "crypto/crypto.h"
+#include "format/bearer.h"
+
+static struct imsg_error err;
+
+static void must(enum imsg_status status)
+{
+    if (status != IMSG_OK) {
+        fprintf(stderr, "crowd: %s\n", err.text);
+        exit(1);
+    }
+}
+
+static void add_device(const char *handle, const char *origin, time_t now, struct imsg_devices *devices)
+{
+    struct imsg_p256 *key = NULL, *prekey = NULL;
+    struct imsg_prekey record;
+    struct imsg_device device = {0};
+    struct imsg_buf line = {0}, x = {0}, signed_prekey = {0}, bearer = {0};
+    uint8_t token[32];
+    char hex[65];
+    must(imsg_p256_generate_compact(&key, &err));
+    must(imsg_p256_generate_compact(&prekey, &err));
+    must(imsg_prekey_make(key, imsg_p256_point(prekey) + 1, (double)now, &record, &err));
+    must(imsg_sha256(imsg_view_of(imsg_p256_point(key), 65), token, &err));
+    imsg_hex(token, sizeof token, hex);
+    must(imsg_base64_encode(imsg_view_of(imsg_p256_point(key) + 1, 32), &x, &err));
+    must(imsg_base64_encode(imsg_view_of(record.raw, sizeof record.raw), &signed_prekey, &err));
+    must(imsg_buf_text(&line, "{\"imsg\":\"device/1\",\"handles\":[\"", &err));
+    must(imsg_buf_text(&line, handle, &err));
+    must(imsg_buf_text(&line, "\"],\"token\":\"", &err));
+    must(imsg_buf_text(&line, hex, &err));
+    must(imsg_buf_text(&line, "\",\"device_key\":\"", &err));
+    must(imsg_buf_text(&line, (char *)x.ptr, &err));
+    must(imsg_buf_text(&line, "\",\"prekey\":\"", &err));
+    must(imsg_buf_text(&line, (char *)signed_prekey.ptr, &err));
+    must(imsg_buf_text(&line, "\"}", &err));
+    must(imsg_device_parse(imsg_buf_view(&line), &device, &err));
+    must(imsg_devices_add(devices, &device, &err));
+    must(imsg_bearer_make(key, origin, now, &bearer, &err));
+    printf("%s %s\n", hex, (char *)bearer.ptr);
+    imsg_p256_free(key);
+    imsg_p256_free(prekey);
+    imsg_buf_free(&line);
+    imsg_buf_free(&x);
+    imsg_buf_free(&signed_prekey);
+    imsg_buf_free(&bearer);
+}
+
+static void people(size_t count, const char *folder, const char *origin)
+{
+    struct imsg_p256 *account = NULL;
+    time_t now = imsg_now();
+    char updated[21];
+    imsg_time_format(now, updated);
+    must(imsg_p256_generate(&account, &err));
+    for (size_t made = 0, person = 0; made < count; person++) {
+        char handle[64], *path = NULL, *slash;
+        struct imsg_devices devices = {0};
+        struct imsg_buf file = {0}, name = {0};
+        snprintf(handle, sizeof handle, "mailto:crowd-%zu@example.com", person);
+        for (; made < count && devices.count < IMSG_DEVICES_MAX; made++)
+            add_device(handle, origin, now, &devices);
+        must(imsg_entry_sign(account, handle, NULL, &devices, updated, NULL, &file, &err));
+        must(imsg_entry_path(handle, &name, &err));
+        must(imsg_path_join(folder, (char *)name.ptr, &path, &err));
+        slash = strrchr(path, '/');
+        *slash = 0;
+        must(imsg_make_folders(path, 0755, &err));
+        *slash = '/';
+        must(imsg_write_file(path, imsg_buf_view(&file), 0644, IMSG_REPLACE, &err));
+        imsg_devices_free(&devices);
+        imsg_buf_free(&file);
+        imsg_buf_free(&name);
+        free(path);
+    }
+    imsg_p256_free(account);
+}
+
+static void poll_one(SSL_CTX *context, unsigned port, const char *token, const char *bearer)
+{
+    char request[2048];
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
+        perror("crowd: connect");
+        exit(1);
+    }
+    int len = snprintf(request, sizeof request,
+                       "GET /3/device/%s?wait=300 HTTP/1.1\r\nHost: localhost\r\nAuthorization: bearer %s\r\n\r\n", token,
+                       bearer);
+    SSL *tls = SSL_new(context);
+    if (!tls || SSL_set_fd(tls, fd) != 1 || SSL_connect(tls) != 1 || SSL_write(tls, request, len) != len) {
+        fprintf(stderr, "crowd: TLS\n");
+        exit(1);
+    }
+    SSL_set_quiet_shutdown(tls, 1);
+    SSL_free(tls); /* the connection stays: nothing more is said on it */
+}
+
+static void polls(unsigned port)
+{
+    char line[2048], token[65], bearer[1900];
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    while (fgets(line, sizeof line, stdin))
+        if (sscanf(line, "%64s %1899s", token, bearer) == 2)
+            poll_one(context, port, token, bearer);
+    printf("ready\n");
+    fflush(stdout);
+    for (;;)
+        pause();
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 5 && strcmp(argv[1], "people") == 0)
+        people(strtoul(argv[2], NULL, 10), argv[3], argv[4]);
+    else if (argc == 3 && strcmp(argv[1], "polls") == 0)
+        polls((unsigned)strtoul(argv[2], NULL, 10));
+    else
+        return 64;
+    return 0;
+}

@@ -1,0 +1,125 @@
+# Shared by the Bats files about imsg-serve: starts it on a free port, ends it by its pid, and makes bearer tokens with
+# openssl, so that what the server accepts is not only what our own library says.
+
+# serve_start [OPTION...]: --self-signed in $T/data unless OPTIONS say otherwise; sets SERVER_PID, URL, ORIGIN.
+serve_start() {
+  local tls=--self-signed data=$T/data option
+  for option; do
+    case $option in --cert | --plain-http) tls= ;; esac
+  done
+  rm -f "$T/serve.out"
+  mkfifo "$T/serve.out"
+  # Bats waits for whoever holds its descriptor 3.
+  # shellcheck disable=SC2086 # one word, or none
+  imsg-serve -l 127.0.0.1:0 -D "$data" $tls "$@" >"$T/serve.out" 2>"$T/serve.err" 3>&- &
+  SERVER_PID=$!
+  URL= PIN= INVITE=
+  local word value
+  exec 9<"$T/serve.out"
+  while read -r word value <&9; do
+    case $word in
+      pin) PIN=$value ;;
+      invite) INVITE=$value ;;
+      listening) URL=$value; break ;;
+    esac
+  done
+  exec 9<&-
+  [ -n "$URL" ] || { echo "imsg-serve did not start:"; cat "$T/serve.err"; return 1; }
+  ORIGIN=$URL
+  export URL PIN ORIGIN INVITE
+}
+
+# serve_stop [STATUS]: SIGTERM; it must end with STATUS (0).
+serve_stop() {
+  local status=0
+  [ -n "${SERVER_PID:-}" ] || return 0
+  kill "$SERVER_PID" 2>/dev/null || true
+  wait "$SERVER_PID" || status=$?
+  SERVER_PID=
+  [ "$status" -eq "${1:-0}" ] || { echo "imsg-serve ended with $status"; cat "$T/serve.err"; return 1; }
+}
+
+serve_kill() {
+  kill -9 "$SERVER_PID"
+  wait "$SERVER_PID" 2>/dev/null || true
+  SERVER_PID=
+}
+
+serve_teardown() {
+  [ -z "${SERVER_PID:-}" ] || kill -9 "$SERVER_PID" 2>/dev/null || true
+  teardown_common
+}
+
+# req METHOD PATH [CURL OPTION...]: the status; the body is in $T/body, the headers in $T/headers.
+req() {
+  local method=$1 path=$2
+  shift 2
+  [ "$method" != HEAD ] || method='-I'
+  STATUS=$(curl -sS --max-time 60 --cacert "$T/data/cert.pem" ${method:+$([ "$method" = -I ] && echo -I || echo "-X $method")} \
+    -o "$T/body" -D "$T/headers" -w '%{http_code}' "$@" "$URL$path" 2>"$T/curl.err") || STATUS="curl $?"
+}
+# is STATUS [REASON]: of the last req.
+is() {
+  [ "$STATUS" = "$1" ] || { echo "status $STATUS, expected $1"; cat "$T/body" "$T/curl.err"; return 1; }
+  [ -z "${2:-}" ] || [ "$(jq -r .reason "$T/body")" = "$2" ] || { echo "not the reason $2:"; cat "$T/body"; return 1; }
+}
+header() { tr -d '\r' <"$T/headers" | sed -n "s/^$1: //Ip" | tail -n 1; }
+
+# ---- tokens ----
+
+b64url() { basenc --base64url -w 0 | tr -d =; }
+
+# auth_key USER FILE: the device's auth key as PEM.
+auth_key() { jq -r '.keys.device // .keys.signing' "$T/$1/identity.json" >"$2"; }
+
+# sign_jws KEY.pem HEADER PAYLOAD: a compact JWS.
+sign_jws() {
+  local covered numbers
+  covered=$(printf %s "$2" | b64url).$(printf %s "$3" | b64url)
+  numbers=$(printf %s "$covered" | openssl dgst -sha256 -sign "$1" | openssl asn1parse -inform DER |
+    sed -n 's/.*INTEGER *:0*\(.*\)$/\1/p' | while read -r n; do printf '%064s' "$n" | tr ' ' 0; done)
+  printf '%s.%s\n' "$covered" "$(xxd -r -p <<<"$numbers" | b64url)"
+}
+
+# jwk KEY.pem: the public key as compact JSON.
+jwk() {
+  local point
+  point=$(openssl pkey -in "$1" -pubout -outform DER | tail -c 64 | xxd -p -c 64)
+  printf '{"crv":"P-256","kty":"EC","x":"%s","y":"%s"}' "$(xxd -r -p <<<"${point:0:64}" | b64url)" \
+    "$(xxd -r -p <<<"${point:64}" | b64url)"
+}
+
+# bearer USER [JQ FILTER for the claims [for the header]]: a token for $ORIGIN, made now.
+bearer() {
+  local key=$T/$1.auth.pem claims header
+  [ -s "$key" ] || auth_key "$1" "$key"
+  header=$(jq -c "${3:-.}" <<<"{\"alg\":\"ES256\",\"jwk\":$(jwk "$key")}")
+  claims=$(jq -nc --arg iss "$(jq -r .token "$T/$1/identity.json")" --arg aud "$ORIGIN" --argjson now "$(date +%s)" \
+    "{\$iss, \$aud, iat: \$now} | ${2:-.}")
+  sign_jws "$key" "$header" "$claims"
+}
+# auth USER [FILTERS]: the header for curl.
+auth() { printf 'authorization: bearer %s' "$(bearer "$@")"; }
+token() { jq -r .token "$T/$1/identity.json"; }
+
+# ---- people ----
+
+# The shared folders stand in for the client: entries and envelopes are made in them and carried by curl.
+entry_path() { imsg-lookup --path "${2:-$1@example.com}"; }
+
+# put_entry USER [CURL OPTION...]: the entry of USER's folder directory, as a new one.
+put_entry() {
+  local user=$1
+  shift
+  req PUT "/$(entry_path "$user")" -H 'If-None-Match: *' --data-binary "@$T/.local/share/imsg/directory/$(entry_path "$user")" "$@"
+}
+
+# seal FROM TO TEXT: an envelope line.
+seal() { printf %s "$3" | as "$1" imsg-seal -q --no-self -r "$2@example.com"; }
+
+# post FROM TO [CURL OPTION...]: the line on standard input.
+post() {
+  local from=$1 to=$2
+  shift 2
+  req POST "/3/device/$(token "$to")" -H "$(auth "$from")" --data-binary @- "$@"
+}
