@@ -33,6 +33,8 @@ void imsg_time_format(time_t when, char out[static 21]);
 IMSG_CHECK enum imsg_status imsg_time_parse(const char *text, time_t *out, struct imsg_error *err);
 /* The clock. The only place that asks it. */
 time_t imsg_now(void);
+/* Milliseconds since some moment in the past, for waiting: nobody sets this clock. */
+uint64_t imsg_monotonic(void);
 /* Lower-case 8-4-4-4-12 hex, any version. */
 bool imsg_uuid_valid(const char *text);
 /* strdup with an error. */

@@ -114,3 +114,10 @@ time_t imsg_now(void)
 {
     return time(NULL);
 }
+
+uint64_t imsg_monotonic(void)
+{
+    struct timespec at = {0};
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    return (uint64_t)at.tv_sec * 1000 + (uint64_t)at.tv_nsec / 1000000;
+}

@@ -1,7 +1,9 @@
 #include "base/url.h"
 
 #include <arpa/inet.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define HOST_MAX 253 /* RFC 1035 §2.3.4, as text */
 #define LABEL_MAX 63
@@ -70,26 +72,69 @@ static bool is_host(const char *host)
     return !number || inet_pton(AF_INET, host, &address) == 1;
 }
 
+/* host or [address], as far as it goes; *end is behind it. */
+static bool take_host(const char *text, char host[static HOST_MAX + 2], const char **end)
+{
+    struct in6_addr address;
+    bool bracket = *text == '[';
+    size_t len = bracket ? strcspn(++text, "]") : strcspn(text, ":/");
+    if (len > HOST_MAX)
+        return false;
+    memcpy(host, text, len);
+    host[len] = 0;
+    *end = text + len;
+    if (!bracket)
+        return is_host(host);
+    if (**end != ']')
+        return false;
+    (*end)++;
+    return inet_pton(AF_INET6, host, &address) == 1;
+}
+
+bool imsg_url_split(const char *url, const char *scheme, struct imsg_url *out)
+{
+    struct imsg_url parts = {0};
+    char port[8];
+    size_t len = strlen(scheme);
+    const char *at;
+    if (strncmp(url, scheme, len) != 0 || strncmp(url + len, "://", 3) != 0)
+        return false;
+    if (!take_host(url + len + 3, parts.host, &at))
+        return false;
+    if (*at == ':') {
+        len = strcspn(++at, "/");
+        if (len >= sizeof port)
+            return false;
+        memcpy(port, at, len);
+        port[len] = 0;
+        if (!is_port(port))
+            return false;
+        parts.port = (unsigned)strtoul(port, NULL, 10);
+        at += len;
+    }
+    parts.origin = (size_t)(at - url);
+    if (*at && *at != '/')
+        return false;
+    for (; *at; at++)
+        if (*at <= ' ' || *at > '~' || strchr("?#\\\"<>^`{|}", *at))
+            return false;
+    *out = parts;
+    return true;
+}
+
 bool imsg_url_is_https_origin(const char *url)
 {
-    static const char scheme[] = "https://";
-    char host[HOST_MAX + 2];
-    struct in6_addr address;
-    if (strncmp(url, scheme, strlen(scheme)) != 0)
-        return false;
-    url += strlen(scheme);
-    bool bracket = *url == '[';
-    size_t len = bracket ? strcspn(++url, "]") : strcspn(url, ":");
-    if (len >= sizeof host)
-        return false;
-    memcpy(host, url, len);
-    host[len] = 0;
-    url += len;
-    if (bracket) {
-        if (*url++ != ']' || inet_pton(AF_INET6, host, &address) != 1)
-            return false;
-    } else if (!is_host(host)) {
-        return false;
-    }
-    return *url == 0 || (*url == ':' && is_port(url + 1));
+    struct imsg_url parts;
+    return imsg_url_split(url, "https", &parts) && url[parts.origin] == 0;
+}
+
+bool imsg_host_is_loopback(const char *host)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (inet_pton(AF_INET, host, &v4) == 1)
+        return ntohl(v4.s_addr) >> 24 == 127;
+    if (inet_pton(AF_INET6, host, &v6) == 1)
+        return IN6_IS_ADDR_LOOPBACK(&v6);
+    return strcasecmp(host, "localhost") == 0;
 }

@@ -8,6 +8,8 @@
 /* One lean start of OpenSSL (no configuration file, no name tables, no error strings, no atexit). Called by every
  * function here that needs it; a tool may call it first. */
 void imsg_crypto_start(void);
+/* Names that TLS looks up by itself (certificates' digests, the ciphers of encrypted key files): before libcurl. */
+void imsg_crypto_start_tls(void);
 
 /* ---- secret.c ---- */
 bool imsg_equal_ct(const void *a, const void *b, size_t len);          /* constant time */

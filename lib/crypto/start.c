@@ -4,6 +4,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -21,6 +22,24 @@ static void start(void)
 void imsg_crypto_start(void)
 {
     pthread_once(&once, start);
+}
+
+static void start_tls(void)
+{
+    const EVP_MD *const digests[] = {EVP_sha1(), EVP_sha224(), EVP_sha256(), EVP_sha384(), EVP_sha512()};
+    const EVP_CIPHER *const ciphers[] = {EVP_aes_128_cbc(), EVP_aes_192_cbc(), EVP_aes_256_cbc(), EVP_des_ede3_cbc()};
+    imsg_crypto_start();
+    /* Without its digest in the table a signature on a certificate counts as too weak. */
+    for (size_t i = 0; i < sizeof digests / sizeof digests[0]; i++)
+        EVP_add_digest(digests[i]);
+    for (size_t i = 0; i < sizeof ciphers / sizeof ciphers[0]; i++)
+        EVP_add_cipher(ciphers[i]);
+}
+
+void imsg_crypto_start_tls(void)
+{
+    static pthread_once_t tls_once = PTHREAD_ONCE_INIT;
+    pthread_once(&tls_once, start_tls);
 }
 
 enum imsg_status imsg_crypto_fail(struct imsg_error *err, enum imsg_status status, const char *text)
