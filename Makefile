@@ -28,7 +28,7 @@ ALL_LDFLAGS = -pthread $(HARDEN_LD) $(LDFLAGS)
 # Only these; pkg-config is asked once, and not at all by targets that build nothing.
 ifneq ($(filter-out deps clean uninstall dist demo check check-deep check-san check-valgrind fuzz lint,$(or $(MAKECMDGOALS),all)),)
 DEP_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcrypto jansson)
-DEP_LIBS := $(shell $(PKG_CONFIG) --libs libcrypto jansson)
+DEP_LIBS := $(shell $(PKG_CONFIG) --libs libcrypto jansson) -ldl
 # Only imsg-inspect shows the bodies of real clients, and only where these are there.
 BODY_PKGS := $(foreach p,libplist-2.0 zlib,$(shell $(PKG_CONFIG) --exists $(p) && echo $(p)))
 BODY_CFLAGS := $(if $(BODY_PKGS),$(shell $(PKG_CONFIG) --cflags $(BODY_PKGS)) $(if $(filter zlib,$(BODY_PKGS)),-DHAVE_ZLIB) \
@@ -100,14 +100,19 @@ $(FUZZ_INSPECT): DEP_LIBS := $(CLI) $(LIB) $(DEP_LIBS) $(BODY_LIBS)
 CT_WRAP := imsg_rsa_oaep_open imsg_p256_ecdh imsg_equal_ct imsg_sha256_parts imsg_aes256_ctr64
 $(BUILD)/unit/t-ct: ALL_LDFLAGS += $(CT_WRAP:%=-Wl,--wrap=%)
 
-unit: $(UNIT) $(FUZZ:%=$(BUILD)/unit/t-fuzz-%)
+# A server for what no good server does.
+$(BUILD)/wire: tests/cli/wire.c
+	$(Q)mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $<
+
+unit: $(BUILD)/wire $(UNIT) $(FUZZ:%=$(BUILD)/unit/t-fuzz-%)
 fuzz-targets: $(FUZZ:%=$(BUILD)/target/%)
 
 # ---- what people call ----
 
 # Debian's names; `deps` prints the line for other systems.
 DEPS_BUILD := gcc make pkg-config libssl-dev libcurl4-openssl-dev libjansson-dev libmagic-dev libplist-dev zlib1g-dev libmicrohttpd-dev libsqlite3-dev
-DEPS_TEST := bats jq curl openssl strace valgrind bsdutils mandoc groff shellcheck clang cppcheck xxd procps
+DEPS_TEST := bats jq curl openssl strace valgrind bsdutils mandoc groff shellcheck clang cppcheck xxd procps nginx-light
 missing = $(shell command -v dpkg-query >/dev/null 2>&1 && for p in $(1); do \
 	dpkg-query -W -f '$${Status}\n' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done)
 

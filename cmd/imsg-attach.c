@@ -10,14 +10,19 @@
 #include "base/text.h"
 #include "net/net.h"
 
+enum { OPT_ALLOW_PRIVATE = CLI_KEY_OWN };
+
 static const struct cli_option options[] = {
     CLI_OPT_STORE,
     {'o', "output", "DIR", "get: put the files into DIR (default: the current folder)", 0},
+    {OPT_ALLOW_PRIVATE, "allow-private", NULL, "get: from addresses that are not public too", 0},
+    CLI_OPTS_KEY,
+    CLI_OPTS_NET,
     CLI_END,
 };
 static const struct cli_tool tool = {
     .name = "imsg-attach",
-    .synopsis = "put [--store LOCATION] FILE...\nget [--store LOCATION] [-o DIR] [FILE]",
+    .synopsis = "put [--store LOCATION] FILE...\nget [--store LOCATION] [--allow-private] [-o DIR] [FILE]",
     .purpose = "encrypt files into the store, and get them back",
     .options = options,
     .operands = "FILE",
@@ -90,7 +95,7 @@ static void put(struct attach *run)
         magic_close(run->magic);
         run->magic = NULL;
     }
-    cli_sandbox();
+    cli_sandbox_for(&run->cli, CLI_USES(CLI_STORE), NULL, NULL, run->store_option);
     bool last = false;
     for (int i = 1; i < cli_operands(&run->cli) && !last; i++)
         cli_ok(&run->cli, put_file(run, cli_operand(&run->cli, i), &last, &err), &err);
@@ -199,7 +204,7 @@ static void get(struct attach *run)
     struct imsg_view line;
     struct cli_input input;
     bool more = true;
-    cli_sandbox();
+    cli_sandbox_talking(); /* a descriptor may name any server */
     if (!cli_ok(&run->cli, cli_input_open(&run->cli, cli_operand(&run->cli, 1), &input, &err), &err))
         return;
     imsg_lines_start(&lines, input.fd, IMSG_LINE_MAX);
@@ -226,12 +231,15 @@ int main(int argc, char **argv)
     struct imsg_error err = {0};
     const char *arg;
     char *location = NULL;
+    struct imsg_net *net = NULL;
     cli_start(&run.cli, &tool, argc, argv);
     for (int key; (key = cli_next(&run.cli, &arg)) != -1;) {
         if (key == CLI_KEY_STORE)
             run.store_option = arg;
         else if (key == 'o')
             run.folder = arg;
+        else if (key == OPT_ALLOW_PRIVATE)
+            run.cli.net.allow_private = true;
     }
     const char *command = cli_operand(&run.cli, 0);
     bool putting = command && strcmp(command, "put") == 0;
@@ -241,12 +249,17 @@ int main(int argc, char **argv)
         cli_usage(&run.cli, "put needs a FILE");
     if (putting && cli_given(&run.cli, 'o'))
         cli_usage(&run.cli, "--output goes with get");
+    if (putting && run.cli.net.allow_private)
+        cli_usage(&run.cli, "--allow-private goes with get");
     if (!putting && cli_operands(&run.cli) > 2)
         cli_usage(&run.cli, "get takes one FILE at most");
     cli_output_start(&run.cli, &run.out, NULL);
     enum imsg_status status = cli_service(&run.cli, CLI_STORE, run.store_option, &location, &err);
     if (status == IMSG_OK)
-        status = imsg_store_open(location, &run.store, &err);
+        status = cli_net(&run.cli, &net, &err);
+    run.cli.auth_optional = true; /* a plain web host asks nobody who he is */
+    if (status == IMSG_OK)
+        status = imsg_store_open(location, net, &run.store, &err);
     if (cli_ok(&run.cli, status, &err)) {
         if (putting)
             put(&run);

@@ -15,6 +15,7 @@ static const struct cli_option options[] = {
     {OPT_ACCEPT, "accept", "THUMBPRINT", "accept this account key in place of the pinned one", 0},
     {OPT_PINS, "pins", NULL, "list the pinned account keys", 0},
     {OPT_PATH, "path", NULL, "print where the handle's entry stands below a directory", 0},
+    CLI_OPTS_NET,
     CLI_END,
 };
 static const struct cli_tool tool = {
@@ -144,7 +145,10 @@ int main(int argc, char **argv)
     if (run.accept && strlen(run.accept) != IMSG_THUMBPRINT)
         cli_usage(&run.cli, "--accept takes a thumbprint of %d characters", IMSG_THUMBPRINT);
     char **handles = read_handles(&run);
-    cli_sandbox();
+    if (cli_given(&run.cli, OPT_PINS) || cli_given(&run.cli, OPT_PATH))
+        cli_sandbox();
+    else
+        cli_sandbox_for(&run.cli, CLI_USES(CLI_DIRECTORY), run.directory, NULL, NULL);
     cli_output_start(&run.cli, &run.out, NULL);
     if (cli_given(&run.cli, OPT_PINS))
         cli_ok(&run.cli, print_pins(&run, &err), &err);

@@ -19,6 +19,7 @@ static const struct cli_option options[] = {
     CLI_OPT_JSON,
     CLI_OPT_JOBS,
     CLI_OPTS_KEY,
+    CLI_OPTS_NET,
     CLI_END,
 };
 static const struct cli_tool tool = {
@@ -182,7 +183,7 @@ int main(int argc, char **argv)
     }
     cli_output_start(&run.cli, &run.out, run.output);
     check(&run);
-    cli_sandbox();
+    cli_sandbox_for(&run.cli, run.record_count ? 0 : CLI_USES(CLI_DIRECTORY), run.directory, NULL, NULL);
     run_inputs(&run);
     /* A file is replaced only if nothing failed, in the records either; what went to stdout is out. */
     cli_ok(&run.cli, cli_output_finish(&run.out, run.cli.status == 0 || !run.out.path, &err), &err);

@@ -26,6 +26,7 @@ static const struct cli_option options[] = {
     {'x', "exec", "COMMAND", "run COMMAND for each envelope, on its standard input, instead of printing", 0},
     {OPT_NEW, "new", NULL, "go through the envelopes that stayed in inbox/new, without fetching", 0},
     CLI_OPTS_KEY,
+    CLI_OPTS_NET,
     CLI_END,
 };
 static const struct cli_tool tool = {
@@ -315,9 +316,13 @@ static enum imsg_status round_of(struct pull *run, size_t *taken, struct imsg_er
 static enum imsg_status receive(struct pull *run, struct imsg_error *err)
 {
     char *location = NULL;
+    struct imsg_net *net = NULL;
+    run->cli.auth_path = run->identity_path;
     enum imsg_status status = cli_service(&run->cli, CLI_RELAY, run->relay_option, &location, err);
     if (status == IMSG_OK)
-        status = imsg_relay_open(location, &run->relay, err);
+        status = cli_net(&run->cli, &net, err);
+    if (status == IMSG_OK)
+        status = imsg_relay_open(location, net, &run->relay, err);
     if (status == IMSG_OK)
         status = imsg_relay_mailbox(run->relay, run->token, err);
     for (bool again = true; again && status == IMSG_OK;) {
@@ -438,7 +443,7 @@ int main(int argc, char **argv)
     if (cli_operands(&run.cli) > 0)
         cli_usage(&run.cli, "takes no operand: \"%s\"", cli_operand(&run.cli, 0));
     if (!run.command) /* a command needs whatever it needs */
-        cli_sandbox();
+        cli_sandbox_for(&run.cli, cli_given(&run.cli, OPT_NEW) ? 0 : CLI_USES(CLI_RELAY), NULL, run.relay_option, NULL);
     cli_output_start(&run.cli, &run.out, NULL);
     enum imsg_status status = cli_identity_token(&run.cli, run.identity_path, run.token, &err);
     if (status == IMSG_OK)

@@ -7,11 +7,10 @@
 
 #include "base/json.h"
 #include "base/text.h"
-#include "base/url.h"
 #include "crypto/crypto.h"
 #include "net/net.h"
 
-enum { OPT_ACCOUNT = CLI_KEY_OWN, OPT_REMOVE, OPT_EXPIRES };
+enum { OPT_ACCOUNT = CLI_KEY_OWN, OPT_REMOVE, OPT_EXPIRES, OPT_INVITE };
 
 static const struct cli_option options[] = {
     CLI_OPT_DIRECTORY,
@@ -19,17 +18,21 @@ static const struct cli_option options[] = {
     {OPT_ACCOUNT, "account", "FILE", "the account key that signs (default: account.pem in IMSG_HOME)", 0},
     {OPT_REMOVE, "remove", "DEVICE", "remove a device by its name, its token, or a unique start of one", CLI_REPEAT},
     {OPT_EXPIRES, "expires", "DAYS", "let the entry expire after DAYS", 0},
+    {OPT_INVITE, "invite", "CODE", "show the server this invitation", 0},
     CLI_OPTS_KEY,
+    CLI_OPTS_NET,
     CLI_END,
 };
 static const struct cli_tool tool = {
     .name = "imsg-register",
-    .synopsis = "[-d LOCATION] [--account FILE] [--remove DEVICE]... [--expires DAYS] [FILE...]",
+    .synopsis = "[-d LOCATION] [--account FILE] [--remove DEVICE]... [--expires DAYS] [--invite CODE] [FILE...]",
     .purpose = "put device records into the directory, signed by the account key",
     .options = options,
     .operands = "FILE",
 };
 
+#define INVITE_MAX 200
+#define INVITE_ALPHABET "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 #define TRIES 16 /* of reading, signing and writing again while others change the same entry */
 
 struct registration {
@@ -377,13 +380,10 @@ static enum imsg_status update_all(struct registration *run, struct imsg_error *
 /* Before the entry is there, so that nobody finds a device without its mailbox. */
 static enum imsg_status make_mailboxes(struct registration *run, struct imsg_error *err)
 {
-    char *location = NULL, scheme[16];
+    char *location = NULL;
     enum imsg_status status = cli_service(&run->cli, CLI_RELAY, run->relay_option, &location, err);
-    if (status == IMSG_OK) {
-        imsg_url_scheme(location, scheme);
-        if (strcmp(scheme, "file") == 0)
-            status = imsg_relay_open(location, &run->relay, err);
-    }
+    if (status == IMSG_OK && !imsg_location_is_remote(location))
+        status = imsg_relay_open(location, NULL, &run->relay, err);
     for (size_t i = 0; run->relay && status == IMSG_OK && i < run->records.count; i++)
         if (!run->records.items[i].relay)
             status = imsg_relay_mailbox(run->relay, run->records.items[i].token, err);
@@ -415,13 +415,18 @@ int main(int argc, char **argv)
                 cli_usage(&run.cli, "--remove needs a name or a token");
             run.removals[run.removal_count++] = arg;
             break;
+        case OPT_INVITE:
+            if (!arg[0] || strlen(arg) > INVITE_MAX || strspn(arg, INVITE_ALPHABET) != strlen(arg))
+                cli_usage(&run.cli, "--invite takes letters, digits, - and _, not \"%s\"", arg);
+            run.cli.net.invite = arg;
+            break;
         case OPT_EXPIRES:
             run.expires_days = cli_number(&run.cli, "expires", arg, 1, 36500);
             break;
         }
     }
     check_inputs(&run);
-    cli_sandbox();
+    cli_sandbox_for(&run.cli, CLI_USES(CLI_DIRECTORY), run.directory, NULL, NULL);
     enum imsg_status status = read_records(&run, &err);
     if (status == IMSG_OK)
         status = load_account(&run, &err);

@@ -26,6 +26,7 @@ static const struct cli_option options[] = {
     {OPT_RAW, "raw", NULL, "print the bare payload of the bare content for one device; needs -E", 0},
     CLI_OPT_JOBS,
     CLI_OPTS_KEY,
+    CLI_OPTS_NET,
     CLI_END,
 };
 static const struct cli_tool tool = {
@@ -236,6 +237,13 @@ static void take_options(struct seal *run)
     }
 }
 
+/* The services that this run may talk to, as CLI_USES bits. */
+static unsigned services(const struct seal *run)
+{
+    bool looks_up = run->handle_count || run->reply_path || (cli_given(&run->cli, OPT_EACH) && run->record_count == 0);
+    return (looks_up ? CLI_USES(CLI_DIRECTORY) : 0) | (cli_given(&run->cli, 'S') ? CLI_USES(CLI_STORE) : 0);
+}
+
 static void free_all(struct seal *run)
 {
     seal_message_free(&run->message);
@@ -265,7 +273,7 @@ int main(int argc, char **argv)
     take_options(&run);
     cli_output_start(&run.cli, &run.out, run.output);
     check(&run);
-    cli_sandbox();
+    cli_sandbox_for(&run.cli, services(&run), run.directory, NULL, run.store);
     cli_ok(&run.cli, cli_given(&run.cli, OPT_EACH) ? work_each(&run, &err) : work(&run, &err), &err);
     cli_input_close(&run.input);
     free_all(&run);

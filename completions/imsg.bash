@@ -6,9 +6,14 @@ _imsg_attach() {
   case $prev in
     --store) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     -o|--output) mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
+    --passphrase-file) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --passphrase-fd) return ;;
+    --cacert) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --pin) return ;;
+    --retry-for) return ;;
   esac
   case $cur in
-    -*) mapfile -t COMPREPLY < <(compgen -W ' --store -o --output -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
+    -*) mapfile -t COMPREPLY < <(compgen -W ' --store -o --output --allow-private --passphrase-file --passphrase-fd --allow-insecure-key --cacert --pin --retry-for --insecure-http -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
     *) if [[ $COMP_CWORD -eq 1 ]]; then mapfile -t COMPREPLY < <(compgen -W 'put get' -- "$cur"); else mapfile -t COMPREPLY < <(compgen -f -- "$cur"); fi ;;
   esac
 }
@@ -54,9 +59,12 @@ _imsg_lookup() {
   case $prev in
     -d|--directory) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     --accept) return ;;
+    --cacert) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --pin) return ;;
+    --retry-for) return ;;
   esac
   case $cur in
-    -*) mapfile -t COMPREPLY < <(compgen -W ' -d --directory --accept --pins --path -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
+    -*) mapfile -t COMPREPLY < <(compgen -W ' -d --directory --accept --pins --path --cacert --pin --retry-for --insecure-http -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
   esac
 }
 complete -o filenames -F _imsg_lookup imsg-lookup
@@ -71,11 +79,15 @@ _imsg_open() {
     --from) return ;;
     -o|--output) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     -E|--format) mapfile -t COMPREPLY < <(compgen -W 'pair pair-ec' -- "$cur"); return ;;
+    --jobs) return ;;
     --passphrase-file) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     --passphrase-fd) return ;;
+    --cacert) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --pin) return ;;
+    --retry-for) return ;;
   esac
   case $cur in
-    -*) mapfile -t COMPREPLY < <(compgen -W ' -i --identity -d --directory -R --records --from -o --output -E --format --raw -j --json --passphrase-file --passphrase-fd --allow-insecure-key -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
+    -*) mapfile -t COMPREPLY < <(compgen -W ' -i --identity -d --directory -R --records --from -o --output -E --format --raw --verify-first -j --json --jobs --passphrase-file --passphrase-fd --allow-insecure-key --cacert --pin --retry-for --insecure-http -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
     *) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
   esac
 }
@@ -90,9 +102,12 @@ _imsg_pull() {
     -x|--exec) return ;;
     --passphrase-file) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     --passphrase-fd) return ;;
+    --cacert) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --pin) return ;;
+    --retry-for) return ;;
   esac
   case $cur in
-    -*) mapfile -t COMPREPLY < <(compgen -W ' -i --identity --relay -w --wait -x --exec --new --passphrase-file --passphrase-fd --allow-insecure-key -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
+    -*) mapfile -t COMPREPLY < <(compgen -W ' -i --identity --relay -w --wait -x --exec --new --passphrase-file --passphrase-fd --allow-insecure-key --cacert --pin --retry-for --insecure-http -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
   esac
 }
 complete -o filenames -F _imsg_pull imsg-pull
@@ -104,9 +119,14 @@ _imsg_push() {
     --relay) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     -i|--identity) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     --undelivered) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --passphrase-file) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --passphrase-fd) return ;;
+    --cacert) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --pin) return ;;
+    --retry-for) return ;;
   esac
   case $cur in
-    -*) mapfile -t COMPREPLY < <(compgen -W ' --relay -i --identity --undelivered -j --json -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
+    -*) mapfile -t COMPREPLY < <(compgen -W ' --relay -i --identity --undelivered -j --json --passphrase-file --passphrase-fd --allow-insecure-key --cacert --pin --retry-for --insecure-http -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
     *) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
   esac
 }
@@ -121,11 +141,15 @@ _imsg_register() {
     --account) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     --remove) return ;;
     --expires) return ;;
+    --invite) return ;;
     --passphrase-file) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     --passphrase-fd) return ;;
+    --cacert) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --pin) return ;;
+    --retry-for) return ;;
   esac
   case $cur in
-    -*) mapfile -t COMPREPLY < <(compgen -W ' -d --directory --relay --account --remove --expires --passphrase-file --passphrase-fd --allow-insecure-key -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
+    -*) mapfile -t COMPREPLY < <(compgen -W ' -d --directory --relay --account --remove --expires --invite --passphrase-file --passphrase-fd --allow-insecure-key --cacert --pin --retry-for --insecure-http -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
     *) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
   esac
 }
@@ -147,11 +171,15 @@ _imsg_seal() {
     --reply) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     --receipt) mapfile -t COMPREPLY < <(compgen -W 'delivered read' -- "$cur"); return ;;
     --store) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --jobs) return ;;
     --passphrase-file) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     --passphrase-fd) return ;;
+    --cacert) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --pin) return ;;
+    --retry-for) return ;;
   esac
   case $cur in
-    -*) mapfile -t COMPREPLY < <(compgen -W ' -i --identity -d --directory -r --recipient -R --records -a --attach -o --output -E --format -T --type -g --group --reply --receipt -S --store-large --store --no-self --raw --passphrase-file --passphrase-fd --allow-insecure-key -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
+    -*) mapfile -t COMPREPLY < <(compgen -W ' -i --identity -d --directory -r --recipient -R --records -a --attach -o --output -E --format -T --type -g --group --reply --receipt -s --sealed-file --each -S --store-large --store --no-self --raw --jobs --passphrase-file --passphrase-fd --allow-insecure-key --cacert --pin --retry-for --insecure-http -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
     *) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
   esac
 }

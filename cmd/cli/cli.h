@@ -5,6 +5,7 @@
 
 #include "base/io.h"
 #include "imsg.h"
+#include "net/net.h"
 
 /* ---- options.c: one table per tool, from which parsing, --help and the completions are made ------------------- */
 
@@ -18,6 +19,7 @@ struct cli_option {
     int flags;
 };
 #define CLI_LONG 256
+#define CLI_RETRY_FOR 30 /* seconds; stands in the help too */
 #define CLI_END {0, NULL, NULL, NULL, 0}
 
 /* Options that mean the same everywhere are written once. */
@@ -25,6 +27,13 @@ struct cli_option {
 #define CLI_OPT_DIRECTORY {'d', "directory", "LOCATION", "directory to use, a URL or a folder (IMSG_DIRECTORY)", 0}
 #define CLI_OPT_RELAY {CLI_KEY_RELAY, "relay", "LOCATION", "relay to use, a URL or a folder (IMSG_RELAY)", 0}
 #define CLI_OPT_STORE {CLI_KEY_STORE, "store", "LOCATION", "store to use, a URL or a folder (IMSG_STORE)", 0}
+/* Of every tool that talks; read by cli_next itself, used by cli_net. */
+#define CLI_OPTS_NET                                                                                                   \
+    {CLI_KEY_CACERT, "cacert", "FILE", "believe the CAs in FILE, in place of the system's (IMSG_CACERT)", 0},          \
+        {CLI_KEY_PIN, "pin", "PIN", "believe the server with this public key, sha256//BASE64 (IMSG_PIN)", 0},          \
+        {CLI_KEY_RETRY_FOR, "retry-for", "SECONDS", "try again for SECONDS what fails for a while (default 30)", 0}, { \
+        CLI_KEY_INSECURE_HTTP, "insecure-http", NULL, "allow http:// to other machines", 0                             \
+    }
 #define CLI_OPT_JSON {'j', "json", NULL, "print JSON, one object a line", 0}
 #define CLI_OPT_JOBS {CLI_KEY_JOBS, "jobs", "N", "work on N cores at once (default: all of them)", 0}
 #define CLI_OPTS_KEY                                                                                                   \
@@ -39,6 +48,10 @@ enum {
     CLI_KEY_PASSPHRASE_FD,
     CLI_KEY_INSECURE,
     CLI_KEY_JOBS,
+    CLI_KEY_CACERT,
+    CLI_KEY_PIN,
+    CLI_KEY_RETRY_FOR,
+    CLI_KEY_INSECURE_HTTP,
     CLI_KEY_COMPLETION, /* hidden */
     CLI_KEY_OWN         /* the first a tool may use for itself */
 };
@@ -68,6 +81,15 @@ struct cli {
     char *home;        /* $IMSG_HOME, once asked for */
     struct imsg_buf config;
     bool config_read;
+    struct imsg_net net; /* cli_net */
+    bool net_ready;
+    char *net_cache;
+    const struct imsg_p256 *auth; /* for bearer tokens: set by a tool that has its identity open anyway */
+    const char *auth_path;        /* else from this identity file, NULL: identity.json of $IMSG_HOME … */
+    bool auth_optional;           /* … which need not be there */
+    struct imsg_identity auth_identity;
+    bool auth_failed;
+    struct imsg_error auth_err;
     uint64_t given[8]; /* bit set: which options were given */
 };
 
@@ -112,6 +134,8 @@ int cli_finish(struct cli *cli);
 
 /* ---- settings.c ----------------------------------------------------------------------------------------------- */
 
+/* ${XDG:-$HOME/FALLBACK}/imsg; the caller's. */
+IMSG_CHECK enum imsg_status cli_xdg_path(const char *xdg, const char *fallback, char **out, struct imsg_error *err);
 /* $IMSG_HOME, else ${XDG_CONFIG_HOME:-~/.config}/imsg; made 0700 with parents. Borrowed. */
 IMSG_CHECK enum imsg_status cli_home(struct cli *cli, const char **home, struct imsg_error *err);
 /* A path below it; the caller's. */
@@ -120,6 +144,7 @@ IMSG_CHECK enum imsg_status cli_home_path(struct cli *cli, const char *name, cha
 IMSG_CHECK enum imsg_status cli_setting(struct cli *cli, const char *name, const char **value, struct imsg_error *err);
 
 enum cli_service { CLI_DIRECTORY, CLI_RELAY, CLI_STORE };
+#define CLI_USES(service) (1u << (service))
 /* Where a service is: `option` (may be NULL), else IMSG_DIRECTORY etc., else IMSG_SERVER, from the environment and then
  * from the config file, else a folder under ${XDG_DATA_HOME:-~/.local/share}/imsg (the three are made together when
  * that is missing). *location is the caller's. */
@@ -129,6 +154,14 @@ IMSG_CHECK enum imsg_status cli_service(struct cli *cli, enum cli_service servic
 /* The same without the embedded default: *location stays as it is where nothing is configured, and nothing is made. */
 IMSG_CHECK enum imsg_status cli_configured(struct cli *cli, enum cli_service service, const char *option,
                                            char **location, struct imsg_error *err);
+
+/* ---- net.c ---------------------------------------------------------------------------------------------------- */
+
+/* What the connections of this run share, from options (CLI_OPTS_NET), environment and config. The services configured are
+ * the user's own origins; one given as an option becomes one when it is opened. Borrowed, until cli_finish. */
+IMSG_CHECK enum imsg_status cli_net(struct cli *cli, struct imsg_net **net, struct imsg_error *err);
+/* The key that bearer tokens are signed with: that of `identity`. */
+void cli_net_identity(struct cli *cli, const struct imsg_identity *identity);
 
 /* ---- keys.c --------------------------------------------------------------------------------------------------- */
 
@@ -246,5 +279,10 @@ void cli_counters(struct cli *cli, const uint8_t own_x[static 32], const struct 
 
 /* Give up what this tool will not need again: no new sockets, no exec, no ptrace (seccomp, where there is one). */
 void cli_sandbox(void);
+/* The same, but sockets stay if one of the `services` (CLI_USES(CLI_DIRECTORY) | …) is remote: as its option says (NULL:
+ * none), else as it is configured. */
+void cli_sandbox_for(struct cli *cli, unsigned services, const char *directory, const char *relay, const char *store);
+/* The same, and sockets stay. */
+void cli_sandbox_talking(void);
 
 #endif

@@ -115,8 +115,11 @@ bool cli_ok(struct cli *cli, enum imsg_status status, const struct imsg_error *e
 
 int cli_finish(struct cli *cli)
 {
+    imsg_net_free(&cli->net);
+    imsg_identity_free(&cli->auth_identity);
+    free(cli->net_cache);
     free(cli->home);
-    cli->home = NULL;
+    cli->net_cache = cli->home = NULL;
     imsg_buf_free(&cli->config);
     return cli->status;
 }

@@ -43,6 +43,7 @@ static bool occupy(int fd, int flags)
 void cli_start(struct cli *cli, const struct cli_tool *tool, int argc, char **argv)
 {
     *cli = (struct cli){.tool = tool, .argc = argc, .argv = argv, .next = 1, .passphrase_fd = -1};
+    cli->net.retry_for = CLI_RETRY_FOR;
     occupy(0, O_RDONLY);
     cli->stdout_closed = occupy(1, O_WRONLY);
     occupy(2, O_WRONLY);
@@ -125,6 +126,18 @@ static bool take_common(struct cli *cli, const struct cli_option *option, const 
         return true;
     case CLI_KEY_INSECURE:
         cli->allow_insecure_key = true;
+        return true;
+    case CLI_KEY_CACERT:
+        cli->net.cacert = arg;
+        return true;
+    case CLI_KEY_PIN:
+        cli->net.pin = arg;
+        return true;
+    case CLI_KEY_RETRY_FOR:
+        cli->net.retry_for = (unsigned)cli_number(cli, "retry-for", arg, 0, 30 * 86400);
+        return true;
+    case CLI_KEY_INSECURE_HTTP:
+        cli->net.insecure_http = true;
         return true;
     default:
         return false;

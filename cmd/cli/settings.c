@@ -12,7 +12,7 @@
 #define CONFIG_MAX 65536
 
 static const char *const names[] = {"IMSG_SERVER", "IMSG_DIRECTORY", "IMSG_RELAY", "IMSG_STORE",
-                                    "IMSG_PASSPHRASE_FILE"};
+                                    "IMSG_PASSPHRASE_FILE", "IMSG_CACERT", "IMSG_PIN", "IMSG_CLIENT_CERT"};
 
 static const char *environment(const char *name)
 {
@@ -20,8 +20,7 @@ static const char *environment(const char *name)
     return value && *value ? value : NULL;
 }
 
-/* ${xdg:-$HOME/fallback}/imsg */
-static enum imsg_status xdg_path(const char *xdg, const char *fallback, char **out, struct imsg_error *err)
+enum imsg_status cli_xdg_path(const char *xdg, const char *fallback, char **out, struct imsg_error *err)
 {
     char *base = NULL;
     enum imsg_status status;
@@ -43,7 +42,7 @@ enum imsg_status cli_home(struct cli *cli, const char **home, struct imsg_error 
     const char *set = environment("IMSG_HOME");
     if (!cli->home) {
         char *path = NULL;
-        status = set ? imsg_path_join(set, "", &path, err) : xdg_path("XDG_CONFIG_HOME", ".config", &path, err);
+        status = set ? imsg_path_join(set, "", &path, err) : cli_xdg_path("XDG_CONFIG_HOME", ".config", &path, err);
         if (status == IMSG_OK)
             status = imsg_make_folders(path, 0700, err);
         if (status != IMSG_OK) {
@@ -84,6 +83,7 @@ static enum imsg_status read_config(struct cli *cli, struct imsg_error *err)
         cli->config_read = true;
         goto out;
     }
+    imsg_buf_clear(&cli->config); /* of a first look that found it wrong */
     status = imsg_read_file(path, CONFIG_MAX, &cli->config, err);
     if (status != IMSG_OK) {
         status = imsg_fail(err, IMSG_CONFIG, "config file \"%s\" cannot be read", path);
@@ -104,8 +104,8 @@ static enum imsg_status read_config(struct cli *cli, struct imsg_error *err)
                 *equals = '\0';
             if (!equals || !known(text)) {
                 status = imsg_fail(err, IMSG_CONFIG, "config file \"%s\": line %u: \"%s\" is not one of IMSG_SERVER, "
-                                   "IMSG_DIRECTORY, IMSG_RELAY, IMSG_STORE, IMSG_PASSPHRASE_FILE with =VALUE", path,
-                                   number, text);
+                                   "IMSG_DIRECTORY, IMSG_RELAY, IMSG_STORE, IMSG_PASSPHRASE_FILE, IMSG_CACERT, "
+                                   "IMSG_PIN, IMSG_CLIENT_CERT with =VALUE", path, number, text);
                 goto out;
             }
             *equals = '=';
@@ -150,7 +150,7 @@ static enum imsg_status embedded(enum cli_service service, char **location, stru
 {
     char *base = NULL, *folder = NULL;
     struct stat st;
-    enum imsg_status status = xdg_path("XDG_DATA_HOME", ".local/share", &base, err);
+    enum imsg_status status = cli_xdg_path("XDG_DATA_HOME", ".local/share", &base, err);
     if (status == IMSG_OK && stat(base, &st) != 0 && errno == ENOENT)
         for (size_t i = 0; status == IMSG_OK && i < sizeof services / sizeof services[0]; i++) {
             status = imsg_path_join(base, services[i].folder, &folder, err);

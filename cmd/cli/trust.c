@@ -17,10 +17,13 @@ enum imsg_status cli_trust_open(struct cli *cli, const char *directory_option, b
                                 struct imsg_error *err)
 {
     char *location = NULL;
+    struct imsg_net *net = NULL;
     *trust = (struct cli_trust){.cli = cli, .option = directory_option};
     enum imsg_status status = cli_service(cli, CLI_DIRECTORY, directory_option, &location, err);
     if (status == IMSG_OK)
-        status = imsg_directory_open(location, create, &trust->directory, err);
+        status = cli_net(cli, &net, err);
+    if (status == IMSG_OK)
+        status = imsg_directory_open(location, net, create, &trust->directory, err);
     free(location);
     return status;
 }

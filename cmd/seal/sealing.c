@@ -158,6 +158,7 @@ static enum imsg_status prepare(struct seal *run, struct seal_message *message)
 static enum imsg_status store_content(struct seal *run, struct seal_message *message, struct imsg_error *err)
 {
     struct imsg_store *store = NULL;
+    struct imsg_net *net = NULL;
     struct imsg_attachment attachment = {0};
     struct imsg_buf line = {0};
     json_t *object = NULL;
@@ -168,7 +169,10 @@ static enum imsg_status store_content(struct seal *run, struct seal_message *mes
     const char *type = message->type ? message->type : seal_content_type(content);
     enum imsg_status status = cli_service(&run->cli, CLI_STORE, run->store, &location, err);
     if (status == IMSG_OK)
-        status = imsg_store_open(location, &store, err);
+        status = cli_net(&run->cli, &net, err);
+    cli_net_identity(&run->cli, &run->identity);
+    if (status == IMSG_OK)
+        status = imsg_store_open(location, net, &store, err);
     if (status == IMSG_OK)
         status = imsg_attachment_put(store, content, only ? run->input.fd : -1, &attachment, err);
     if (status == IMSG_OK && file && strcmp(file, "-") != 0)

@@ -8,7 +8,8 @@
 
 struct directory_backend {
     const char *scheme;
-    enum imsg_status (*open)(const char *location, bool create, void **state, struct imsg_error *err);
+    enum imsg_status (*open)(const char *location, struct imsg_net *net, bool create, void **state,
+                             struct imsg_error *err);
     /* `path` is relative to the base. Append at most `max` bytes (more: IMSG_PROTOCOL). *found = false and IMSG_OK: the
      * directory answered, there is none. */
     enum imsg_status (*get)(void *state, const char *path, size_t max, struct imsg_buf *out, bool *found,
@@ -21,10 +22,14 @@ struct directory_backend {
 /* token: 64 hex digits. name: 64 hex digits, checked by relay.c. */
 struct relay_backend {
     const char *scheme;
-    enum imsg_status (*open)(const char *location, void **state, struct imsg_error *err);
+    enum imsg_status (*open)(const char *location, struct imsg_net *net, void **state, struct imsg_error *err);
     enum imsg_status (*mailbox)(void *state, const char *token, struct imsg_error *err);
     enum imsg_status (*deliver)(void *state, const char *token, const char *name, struct imsg_view line,
                                 bool *duplicate, struct imsg_error *err);
+    /* In place of deliver, where many can be under way: both or neither. */
+    void (*send)(void *state, const char *token, const char *name, const struct imsg_envelope *envelope,
+                 struct imsg_view line, imsg_delivered *done, void *context);
+    enum imsg_status (*settle)(void *state, size_t most, int input, struct imsg_error *err);
     enum imsg_status (*list)(void *state, const char *token, struct imsg_waiting *out, struct imsg_error *err);
     /* Append at most `max` bytes (more: IMSG_PROTOCOL), with or without the line's newline. */
     enum imsg_status (*fetch)(void *state, const char *token, const char *name, size_t max, struct imsg_buf *out,
@@ -37,7 +42,7 @@ struct relay_backend {
 /* sha256: 64 hex digits. store.c closes put->fd and frees put->temp when commit or discard has come back. */
 struct store_backend {
     const char *scheme;
-    enum imsg_status (*open)(const char *location, void **state, struct imsg_error *err);
+    enum imsg_status (*open)(const char *location, struct imsg_net *net, void **state, struct imsg_error *err);
     enum imsg_status (*begin)(void *state, struct imsg_store_put *put, struct imsg_error *err);
     /* On failure nothing is left behind. */
     enum imsg_status (*commit)(void *state, struct imsg_store_put *put, const char *sha256, char **uri,
@@ -49,9 +54,13 @@ struct store_backend {
     void (*close)(void *state);
 };
 
-extern const struct directory_backend imsg_directory_file;
-extern const struct relay_backend imsg_relay_file;
-extern const struct store_backend imsg_store_file;
+extern const struct directory_backend imsg_directory_file, imsg_directory_http;
+extern const struct relay_backend imsg_relay_file, imsg_relay_http, imsg_relay_http_foreign;
+extern const struct store_backend imsg_store_file, imsg_store_http;
+
+/* store_http.c: an object anywhere, as a descriptor names it. */
+IMSG_CHECK enum imsg_status imsg_store_get_foreign(struct imsg_net *net, const char *uri, uint64_t max, imsg_sink *sink,
+                                                   void *context, struct imsg_error *err);
 
 /* Exactly 64 lower-case hex digits: the only names that ever become part of a path. */
 bool imsg_name_is_hash(const char *name);

@@ -3,12 +3,12 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "base/url.h"
 #include "net/backend.h"
+#include "net/remote.h"
 
 #define ENTRY_MAX 1048576 /* bytes; 64 devices of a few hundred bytes each, doubly encoded, stay far below */
 
-static const struct directory_backend *const backends[] = {&imsg_directory_file, NULL};
+static const struct directory_backend *const backends[] = {&imsg_directory_file, &imsg_directory_http, NULL};
 
 struct imsg_directory {
     const struct directory_backend *backend;
@@ -16,8 +16,8 @@ struct imsg_directory {
     char *location;
 };
 
-enum imsg_status imsg_directory_open(const char *location, bool create, struct imsg_directory **out,
-                                     struct imsg_error *err)
+enum imsg_status imsg_directory_open(const char *location, struct imsg_net *net, bool create,
+                                     struct imsg_directory **out, struct imsg_error *err)
 {
     enum imsg_status status = IMSG_NO_MEMORY;
     char scheme[16];
@@ -27,7 +27,7 @@ enum imsg_status imsg_directory_open(const char *location, bool create, struct i
         status = imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
         goto out;
     }
-    imsg_url_scheme(location, scheme);
+    imsg_remote_scheme(location, scheme);
     while (backends[i] && strcmp(backends[i]->scheme, scheme) != 0)
         i++;
     if (!backends[i]) {
@@ -37,7 +37,7 @@ enum imsg_status imsg_directory_open(const char *location, bool create, struct i
     status = imsg_strdup(location, &directory->location, err);
     if (status != IMSG_OK)
         goto out;
-    status = backends[i]->open(location, create, &directory->state, err);
+    status = backends[i]->open(location, net, create, &directory->state, err);
     if (status != IMSG_OK)
         goto out;
     directory->backend = backends[i];

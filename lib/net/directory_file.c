@@ -26,8 +26,10 @@ static void file_close(void *opaque)
     free(state);
 }
 
-static enum imsg_status file_open(const char *location, bool create, void **out, struct imsg_error *err)
+static enum imsg_status file_open(const char *location, struct imsg_net *net, bool create, void **out,
+                                  struct imsg_error *err)
 {
+    (void)net;
     struct state *state = calloc(1, sizeof *state);
     if (!state)
         return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");

@@ -1,16 +1,48 @@
 /* The three services: directory, relay, store. An interface each; the URL's scheme picks the backend (one file and one
- * table row per engine). A location without a scheme is a folder. Scheme without a backend: IMSG_CONFIG. */
+ * table row per engine). A location without a scheme is a folder; https://host[:port][/path] is a server, http:// one on
+ * this machine, and http+unix://SOCKET one behind a Unix socket whose path has %2F for its slashes. Scheme without a
+ * backend: IMSG_CONFIG. Over the network: IMSG_TEMPORARY for what may pass by itself, IMSG_UNAVAILABLE where the service
+ * says no or its name does not resolve, IMSG_PROTOCOL for nonsense, IMSG_REFUSED for a certificate that is not right. */
 #ifndef IMSG_NET_H
 #define IMSG_NET_H
 
 #include "imsg.h"
 
+/* ---- remote.c ---- what all connections of a run share; {0} is a start, NULL will do for folders. Strings are
+ * borrowed. */
+struct imsg_http;
+struct imsg_net {
+    const char *cacert;      /* PEM file of the CAs believed, in place of the system's; or NULL */
+    const char *pin;         /* "sha256//…" (";" between several), stands in for CA and name; or NULL */
+    const char *client_cert; /* PEM file of a client certificate and its key; or NULL */
+    unsigned retry_for;      /* seconds: how long what is temporary is tried again */
+    unsigned stall;          /* seconds without a byte that end a connection; 0: 30 */
+    bool insecure_http;      /* http:// not only to loopback */
+    bool allow_private;      /* URLs from outside may lead to addresses that are not global */
+    const char *cache;       /* folder for entries with an ETag, made when needed; NULL: none is kept */
+    const char *temp;        /* folder for ciphertext on its way out; NULL: /var/tmp */
+    const char *invite;      /* sent with a first registration; or NULL */
+    /* The auth key of this device, for bearer tokens, asked for when first needed and then kept by the callee. *key stays
+     * NULL where there is none. NULL: there is none. */
+    enum imsg_status (*auth)(void *context, const struct imsg_p256 **key, struct imsg_error *err);
+    void *context;
+    char **origins; /* configured: what is not one of these came from outside */
+    size_t origin_count;
+    struct imsg_http *http; /* from the first remote location on */
+};
+/* A location of the user's own: its origin may get credentials and may be anywhere. Folders are passed over. */
+IMSG_CHECK enum imsg_status imsg_net_trust(struct imsg_net *net, const char *location, struct imsg_error *err);
+/* Closes all connections. */
+void imsg_net_free(struct imsg_net *net);
+/* Is it not a folder? */
+bool imsg_location_is_remote(const char *location);
+
 /* ---- directory.c ---- the files BASE/imsg/v1/h/xx/<hash>.json */
 struct imsg_directory;
 /* `create` (imsg-register): a base folder that is not there is empty, and put makes it. Without it that is
  * IMSG_TEMPORARY. Nothing is touched by open itself. */
-IMSG_CHECK enum imsg_status imsg_directory_open(const char *location, bool create, struct imsg_directory **out,
-                                                struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_directory_open(const char *location, struct imsg_net *net, bool create,
+                                                struct imsg_directory **out, struct imsg_error *err);
 /* Append the entry's bytes as stored. IMSG_NO_ACCOUNT: the directory answered, there is none. IMSG_TEMPORARY: it did
  * not answer. An entry over 1 MiB: IMSG_PROTOCOL. */
 IMSG_CHECK enum imsg_status imsg_directory_get(struct imsg_directory *directory, const char *handle,
@@ -27,7 +59,11 @@ void imsg_directory_close(struct imsg_directory *directory);
 #define IMSG_RELAY_PAYLOAD_MAX 16384
 #define IMSG_RELAY_DAYS 30
 struct imsg_relay;
-IMSG_CHECK enum imsg_status imsg_relay_open(const char *location, struct imsg_relay **out, struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_relay_open(const char *location, struct imsg_net *net, struct imsg_relay **out,
+                                            struct imsg_error *err);
+/* A relay named by a record or an envelope: a bare https origin, else IMSG_REFUSED. */
+IMSG_CHECK enum imsg_status imsg_relay_open_foreign(const char *location, struct imsg_net *net, struct imsg_relay **out,
+                                                    struct imsg_error *err);
 /* Make the mailbox (and the base) if it is not there. */
 IMSG_CHECK enum imsg_status imsg_relay_mailbox(struct imsg_relay *relay, const uint8_t token[static 32],
                                                struct imsg_error *err);
@@ -35,7 +71,18 @@ IMSG_CHECK enum imsg_status imsg_relay_mailbox(struct imsg_relay *relay, const u
  * NULL) tells so. IMSG_UNAVAILABLE: no such mailbox. IMSG_TEMPORARY: base not there, disk full. IMSG_TOO_LONG. */
 IMSG_CHECK enum imsg_status imsg_relay_deliver(struct imsg_relay *relay, const struct imsg_envelope *envelope,
                                                struct imsg_view line, bool *duplicate, struct imsg_error *err);
-/* What is waiting, oldest first: a list of names at the time of the call. Expires messages over 30 days old. */
+/* The same for many: `done` is called once for each, from here or from a later imsg_relay_settle, in any order. Neither
+ * envelope nor line is needed any more when this is back. A relay of the network has several under way, a folder takes
+ * one after another. */
+typedef void imsg_delivered(void *context, enum imsg_status status, bool duplicate, struct imsg_error *err);
+void imsg_relay_send(struct imsg_relay *relay, const struct imsg_envelope *envelope, struct imsg_view line,
+                     imsg_delivered *done, void *context);
+/* Go on until at most `most` of what was sent (or acknowledged) has no result yet, or until `input` (a descriptor, -1:
+ * none) can be read. Relays that share a net move on together. */
+IMSG_CHECK enum imsg_status imsg_relay_settle(struct imsg_relay *relay, size_t most, int input,
+                                              struct imsg_error *err);
+/* What is waiting, oldest first: a list of names at the time of the call; of a very full mailbox perhaps not all, the
+ * rest once these are acknowledged. Expires messages over 30 days old. */
 struct imsg_waiting {
     char **names;
     size_t count;
@@ -43,14 +90,15 @@ struct imsg_waiting {
 IMSG_CHECK enum imsg_status imsg_relay_list(struct imsg_relay *relay, const uint8_t token[static 32],
                                             struct imsg_waiting *out, struct imsg_error *err);
 void imsg_waiting_free(struct imsg_waiting *waiting);
-/* Append one waiting message's line, without newline. IMSG_NO_INPUT: it is gone meanwhile. */
+/* Append one waiting message's line, without newline: one of those that imsg_relay_list named last. IMSG_NO_INPUT: it is
+ * gone meanwhile. */
 IMSG_CHECK enum imsg_status imsg_relay_fetch(struct imsg_relay *relay, const uint8_t token[static 32],
                                              const char *name, struct imsg_buf *out, struct imsg_error *err);
 /* Delete it at the relay; one that is not there is IMSG_OK. */
 IMSG_CHECK enum imsg_status imsg_relay_ack(struct imsg_relay *relay, const uint8_t token[static 32], const char *name,
                                            struct imsg_error *err);
-/* Until something new may be waiting, at most `seconds` and never more than 5 s, for not every relay can tell (NFS,
- * SMB, Syncthing): call imsg_relay_list again after each wait. A relay that can be told (inotify) starts listening
+/* Until something new may be waiting, at most `seconds`, less where the relay says so (a folder never waits more than 5 s,
+ * for NFS, SMB and Syncthing do not tell; a server under a minute): call imsg_relay_list again after each wait. A relay that can be told (inotify) starts listening
  * before imsg_relay_list reads the mailbox and forgets only there what it heard before, so what arrives between list
  * and wait ends the wait at once. A signal ends it too. Nothing new is IMSG_OK as well. */
 IMSG_CHECK enum imsg_status imsg_relay_wait(struct imsg_relay *relay, const uint8_t token[static 32],
@@ -64,7 +112,8 @@ struct imsg_store_put {
     int fd;      /* write the ciphertext here, once, from the start */
     char *temp;  /* the backend's */
 };
-IMSG_CHECK enum imsg_status imsg_store_open(const char *location, struct imsg_store **out, struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_store_open(const char *location, struct imsg_net *net, struct imsg_store **out,
+                                            struct imsg_error *err);
 /* A temporary file for the object (the base folder is made if missing). */
 IMSG_CHECK enum imsg_status imsg_store_begin(struct imsg_store *store, struct imsg_store_put *put,
                                              struct imsg_error *err);

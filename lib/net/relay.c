@@ -4,10 +4,10 @@
 
 #include "base/json.h"
 #include "base/text.h"
-#include "base/url.h"
 #include "net/backend.h"
+#include "net/remote.h"
 
-static const struct relay_backend *const backends[] = {&imsg_relay_file, NULL};
+static const struct relay_backend *const backends[] = {&imsg_relay_file, &imsg_relay_http, NULL};
 
 struct imsg_relay {
     const struct relay_backend *backend;
@@ -20,35 +20,46 @@ bool imsg_name_is_hash(const char *name)
     return strspn(name, "0123456789abcdef") == 64 && name[64] == '\0';
 }
 
-enum imsg_status imsg_relay_open(const char *location, struct imsg_relay **out, struct imsg_error *err)
+static enum imsg_status open_with(const struct relay_backend *backend, const char *location, struct imsg_net *net,
+                                  struct imsg_relay **out, struct imsg_error *err)
 {
     enum imsg_status status = IMSG_NO_MEMORY;
-    char scheme[16];
-    size_t i = 0;
     struct imsg_relay *relay = calloc(1, sizeof *relay);
     if (!relay) {
         status = imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
         goto out;
     }
-    imsg_url_scheme(location, scheme);
-    while (backends[i] && strcmp(backends[i]->scheme, scheme) != 0)
-        i++;
-    if (!backends[i]) {
-        status = imsg_fail(err, IMSG_CONFIG, "relay \"%s\": there is no support for \"%s\"", location, scheme);
-        goto out;
-    }
     status = imsg_strdup(location, &relay->location, err);
     if (status != IMSG_OK)
         goto out;
-    status = backends[i]->open(location, &relay->state, err);
+    status = backend->open(location, net, &relay->state, err);
     if (status != IMSG_OK)
         goto out;
-    relay->backend = backends[i];
+    relay->backend = backend;
     *out = relay;
     relay = NULL;
 out:
     imsg_relay_close(relay);
     return status;
+}
+
+enum imsg_status imsg_relay_open(const char *location, struct imsg_net *net, struct imsg_relay **out,
+                                 struct imsg_error *err)
+{
+    char scheme[16];
+    size_t i = 0;
+    imsg_remote_scheme(location, scheme);
+    while (backends[i] && strcmp(backends[i]->scheme, scheme) != 0)
+        i++;
+    if (!backends[i])
+        return imsg_fail(err, IMSG_CONFIG, "relay \"%s\": there is no support for \"%s\"", location, scheme);
+    return open_with(backends[i], location, net, out, err);
+}
+
+enum imsg_status imsg_relay_open_foreign(const char *location, struct imsg_net *net, struct imsg_relay **out,
+                                         struct imsg_error *err)
+{
+    return open_with(&imsg_relay_http_foreign, location, net, out, err);
 }
 
 enum imsg_status imsg_relay_mailbox(struct imsg_relay *relay, const uint8_t token[static 32], struct imsg_error *err)
@@ -58,11 +69,9 @@ enum imsg_status imsg_relay_mailbox(struct imsg_relay *relay, const uint8_t toke
     return relay->backend->mailbox(relay->state, hex, err);
 }
 
-enum imsg_status imsg_relay_deliver(struct imsg_relay *relay, const struct imsg_envelope *envelope,
-                                    struct imsg_view line, bool *duplicate, struct imsg_error *err)
+/* What no relay takes. */
+static enum imsg_status check_line(const struct imsg_envelope *envelope, struct imsg_view line, struct imsg_error *err)
 {
-    char token[65], name[65];
-    bool twice = false;
     if (envelope->payload.len > IMSG_RELAY_PAYLOAD_MAX)
         return imsg_fail(err, IMSG_TOO_LONG, "the payload is %zu bytes, a relay takes at most %d",
                          envelope->payload.len, IMSG_RELAY_PAYLOAD_MAX);
@@ -72,11 +81,57 @@ enum imsg_status imsg_relay_deliver(struct imsg_relay *relay, const struct imsg_
     /* White space in JSON, but it would be two lines for everybody after us. */
     if (line.len == 0 || memchr(line.ptr, '\n', line.len))
         return imsg_fail(err, IMSG_MALFORMED, "the envelope is not one line");
+    return IMSG_OK;
+}
+
+void imsg_relay_send(struct imsg_relay *relay, const struct imsg_envelope *envelope, struct imsg_view line,
+                     imsg_delivered *done, void *context)
+{
+    struct imsg_error err = {0};
+    char token[65], name[65];
+    bool twice = false;
+    enum imsg_status status = check_line(envelope, line, &err);
     imsg_hex(envelope->to_token, sizeof envelope->to_token, token);
     imsg_hex(envelope->hash, sizeof envelope->hash, name);
-    enum imsg_status status = relay->backend->deliver(relay->state, token, name, line, &twice, err);
+    if (status == IMSG_OK && relay->backend->send) {
+        relay->backend->send(relay->state, token, name, envelope, line, done, context);
+        return;
+    }
+    if (status == IMSG_OK)
+        status = relay->backend->deliver(relay->state, token, name, line, &twice, &err);
+    done(context, status, twice, &err);
+}
+
+enum imsg_status imsg_relay_settle(struct imsg_relay *relay, size_t most, int input, struct imsg_error *err)
+{
+    return relay->backend->settle ? relay->backend->settle(relay->state, most, input, err) : IMSG_OK;
+}
+
+struct one {
+    enum imsg_status status;
+    bool duplicate;
+    struct imsg_error *err;
+};
+
+static void one_done(void *context, enum imsg_status status, bool duplicate, struct imsg_error *err)
+{
+    struct one *one = context;
+    one->status = status;
+    one->duplicate = duplicate;
+    if (status != IMSG_OK && one->err)
+        *one->err = *err;
+}
+
+enum imsg_status imsg_relay_deliver(struct imsg_relay *relay, const struct imsg_envelope *envelope,
+                                    struct imsg_view line, bool *duplicate, struct imsg_error *err)
+{
+    struct one one = {.status = IMSG_INTERNAL, .err = err};
+    imsg_relay_send(relay, envelope, line, one_done, &one);
+    enum imsg_status status = imsg_relay_settle(relay, 0, -1, err);
+    if (status == IMSG_OK)
+        status = one.status;
     if (status == IMSG_OK && duplicate)
-        *duplicate = twice;
+        *duplicate = one.duplicate;
     return status;
 }
 

@@ -22,8 +22,9 @@ static void file_close(void *opaque)
     free(relay);
 }
 
-static enum imsg_status file_open(const char *location, void **out, struct imsg_error *err)
+static enum imsg_status file_open(const char *location, struct imsg_net *net, void **out, struct imsg_error *err)
 {
+    (void)net;
     struct relay_folder *relay = calloc(1, sizeof *relay);
     if (!relay)
         return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");

@@ -4,18 +4,20 @@
 #include <unistd.h>
 
 #include "base/text.h"
-#include "base/url.h"
 #include "net/backend.h"
+#include "net/remote.h"
 
-static const struct store_backend *const backends[] = {&imsg_store_file, NULL};
+static const struct store_backend *const backends[] = {&imsg_store_file, &imsg_store_http, NULL};
 
 struct imsg_store {
     const struct store_backend *backend;
     void *state;
     char *location;
+    struct imsg_net *net;
 };
 
-enum imsg_status imsg_store_open(const char *location, struct imsg_store **out, struct imsg_error *err)
+enum imsg_status imsg_store_open(const char *location, struct imsg_net *net, struct imsg_store **out,
+                                 struct imsg_error *err)
 {
     enum imsg_status status = IMSG_NO_MEMORY;
     char scheme[16];
@@ -25,7 +27,7 @@ enum imsg_status imsg_store_open(const char *location, struct imsg_store **out, 
         status = imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
         goto out;
     }
-    imsg_url_scheme(location, scheme);
+    imsg_remote_scheme(location, scheme);
     while (backends[i] && strcmp(backends[i]->scheme, scheme) != 0)
         i++;
     if (!backends[i]) {
@@ -35,10 +37,11 @@ enum imsg_status imsg_store_open(const char *location, struct imsg_store **out, 
     status = imsg_strdup(location, &store->location, err);
     if (status != IMSG_OK)
         goto out;
-    status = backends[i]->open(location, &store->state, err);
+    status = backends[i]->open(location, net, &store->state, err);
     if (status != IMSG_OK)
         goto out;
     store->backend = backends[i];
+    store->net = net;
     *out = store;
     store = NULL;
 out:
@@ -103,6 +106,9 @@ enum imsg_status imsg_store_get(struct imsg_store *store, const char *uri, uint6
                                 struct imsg_error *err)
 {
     struct counted counted = {store->location, max, max, sink, context};
+    /* On a server, whatever one's own store is. */
+    if (store->net && strncmp(uri, "https://", 8) == 0 && strcmp(store->backend->scheme, "https") != 0)
+        return imsg_store_get_foreign(store->net, uri, max, count, &counted, err);
     return store->backend->get(store->state, uri, max, count, &counted, err);
 }
 

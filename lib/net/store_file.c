@@ -24,8 +24,9 @@ static void file_close(void *opaque)
     free(folder);
 }
 
-static enum imsg_status file_open(const char *location, void **out, struct imsg_error *err)
+static enum imsg_status file_open(const char *location, struct imsg_net *net, void **out, struct imsg_error *err)
 {
+    (void)net;
     struct imsg_folder *folder = calloc(1, sizeof *folder);
     if (!folder)
         return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");

@@ -239,11 +239,11 @@ push() { as alice imsg-push "$@"; }
   cmp over left
 }
 
-@test "an envelope that names a relay this version cannot reach is 78, and kept; --relay delivers it" {
-  jq -c '.relay = "https://relay.example"' one >elsewhere
+@test "an envelope cannot name a server on this machine or its network: 1, and kept; --relay delivers it" {
+  jq -c '.relay = "https://127.0.0.1:1"' one >elsewhere
   { cat elsewhere; envelopes 1; } >mixed
-  expect 78 push -j --undelivered left mixed
-  err_has 'line 1: relay "https://relay.example": there is no support for "https"'
+  expect 1 push -j --undelivered left mixed
+  err_has 'line 1: relay "https://127.0.0.1:1": its address is not one of the public network'
   cmp elsewhere left
   holds 1 "$BOX"
   [ "$(jq -r .status out)" = $'failed\ndelivered' ]

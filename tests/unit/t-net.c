@@ -18,7 +18,7 @@ static struct imsg_error err;
 static struct imsg_directory *open_directory(const char *name, bool create)
 {
     struct imsg_directory *directory = NULL;
-    tap_status(imsg_directory_open(in_scratch(name, ""), create, &directory, &err), IMSG_OK, &err, "directory %s opens",
+    tap_status(imsg_directory_open(in_scratch(name, ""), NULL, create, &directory, &err), IMSG_OK, &err, "directory %s opens",
                name);
     return directory;
 }
@@ -48,9 +48,9 @@ static void test_missing(void)
 {
     struct imsg_directory *directory = NULL;
     struct imsg_buf out = {0};
-    tap_status(imsg_directory_open("ldap://x", false, &directory, &err), IMSG_CONFIG, &err, "unknown scheme");
-    tap_status(imsg_directory_open("", false, &directory, &err), IMSG_CONFIG, &err, "empty location");
-    tap_status(imsg_directory_open("file:///srv", false, &directory, &err), IMSG_CONFIG, &err, "file: URL");
+    tap_status(imsg_directory_open("ldap://x", NULL, false, &directory, &err), IMSG_CONFIG, &err, "unknown scheme");
+    tap_status(imsg_directory_open("", NULL, false, &directory, &err), IMSG_CONFIG, &err, "empty location");
+    tap_status(imsg_directory_open("file:///srv", NULL, false, &directory, &err), IMSG_CONFIG, &err, "file: URL");
 
     directory = open_directory("away", false);
     tap_ok(strcmp(imsg_directory_location(directory), in_scratch("away", "")) == 0, "location is kept");
@@ -195,7 +195,7 @@ static int writer_work(void *opaque)
     char line[16], go;
     close(writer->start[1]);
     if (read(writer->start[0], &go, 1) != 0 ||
-        imsg_directory_open(in_scratch("race", ""), true, &directory, NULL) != IMSG_OK)
+        imsg_directory_open(in_scratch("race", ""), NULL, true, &directory, NULL) != IMSG_OK)
         return 1;
     for (int i = 0; i < ROUNDS;) {
         enum imsg_status status = get(directory, &before);
@@ -293,8 +293,8 @@ static void test_store(void)
     struct received received = {0};
     char *uri = NULL, *again = NULL;
     memset(bytes, 'c', sizeof bytes);
-    tap_status(imsg_store_open("tape://x", &store, &err), IMSG_CONFIG, &err, "unknown scheme");
-    tap_status(imsg_store_open(in_scratch("a/store", ""), &store, &err), IMSG_OK, &err, "store opens");
+    tap_status(imsg_store_open("tape://x", NULL, &store, &err), IMSG_CONFIG, &err, "unknown scheme");
+    tap_status(imsg_store_open(in_scratch("a/store", ""), NULL, &store, &err), IMSG_OK, &err, "store opens");
     tap_ok(strcmp(imsg_store_location(store), in_scratch("a/store", "")) == 0, "location is kept");
     tap_status(fetch(store, "imsg-store:" HASH, 9, &received), IMSG_TEMPORARY, &err, "get: no base");
     int input = fcntl(0, F_GETFD);
@@ -355,7 +355,7 @@ static void test_store_uris(void)
     struct imsg_store *store = NULL;
     struct received received = {0};
     const char *object = in_scratch("a/store", HASH);
-    tap_status(imsg_store_open(in_scratch("a/store", ""), &store, &err), IMSG_OK, &err, "store opens");
+    tap_status(imsg_store_open(in_scratch("a/store", ""), NULL, &store, &err), IMSG_OK, &err, "store opens");
     for (size_t i = 0; i < sizeof no / sizeof no[0]; i++)
         tap_status(fetch(store, no[i], 9, &received), IMSG_REFUSED, &err, "get: \"%s\"", no[i]);
     tap_status(fetch(store, no[0], 9, &received), IMSG_REFUSED, &err, "get: https");

@@ -18,7 +18,7 @@ static struct imsg_error err;
 static struct imsg_relay *open_relay(const char *name)
 {
     struct imsg_relay *relay = NULL;
-    tap_status(imsg_relay_open(in_scratch(name, ""), &relay, &err), IMSG_OK, &err, "relay %s opens", name);
+    tap_status(imsg_relay_open(in_scratch(name, ""), NULL, &relay, &err), IMSG_OK, &err, "relay %s opens", name);
     return relay;
 }
 
@@ -66,9 +66,9 @@ static void test_locations(void)
 {
     struct imsg_relay *relay = NULL;
     struct imsg_waiting waiting = {0};
-    tap_status(imsg_relay_open("gopher://relay.example", &relay, &err), IMSG_CONFIG, &err, "unknown scheme");
-    tap_status(imsg_relay_open("", &relay, &err), IMSG_CONFIG, &err, "empty location");
-    tap_status(imsg_relay_open("file:///srv/relay", &relay, &err), IMSG_CONFIG, &err, "file: URL");
+    tap_status(imsg_relay_open("gopher://relay.example", NULL, &relay, &err), IMSG_CONFIG, &err, "unknown scheme");
+    tap_status(imsg_relay_open("", NULL, &relay, &err), IMSG_CONFIG, &err, "empty location");
+    tap_status(imsg_relay_open("file:///srv/relay", NULL, &relay, &err), IMSG_CONFIG, &err, "file: URL");
     relay = open_relay("none");
     tap_ok(strcmp(imsg_relay_location(relay), in_scratch("none", "")) == 0, "location is kept");
     tap_status(deliver(relay, 1, 100, NULL), IMSG_TEMPORARY, &err, "deliver: no base");
@@ -249,7 +249,7 @@ static int sender_work(void *opaque)
     unsigned char go, fresh = 0;
     bool duplicate = false;
     close(sender->start[1]);
-    if (read(sender->start[0], &go, 1) != 0 || imsg_relay_open(in_scratch("race", ""), &relay, NULL) != IMSG_OK)
+    if (read(sender->start[0], &go, 1) != 0 || imsg_relay_open(in_scratch("race", ""), NULL, &relay, NULL) != IMSG_OK)
         return 1;
     for (unsigned i = 0; i < ROUNDS; i++) {
         if (deliver(relay, sender->same ? ROUNDS : i, 100, &duplicate) != IMSG_OK)
@@ -282,7 +282,7 @@ static void test_race(bool same, int want, int files)
 static int deliver_one(void *context)
 {
     struct imsg_relay *relay = NULL;
-    if (imsg_relay_open(in_scratch("wait", ""), &relay, NULL) != IMSG_OK)
+    if (imsg_relay_open(in_scratch("wait", ""), NULL, &relay, NULL) != IMSG_OK)
         return 1;
     enum imsg_status status = deliver(relay, *(unsigned *)context, 100, NULL);
     imsg_relay_close(relay);
@@ -305,7 +305,7 @@ static int waiter_work(void *opaque)
     struct waiter *waiter = opaque;
     struct imsg_relay *relay = NULL;
     struct imsg_waiting waiting = {0};
-    if (imsg_relay_open(in_scratch("wait", ""), &relay, NULL) != IMSG_OK)
+    if (imsg_relay_open(in_scratch("wait", ""), NULL, &relay, NULL) != IMSG_OK)
         return 1;
     double start = 0;
     while (imsg_relay_list(relay, TOKEN, &waiting, NULL) == IMSG_OK && waiting.count == 0) {

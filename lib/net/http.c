@@ -1,0 +1,400 @@
+/* libcurl, and nothing else knows it. It is loaded when the first remote URL turns up: a process that needs none starts
+ * 10 ms sooner. */
+#include <curl/curl.h>
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "crypto/crypto.h"
+#include "net/http_transfer.h"
+
+#undef curl_easy_setopt /* macros that would check what goes to the functions of these names */
+#undef curl_easy_getinfo
+#undef curl_multi_setopt
+
+#define CURL_LIBRARY "libcurl.so.4"
+#define VERSION_MIN 0x075500 /* 7.85: CURLOPT_PROTOCOLS_STR */
+#define CONNECT_TIMEOUT 10L  /* seconds */
+#define STALL 30             /* seconds without a byte */
+#define HOST_CONNECTIONS 16L
+#define BUFFER 131072L /* bytes of one read or write */
+
+#define FUNCTIONS(X)                                                                                                   \
+    X(global_init)                                                                                                     \
+    X(version_info)                                                                                                    \
+    X(slist_append)                                                                                                    \
+    X(slist_free_all)                                                                                                  \
+    X(easy_init)                                                                                                       \
+    X(easy_setopt)                                                                                                     \
+    X(easy_getinfo)                                                                                                    \
+    X(easy_cleanup)                                                                                                    \
+    X(easy_strerror)                                                                                                   \
+    X(multi_init)                                                                                                      \
+    X(multi_setopt)                                                                                                    \
+    X(multi_add_handle)                                                                                                \
+    X(multi_remove_handle)                                                                                             \
+    X(multi_perform)                                                                                                   \
+    X(multi_poll)                                                                                                      \
+    X(multi_info_read)                                                                                                 \
+    X(multi_cleanup)
+
+#define MEMBER(name) __typeof__(curl_##name) *name;
+static struct {
+    FUNCTIONS(MEMBER)
+} api;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static char load_error[256];
+
+static void load(void)
+{
+    void *library = dlopen(CURL_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    bool all = library != NULL;
+    imsg_crypto_start_tls();
+#define FIND(name) all = all && (*(void **)&api.name = dlsym(library, "curl_" #name)) != NULL;
+    FUNCTIONS(FIND)
+    if (!all)
+        snprintf(load_error, sizeof load_error, "%s", dlerror());
+    else if (api.version_info(CURLVERSION_NOW)->version_num < VERSION_MIN)
+        snprintf(load_error, sizeof load_error, CURL_LIBRARY " is older than 7.85");
+    else if (api.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        snprintf(load_error, sizeof load_error, CURL_LIBRARY " does not start");
+}
+
+enum imsg_status imsg_http_load(struct imsg_error *err)
+{
+    pthread_once(&once, load);
+    if (!load_error[0])
+        return IMSG_OK;
+    enum imsg_status status = imsg_fail(err, IMSG_CONFIG, "cannot speak HTTP: %s", load_error);
+    imsg_error_hint(err, "install libcurl 4 (7.85 or newer)");
+    return status;
+}
+
+enum imsg_status imsg_curl_open(struct imsg_http *http, struct imsg_error *err)
+{
+    enum imsg_status status = imsg_http_load(err);
+    if (status != IMSG_OK)
+        return status;
+    http->multi = api.multi_init();
+    if (!http->multi)
+        return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    api.multi_setopt(http->multi, CURLMOPT_MAX_HOST_CONNECTIONS, HOST_CONNECTIONS);
+    return IMSG_OK;
+}
+
+void imsg_curl_close(struct imsg_http *http)
+{
+    if (http->multi)
+        api.multi_cleanup(http->multi);
+    http->multi = NULL;
+}
+
+/* ---- callbacks ---- */
+
+static size_t on_header(char *bytes, size_t size, size_t count, void *context)
+{
+    transfer_header(context, imsg_view_of(bytes, size * count));
+    return size * count;
+}
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *context)
+{
+    return transfer_body(context, imsg_view_of(bytes, size * count)) ? size * count : CURL_WRITEFUNC_ERROR;
+}
+
+static size_t on_read(char *buffer, size_t size, size_t count, void *context)
+{
+    struct transfer *transfer = context;
+    const struct imsg_http_request *request = transfer->request;
+    uint64_t left = request->size - transfer->sent;
+    size_t room = size * count < left ? size * count : (size_t)left;
+    ssize_t got;
+    do
+        got = pread(request->fd, buffer, room, (off_t)transfer->sent);
+    while (got < 0 && errno == EINTR);
+    if (got < 0 || (got == 0 && room > 0)) {
+        transfer->sunk = got < 0 ? imsg_fail_errno(&transfer->sink_err, IMSG_IO, errno, "read")
+                                 : imsg_fail(&transfer->sink_err, IMSG_IO, "the file to send has become shorter");
+        return CURL_READFUNC_ABORT;
+    }
+    transfer->sent += (uint64_t)got;
+    return (size_t)got;
+}
+
+static int on_seek(void *context, curl_off_t offset, int origin)
+{
+    struct transfer *transfer = context;
+    if (origin != SEEK_SET || offset < 0)
+        return CURL_SEEKFUNC_CANTSEEK;
+    transfer->sent = (uint64_t)offset;
+    return CURL_SEEKFUNC_OK;
+}
+
+/* Every address a name resolves to comes by here before it is connected to, whoever answers for the name this time. */
+static curl_socket_t on_open(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct transfer *transfer = context;
+    int fd = -1;
+    if (purpose != CURLSOCKTYPE_IPCXN || !transfer_may_connect(transfer, &address->addr)) {
+        transfer->blocked = true;
+        return CURL_SOCKET_BAD;
+    }
+    fd = socket(address->family, address->socktype, address->protocol);
+    if (fd >= 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
+        close(fd);
+        fd = -1;
+    }
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
+/* ---- one try ---- */
+
+struct options {
+    CURL *easy;
+    bool ok;
+};
+
+static void number(struct options *options, CURLoption option, long value)
+{
+    options->ok = options->ok && api.easy_setopt(options->easy, option, value) == CURLE_OK;
+}
+
+static void text(struct options *options, CURLoption option, const char *value)
+{
+    options->ok = options->ok && api.easy_setopt(options->easy, option, value) == CURLE_OK;
+}
+
+static void data(struct options *options, CURLoption option, void *value)
+{
+    options->ok = options->ok && api.easy_setopt(options->easy, option, value) == CURLE_OK;
+}
+
+static void size_of(struct options *options, CURLoption option, uint64_t value)
+{
+    options->ok = options->ok && api.easy_setopt(options->easy, option, (curl_off_t)value) == CURLE_OK;
+}
+
+#define CALLBACK(options, option, function)                                                                            \
+    (options)->ok = (options)->ok && api.easy_setopt((options)->easy, (option), (function)) == CURLE_OK
+
+/* Who may answer, and over what. */
+static void set_trust(struct options *options, struct transfer *transfer)
+{
+    const struct imsg_net *net = transfer->net;
+    const struct origin *origin = transfer->origin;
+    bool plain = strncmp(transfer->request->url, "http:", 5) == 0;
+    bool pinned = origin->configured && net->pin;
+    text(options, CURLOPT_PROTOCOLS_STR, plain ? "http" : "https");
+    number(options, CURLOPT_FOLLOWLOCATION, 0);
+    number(options, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
+    number(options, CURLOPT_SSL_VERIFYPEER, !pinned);
+    number(options, CURLOPT_SSL_VERIFYHOST, pinned ? 0 : 2);
+    if (pinned)
+        text(options, CURLOPT_PINNEDPUBLICKEY, net->pin);
+    if (origin->configured && net->cacert) {
+        text(options, CURLOPT_CAINFO, net->cacert);
+        text(options, CURLOPT_CAPATH, NULL); /* in place of the system's, not beside them */
+    }
+    if (origin->configured && net->client_cert) {
+        text(options, CURLOPT_SSLCERT, net->client_cert);
+        text(options, CURLOPT_SSLKEY, net->client_cert);
+    }
+    if (!origin->configured || origin->loopback_only)
+        text(options, CURLOPT_PROXY, "");
+    if (transfer->request->socket)
+        text(options, CURLOPT_UNIX_SOCKET_PATH, transfer->request->socket);
+    CALLBACK(options, CURLOPT_OPENSOCKETFUNCTION, on_open);
+    data(options, CURLOPT_OPENSOCKETDATA, transfer);
+}
+
+static void set_method(struct options *options, struct transfer *transfer)
+{
+    const struct imsg_http_request *request = transfer->request;
+    bool sends = strcmp(request->method, "PUT") == 0 || strcmp(request->method, "POST") == 0;
+    if (sends && request->fd >= 0) {
+        number(options, CURLOPT_UPLOAD, 1);
+        number(options, CURLOPT_UPLOAD_BUFFERSIZE, BUFFER);
+        size_of(options, CURLOPT_INFILESIZE_LARGE, request->size);
+        CALLBACK(options, CURLOPT_READFUNCTION, on_read);
+        data(options, CURLOPT_READDATA, transfer);
+        CALLBACK(options, CURLOPT_SEEKFUNCTION, on_seek);
+        data(options, CURLOPT_SEEKDATA, transfer);
+    } else if (sends) {
+        size_of(options, CURLOPT_POSTFIELDSIZE_LARGE, request->body.len);
+        text(options, CURLOPT_POSTFIELDS, request->body.len > 0 ? (const char *)request->body.ptr : "");
+    }
+    if (strcmp(request->method, "GET") == 0)
+        number(options, CURLOPT_HTTPGET, 1);
+    else
+        text(options, CURLOPT_CUSTOMREQUEST, request->method);
+}
+
+static void set_limits(struct options *options, const struct transfer *transfer)
+{
+    const struct imsg_http_request *request = transfer->request;
+    unsigned stall = request->stall ? request->stall : transfer->net->stall ? transfer->net->stall : STALL;
+    number(options, CURLOPT_NOSIGNAL, 1);
+    number(options, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT);
+    number(options, CURLOPT_LOW_SPEED_LIMIT, 1);
+    number(options, CURLOPT_LOW_SPEED_TIME, (long)stall);
+    number(options, CURLOPT_TIMEOUT, (long)request->timeout);
+    number(options, CURLOPT_TCP_KEEPALIVE, 1);
+    number(options, CURLOPT_BUFFERSIZE, BUFFER);
+    number(options, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS);
+    number(options, CURLOPT_PIPEWAIT, 1);
+}
+
+static void add_header(struct options *options, struct curl_slist **list, const char *header)
+{
+    struct curl_slist *longer = api.slist_append(*list, header);
+    options->ok = options->ok && longer;
+    *list = longer ? longer : *list;
+}
+
+static void set_headers(struct options *options, struct transfer *transfer)
+{
+    const struct imsg_http_request *request = transfer->request;
+    struct curl_slist *list = NULL;
+    char range[64];
+    if (transfer->bearer)
+        add_header(options, &list, transfer->bearer);
+    for (size_t i = 0; i < IMSG_HEADERS_MAX && request->headers[i]; i++)
+        add_header(options, &list, request->headers[i]);
+    transfer->header_list = list;
+    data(options, CURLOPT_HTTPHEADER, list);
+    text(options, CURLOPT_USERAGENT, "imsg/" IMSG_VERSION);
+    if (request->sink && transfer->given > 0) {
+        snprintf(range, sizeof range, "%llu-", (unsigned long long)transfer->given);
+        text(options, CURLOPT_RANGE, range);
+    }
+}
+
+enum imsg_status imsg_curl_begin(struct imsg_http *http, struct transfer *transfer, struct imsg_error *err)
+{
+    struct options options = {.easy = api.easy_init(), .ok = true};
+    if (!options.easy)
+        return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    transfer->easy = options.easy;
+    transfer->text[0] = '\0';
+    data(&options, CURLOPT_PRIVATE, transfer);
+    data(&options, CURLOPT_ERRORBUFFER, transfer->text);
+    text(&options, CURLOPT_URL, transfer->request->url);
+    set_trust(&options, transfer);
+    set_method(&options, transfer);
+    set_limits(&options, transfer);
+    set_headers(&options, transfer);
+    CALLBACK(&options, CURLOPT_HEADERFUNCTION, on_header);
+    data(&options, CURLOPT_HEADERDATA, transfer);
+    CALLBACK(&options, CURLOPT_WRITEFUNCTION, on_body);
+    data(&options, CURLOPT_WRITEDATA, transfer);
+    if (options.ok && api.multi_add_handle(http->multi, options.easy) == CURLM_OK)
+        return IMSG_OK;
+    imsg_curl_end(http, transfer);
+    return imsg_fail(err, IMSG_INTERNAL, "libcurl does not take the request");
+}
+
+void imsg_curl_end(struct imsg_http *http, struct transfer *transfer)
+{
+    if (!transfer->easy)
+        return;
+    api.multi_remove_handle(http->multi, transfer->easy);
+    api.easy_cleanup(transfer->easy);
+    api.slist_free_all(transfer->header_list);
+    transfer->easy = transfer->header_list = NULL;
+}
+
+/* ---- all of them ---- */
+
+enum imsg_status imsg_curl_step(struct imsg_http *http, int ms, int input, bool *readable, bool *signal,
+                                struct imsg_error *err)
+{
+    int running = 0, ready = 0;
+    struct curl_waitfd also = {.fd = input, .events = CURL_WAIT_POLLIN};
+    CURLMcode code = api.multi_perform(http->multi, &running);
+    if (code == CURLM_OK && running == (int)http->flying_count) {
+        errno = 0;
+        code = api.multi_poll(http->multi, &also, input >= 0 ? 1 : 0, ms, &ready);
+        *signal = ready == 0 && errno == EINTR;
+        *readable = input >= 0 && also.revents != 0;
+    }
+    if (code != CURLM_OK)
+        return imsg_fail(err, code == CURLM_OUT_OF_MEMORY ? IMSG_NO_MEMORY : IMSG_INTERNAL, "libcurl: multi error %d",
+                         (int)code);
+    return IMSG_OK;
+}
+
+/* A failed handshake: is it what the other side said that is wrong, or did the connection break off? */
+static enum try_result handshake_result(const char *words)
+{
+    bool ours = strstr(words, "SSL routines") || strstr(words, "error:");
+    return ours && !strstr(words, "unexpected eof") && !strstr(words, "0A000126") ? TRY_NONSENSE : TRY_LOST;
+}
+
+static enum try_result result_of(const struct transfer *transfer, CURLcode code)
+{
+    /* We ended it ourselves, or had heard enough of an error. */
+    if (code == CURLE_WRITE_ERROR && transfer->answer.status > 0)
+        return TRY_ANSWERED;
+    /* It said no before it had heard everything. */
+    if ((code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR) && transfer->answer.status >= 400)
+        return TRY_ANSWERED;
+    switch (code) {
+    case CURLE_OK:
+        /* Cut off in its headers it would pass for an answer without a body. */
+        return transfer->answer.status == 0 ? TRY_NONSENSE : transfer->head_ended ? TRY_ANSWERED : TRY_LOST;
+    case CURLE_COULDNT_CONNECT:
+        return transfer->blocked ? TRY_BLOCKED : TRY_LOST;
+    case CURLE_OPERATION_TIMEDOUT:
+        return TRY_SILENT;
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_URL_MALFORMAT:
+        return TRY_UNKNOWN;
+    case CURLE_SSL_CONNECT_ERROR:
+        return handshake_result(transfer->text);
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
+    case CURLE_SSL_ISSUER_ERROR:
+        return TRY_UNTRUSTED;
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CERTPROBLEM:
+        return TRY_MISSET;
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+        return TRY_NONSENSE;
+    case CURLE_OUT_OF_MEMORY:
+    case CURLE_FAILED_INIT:
+    case CURLE_BAD_FUNCTION_ARGUMENT:
+        return TRY_FAILED;
+    default:
+        return TRY_LOST;
+    }
+}
+
+struct transfer *imsg_curl_ended(struct imsg_http *http, enum try_result *result)
+{
+    struct transfer *transfer = NULL;
+    CURLMsg *message;
+    int left;
+    do
+        message = api.multi_info_read(http->multi, &left);
+    while (message && message->msg != CURLMSG_DONE);
+    if (!message || api.easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&transfer) != CURLE_OK)
+        return NULL;
+    CURLcode code = message->data.result;
+    *result = result_of(transfer, code);
+    if (*result == TRY_BLOCKED)
+        snprintf(transfer->text, sizeof transfer->text, "its address is not one of the public network");
+    else if (code == CURLE_OK)
+        snprintf(transfer->text, sizeof transfer->text, "the connection broke off");
+    else if (!transfer->text[0])
+        snprintf(transfer->text, sizeof transfer->text, "%s", api.easy_strerror(code));
+    return transfer;
+}

@@ -1,0 +1,164 @@
+/* A store on a server: imsg-serve, or any host that takes PUT and gives GET (WebDAV), objects at BASE/store/<sha256>.
+ * The name is known only when the last byte is, so an object waits in a file without a name until it goes out. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/text.h"
+#include "base/url.h"
+#include "crypto/crypto.h"
+#include "net/backend.h"
+#include "net/remote.h"
+
+#define ANSWER_MAX 65536 /* bytes of an answer to a PUT, which nobody reads */
+#define OBJECTS "store/"
+
+static void http_close(void *opaque)
+{
+    struct imsg_remote *remote = opaque;
+    if (!remote)
+        return;
+    imsg_remote_free(remote);
+    free(remote);
+}
+
+static enum imsg_status http_open(const char *location, struct imsg_net *net, void **out, struct imsg_error *err)
+{
+    struct imsg_remote *remote = calloc(1, sizeof *remote);
+    if (!remote)
+        return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    enum imsg_status status = imsg_remote_open(remote, "store", location, net, true, err);
+    if (status == IMSG_OK)
+        *out = remote;
+    else
+        http_close(remote);
+    return status;
+}
+
+/* ---- put ---- */
+
+static enum imsg_status http_begin(void *opaque, struct imsg_store_put *put, struct imsg_error *err)
+{
+    const struct imsg_remote *remote = opaque;
+    const char *folder = remote->net->temp ? remote->net->temp : "/var/tmp";
+    uint8_t random[16];
+    char name[2 * sizeof random + 16] = "imsg-", *path = NULL;
+    int fd = -1;
+    enum imsg_status status = imsg_random(random, sizeof random, err);
+    if (status != IMSG_OK)
+        return status;
+    imsg_hex(random, sizeof random, name + strlen(name));
+    status = imsg_path_join(folder, name, &path, err);
+    if (status != IMSG_OK)
+        return status;
+    fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        status = imsg_fail_errno(err, IMSG_CANNOT_CREATE, errno, "temporary file \"%s\"", path);
+        free(path);
+        return status;
+    }
+    unlink(path); /* whatever happens, nothing is left */
+    put->fd = fd;
+    put->temp = path;
+    return IMSG_OK;
+}
+
+static enum imsg_status http_commit(void *opaque, struct imsg_store_put *put, const char *sha256, char **uri,
+                                    struct imsg_error *err)
+{
+    struct imsg_remote *remote = opaque;
+    struct imsg_http_answer answer = {0};
+    char *url = NULL, path[sizeof OBJECTS + 64];
+    struct stat st;
+    struct imsg_http_request request;
+    snprintf(path, sizeof path, OBJECTS "%s", sha256);
+    enum imsg_status status = imsg_remote_url(remote, path, &url, err);
+    if (status == IMSG_OK && fstat(put->fd, &st) != 0)
+        status = imsg_fail_errno(err, IMSG_IO, errno, "temporary file");
+    if (status != IMSG_OK)
+        goto out;
+    request = imsg_remote_request(remote, "PUT", url);
+    request.fd = put->fd;
+    request.size = (uint64_t)st.st_size;
+    request.max = ANSWER_MAX;
+    request.bearer = remote;
+    request.headers[0] = "content-type: application/octet-stream";
+    status = imsg_http_do(remote->net, &request, &answer, err);
+    if (status == IMSG_OK && answer.status != 200 && answer.status != 201 && answer.status != 204)
+        status = imsg_http_refused(&request, &answer, err);
+    if (status == IMSG_OK) {
+        *uri = url;
+        url = NULL;
+    }
+out:
+    imsg_http_answer_free(&answer);
+    free(url);
+    return status;
+}
+
+static void http_discard(void *opaque, struct imsg_store_put *put)
+{
+    (void)opaque;
+    (void)put;
+}
+
+/* ---- get ---- */
+
+static enum imsg_status get_from(struct imsg_net *net, const char *place, const char *uri, const char *url,
+                                 const char *socket, uint64_t max, imsg_sink *sink, void *context,
+                                 struct imsg_error *err)
+{
+    struct imsg_http_answer answer = {0};
+    struct imsg_http_request request = {
+        .role = "store", .place = place, .method = "GET", .url = url, .socket = socket, .fd = -1};
+    request.max = max;
+    request.sink = sink;
+    request.context = context;
+    enum imsg_status status = imsg_http_do(net, &request, &answer, err);
+    if (status == IMSG_OK && answer.status == 404)
+        status = imsg_fail(err, IMSG_UNAVAILABLE, "store \"%s\" has no object \"%s\"", place, uri);
+    else if (status == IMSG_OK && answer.status != 200 && answer.status != 206)
+        status = imsg_http_refused(&request, &answer, err);
+    imsg_http_answer_free(&answer);
+    return status;
+}
+
+enum imsg_status imsg_store_get_foreign(struct imsg_net *net, const char *uri, uint64_t max, imsg_sink *sink,
+                                        void *context, struct imsg_error *err)
+{
+    struct imsg_url parts;
+    struct imsg_buf place = {0};
+    if (!net || !imsg_url_split(uri, "https", &parts))
+        return imsg_fail(err, IMSG_REFUSED, "the attachment is neither at an https URL nor in the store configured");
+    enum imsg_status status = imsg_buf_append(&place, uri, parts.origin, err);
+    if (status == IMSG_OK)
+        status = get_from(net, (const char *)place.ptr, uri, uri, NULL, max, sink, context, err);
+    imsg_buf_free(&place);
+    return status;
+}
+
+static enum imsg_status http_get(void *opaque, const char *uri, uint64_t max, imsg_sink *sink, void *context,
+                                 struct imsg_error *err)
+{
+    struct imsg_remote *remote = opaque;
+    size_t len = strlen(remote->base), objects = strlen(OBJECTS);
+    if (strncmp(uri, remote->base, len) == 0 && strncmp(uri + len, "/" OBJECTS, objects + 1) == 0 &&
+        imsg_name_is_hash(uri + len + 1 + objects))
+        return get_from(remote->net, remote->location, uri, uri, remote->socket, max, sink, context, err);
+    return imsg_store_get_foreign(remote->net, uri, max, sink, context, err);
+}
+
+const struct store_backend imsg_store_http = {
+    .scheme = "https",
+    .open = http_open,
+    .begin = http_begin,
+    .commit = http_commit,
+    .discard = http_discard,
+    .get = http_get,
+    .close = http_close,
+};

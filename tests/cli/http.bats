@@ -1,0 +1,268 @@
+#!/usr/bin/env bats
+# What the tools do with a server that is good, and with all that are not: over TLS by nginx, and over plain HTTP on
+# loopback by tests/cli/wire.c.
+load common
+load nginx
+setup_file() {
+  setup_common
+  make_ca
+  make_cert good DNS:localhost,IP:127.0.0.1
+  make_cert other DNS:other.example
+  make_cert old DNS:localhost,IP:127.0.0.1 0
+  new_user alice
+  new_user bob
+  cp -a "$T/." "$BATS_FILE_TMPDIR/made"
+  teardown_common
+}
+setup() {
+  setup_common
+  command -v nginx >/dev/null || skip "nginx is not here"
+  BUILD=${BUILD:-$(dirname "$BIN")}
+  cp -a "$BATS_FILE_TMPDIR/made/." "$T"
+  mv .local/share/imsg/directory site
+  ENTRY=$(imsg-lookup --path bob@example.com)
+  unset IMSG_CACERT IMSG_PIN
+}
+teardown() {
+  end_servers
+  teardown_common
+}
+
+static() { start_nginx static "$(tls "${1:-good}")" "root $T/site;" "${@:2}"; }
+look() { as alice imsg-lookup -d "https://localhost:$PORT" "$@" bob@example.com; }
+# plain [OPTION...]: bob at the server that wire is.
+plain() { as alice imsg-lookup -d "http://127.0.0.1:$PORT" "$@" bob@example.com; }
+# answer NAME STATUS [HEADER...]: a file that wire sends, with its stdin as the body.
+answer() {
+  cat >body
+  { printf 'HTTP/1.1 %s\r\n' "${@:2}" | sed '2,$s|^HTTP/1.1 ||'; printf 'content-length: %s\r\nconnection: close\r\n\r\n' "$(wc -c <body)"; cat body; } >"$1"
+}
+requests() { grep -c '^[A-Z]* /' "$T/$1.log"; }
+
+@test "a plain web host serves a directory over TLS, by its CA or by its pin" {
+  static
+  as alice imsg-lookup -d site bob@example.com >want
+  expect 0 look --cacert ca.pem
+  cmp want out
+  expect 0 look --pin "$(pin_of good.pem)"
+  cmp want out
+  IMSG_CACERT=ca.pem expect 0 look
+  cmp want out
+  IMSG_PIN=$(pin_of good.pem) expect 0 look
+  echo "IMSG_CACERT=$T/ca.pem" >alice/config
+  expect 0 look
+  cmp want out
+  # HTTP/2, since the server has it.
+  grep -q 'GET /imsg/v1/h/.* HTTP/2.0" 200' static.log
+  expect 67 as alice imsg-lookup -d "https://localhost:$PORT" nobody@example.com
+  err_has "https://localhost:$PORT"
+}
+
+@test "a path below the host, and a slash at its end, are taken" {
+  mkdir -p outer/deep
+  mv site outer/deep/er
+  start_nginx static "$(tls good)" "root $T/outer;"
+  for url in "https://localhost:$PORT/deep/er" "https://localhost:$PORT/deep/er/"; do
+    expect 0 as alice imsg-lookup -q --cacert ca.pem -d "$url" bob@example.com
+  done
+}
+
+@test "a certificate by an unknown CA, for another name, or over: 1, and nothing is asked" {
+  static good
+  expect 1 look
+  err_has "directory \"https://localhost:$PORT\": SSL certificate problem"
+  errors_are 1
+  [ ! -s static.log ]
+  expect 1 look --cacert other.pem
+  start_nginx wrong "$(tls other)" "root $T/site;"
+  expect 1 look --cacert ca.pem
+  err_has 'localhost'
+  start_nginx late "$(tls old)" "root $T/site;"
+  expect 1 look --cacert ca.pem
+  err_has 'expired'
+  [ ! -s wrong.log ]
+  [ ! -s late.log ]
+}
+
+@test "a self-signed certificate is believed by its pin alone" {
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout self.key -out self.pem -days 9 -subj /CN=x 2>/dev/null
+  static self
+  expect 1 look
+  expect 1 look --pin "$(pin_of good.pem)"
+  err_has 'pin'
+  [ ! -s static.log ]
+  expect 0 look --pin "$(pin_of self.pem)"
+  expect 0 look --pin "$(pin_of good.pem);$(pin_of self.pem)"
+}
+
+@test "a pin that is none, and a CA file that is not there, are 78" {
+  static
+  for pin in x "$(pin_of good.pem | cut -c 9-)" "sha256//AAAA" "$T/good.pem" "$(pin_of good.pem);" ''; do
+    [ -z "$pin" ] || expect 78 look --pin "$pin"
+  done
+  expect 78 look --cacert missing.pem
+  # http has no key to pin.
+  expect 78 as alice imsg-lookup --pin "$(pin_of good.pem)" -d "http://127.0.0.1:$PORT" bob@example.com
+}
+
+@test "TLS 1.1 is not spoken" {
+  static good 'ssl_protocols TLSv1.1; ssl_ciphers ALL:@SECLEVEL=0;'
+  expect 76 look --cacert ca.pem
+  [ ! -s static.log ]
+}
+
+@test "what does not speak TLS, and what does not speak HTTP, is 76" {
+  start_nginx static "listen 127.0.0.1:%PORT%;" "root $T/site;"
+  expect 76 look --cacert ca.pem
+  echo "SSH-2.0-nonsense" >noise
+  start_wire wire noise
+  expect 76 plain
+}
+
+@test "http is for this machine, or for --insecure-http" {
+  start_nginx static "listen 127.0.0.1:%PORT%;" "root $T/site;"
+  for host in 127.0.0.1 localhost; do
+    expect 0 as alice imsg-lookup -d "http://$host:$PORT" bob@example.com
+  done
+  for url in http://directory.example http://10.0.0.1:8080/x http://128.0.0.1; do
+    expect 78 as alice imsg-lookup -d "$url" bob@example.com
+    err_has 'http is for this machine only'
+    err_has --insecure-http
+  done
+  # The other side of the switch: it is tried then.
+  expect 69 as alice imsg-lookup --insecure-http --retry-for 0 -d http://directory.invalid bob@example.com
+  err_has 'directory "http://directory.invalid"'
+}
+
+@test "a location that is no URL of a host is 78" {
+  for url in https:// https://-x.example https://user@host.example https://host:0 https://host:65536 'https://ho st' \
+    https://host/a?b https://host/a#b https://1.2.3 https://0x7f000001 https://[::1 ftp://host.example http+unix://relative; do
+    expect 78 as alice imsg-lookup -d "$url" bob@example.com
+  done
+}
+
+@test "a server behind a Unix socket" {
+  start_nginx static "listen unix:$T/site.sock;" "root $T/site;"
+  expect 0 as alice imsg-lookup -d "http+unix://${T//\//%2F}%2Fsite.sock" bob@example.com
+  expect 75 as alice imsg-lookup --retry-for 0 -d "http+unix://${T//\//%2F}%2Fgone.sock" bob@example.com
+}
+
+@test "a server that wants a client certificate gets the one configured" {
+  make_cert client DNS:alice
+  cat client.pem client.key >both.pem
+  static good "ssl_client_certificate $T/ca.pem; ssl_verify_client on;"
+  expect 69 look --cacert ca.pem
+  IMSG_CLIENT_CERT=$T/both.pem expect 0 look --cacert ca.pem
+  IMSG_CLIENT_CERT=$T/ca.pem expect 78 look --cacert ca.pem
+}
+
+@test "an entry read before is asked for by its ETag, and the copy used only after a 304" {
+  static
+  expect 0 look --cacert ca.pem
+  mv out first
+  expect 0 look --cacert ca.pem
+  cmp first out
+  grep -q '" 304 ' static.log
+  [ "$(find .cache/imsg -type f | wc -l)" -eq 1 ]
+  [ "$(find .cache -type f -perm /077 | wc -l)" -eq 0 ]
+  # Another copy than the host's is not taken without its word …
+  cp -r site kept
+  as bob imsg-keygen -q -o phone.json -n phone bob@example.com | as bob imsg-register -q -d site
+  expect 0 look --cacert ca.pem
+  [ "$(wc -l <out)" -eq 2 ]
+  # … nor where the host is away, or has none any more.
+  kill "$(cat static.pid)"
+  while [ -e static.pid ]; do :; done
+  expect 75 look --cacert ca.pem --retry-for 0
+  # What was done to the copy does not matter to anybody but him who believes it: the signature does.
+  for file in $(find .cache/imsg -type f); do echo nonsense >"$file"; done
+  static
+  expect 0 look --cacert ca.pem
+  [ "$(wc -l <out)" -eq 2 ]
+  XDG_CACHE_HOME=/dev/null/x expect 0 look --cacert ca.pem
+}
+
+@test "a redirect is not followed: 76" {
+  static good 'location / { return 302 https://localhost:%PORT%/elsewhere; }'
+  expect 76 look --cacert ca.pem
+  err_has '302'
+  [ "$(wc -l <static.log)" -eq 1 ]
+}
+
+@test "no for good is 69 with the reason, and asked once" {
+  echo '{"reason":"BadPath"}' | answer no '400 Bad Request'
+  start_wire wire no
+  expect 69 plain
+  err_has "directory \"http://127.0.0.1:$PORT\": 400 BadPath"
+  [ "$(requests wire)" -eq 1 ]
+  # A reason that is no word is not shown.
+  printf '{"reason":"\\u001b[31mred"}' | answer no '403 Forbidden'
+  expect 69 plain
+  err_has '403'
+  without grep -q 'red' err
+}
+
+@test "a name that does not resolve is 69" {
+  expect 69 as alice imsg-lookup -d https://directory.invalid bob@example.com
+  err_has 'directory "https://directory.invalid"'
+}
+
+@test "nobody there is 75" {
+  start_wire wire cut
+  kill "$(cat wire.pid)"
+  wait "$(cat wire.pid)" || true
+  expect 75 plain --retry-for 0
+  errors_are 1
+}
+
+@test "an answer that is too long, or never ends, is 76 and not waited for" {
+  printf 'HTTP/1.1 200 OK\r\n\r\n' >endless
+  start_wire wire endless
+  expect 76 plain
+  err_has 'over 1048576 bytes'
+  head -c 2000000 /dev/zero | answer long '200 OK'
+  start_wire second long
+  expect 76 plain
+  # An error that never ends is an error.
+  printf 'HTTP/1.1 403 Forbidden\r\n\r\n' >endless
+  start_wire third endless
+  expect 69 plain
+}
+
+@test "503 and 429 are tried again after Retry-After, 408 and 500 too" {
+  answer ok '200 OK' <"site/$ENTRY"
+  for status in '503 Service Unavailable' '429 Too Many Requests' '408 Request Timeout' '500 Internal Server Error'; do
+    : | answer busy "$status" 'retry-after: 1'
+    rm -f wire.port
+    start_wire wire busy ok
+    expect 0 plain
+    [ "$(requests wire)" -eq 2 ]
+  done
+}
+
+@test "a Retry-After beyond --retry-for is not waited for: 75, with the time" {
+  echo '{"reason":"Busy"}' | answer busy '503 Service Unavailable' 'Retry-After: 31'
+  start_wire wire busy
+  expect 75 plain
+  err_has "directory \"http://127.0.0.1:$PORT\": 503 Busy, retry after 31 s"
+  [ "$(requests wire)" -eq 1 ]
+  : | answer busy '503 Service Unavailable'
+  expect 75 plain --retry-for 0
+  err_has "directory \"http://127.0.0.1:$PORT\": 503"
+  [ "$(requests wire)" -eq 2 ]
+}
+
+@test "a connection cut before, in, and after the request, or in the answer, is tried again" {
+  answer ok '200 OK' <"site/$ENTRY"
+  head -c 200 ok >half
+  printf 'HTTP/1.1 200 OK\r\ncontent-' >quarter
+  start_wire wire cut drop quarter half ok
+  as alice imsg-lookup -d site bob@example.com >want
+  expect 0 plain
+  cmp want out
+  [ "$(requests wire)" -eq 4 ]
+}
+
+@test "--retry-for takes seconds" {
+  for seconds in -1 x 1.5 '' 99999999; do expect 64 as alice imsg-lookup -d site --retry-for "$seconds" bob@example.com; done
+}
