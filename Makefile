@@ -20,7 +20,11 @@ CLANG_FORMAT ?= clang-format
 CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Wshadow -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wconversion -Wpointer-arith -Wundef
 HARDEN ?= -fstack-protector-strong -fPIE -fno-plt $(if $(filter -O%,$(CFLAGS)),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
-HARDEN_LD ?= -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed
+# `make STATIC=crypto` links libcrypto.a, at fixed addresses: the fastest start (docs/performance.md). PIE=-pie undoes the
+# second half. Also STATIC='crypto jansson'.
+STATIC ?=
+PIE ?= $(if $(STATIC),-no-pie,-pie)
+HARDEN_LD ?= $(PIE) -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed
 ALL_CPPFLAGS = -D_POSIX_C_SOURCE=200809L -D_FILE_OFFSET_BITS=64 -DIMSG_VERSION='"$(VERSION)"' -Ilib -Icmd $(CPPFLAGS)
 ALL_CFLAGS = -std=c11 $(WARN) $(HARDEN) -pthread $(DEP_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = -pthread $(HARDEN_LD) $(LDFLAGS)
@@ -28,7 +32,8 @@ ALL_LDFLAGS = -pthread $(HARDEN_LD) $(LDFLAGS)
 # Only these; pkg-config is asked once, and not at all by targets that build nothing.
 ifneq ($(filter-out deps clean uninstall dist demo check check-deep check-san check-valgrind fuzz lint,$(or $(MAKECMDGOALS),all)),)
 DEP_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcrypto jansson)
-DEP_LIBS := $(shell $(PKG_CONFIG) --libs libcrypto jansson) -ldl
+DEP_LIBS := $(foreach l,$(shell $(PKG_CONFIG) $(if $(STATIC),--static) --libs libcrypto jansson),$(if $(filter \
+	$(STATIC:%=-l%),$(l)),$(l:-l%=-l:lib%.a),$(l))) -ldl
 # Only imsg-inspect shows the bodies of real clients, and only where these are there.
 BODY_PKGS := $(foreach p,libplist-2.0 zlib,$(shell $(PKG_CONFIG) --exists $(p) && echo $(p)))
 BODY_CFLAGS := $(if $(BODY_PKGS),$(shell $(PKG_CONFIG) --cflags $(BODY_PKGS)) $(if $(filter zlib,$(BODY_PKGS)),-DHAVE_ZLIB) \
