@@ -56,12 +56,15 @@ static json_t *load(int fd)
     return document;
 }
 
+/* Cut to its length last, and only where that changes: a file that was emptied first is one that ext4 flushes when it
+ * is closed. */
 static bool store(int fd, const json_t *document)
 {
     struct imsg_buf text = {0};
+    struct stat st;
     bool ok = imsg_json_print(document, &text, NULL) == IMSG_OK && imsg_buf_text(&text, "\n", NULL) == IMSG_OK &&
-              lseek(fd, 0, SEEK_SET) == 0 && ftruncate(fd, 0) == 0 &&
-              imsg_write_all(fd, imsg_buf_view(&text), NULL) == IMSG_OK;
+              lseek(fd, 0, SEEK_SET) == 0 && imsg_write_all(fd, imsg_buf_view(&text), NULL) == IMSG_OK &&
+              fstat(fd, &st) == 0 && (st.st_size == (off_t)text.len || ftruncate(fd, (off_t)text.len) == 0);
     imsg_buf_free(&text);
     return ok;
 }

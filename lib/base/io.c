@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define CHUNK 65536
+#define FIRST_CHUNK 8192 /* of input that does not say how long it is: each page touched costs a small tool's start */
 #define HINT_MAX (16u << 20) /* a file's own word on its size is believed up to here */
 
 /* True if a failed transfer is worth another try. */
@@ -70,8 +71,17 @@ static size_t first_chunk(int fd)
 {
     struct stat st;
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size <= 0)
-        return CHUNK;
+        return FIRST_CHUNK;
     return st.st_size < HINT_MAX ? (size_t)st.st_size + 1 : HINT_MAX;
+}
+
+/* What to read next: the room there is, else as much again as came so far. */
+static size_t next_chunk(const struct imsg_buf *buf)
+{
+    size_t room = buf->cap - buf->len - 1;
+    if (room > 0)
+        return room < CHUNK ? room : CHUNK;
+    return buf->len < FIRST_CHUNK ? FIRST_CHUNK : buf->len < CHUNK ? buf->len : CHUNK;
 }
 
 enum imsg_status imsg_read_all(int fd, size_t max, struct imsg_buf *out, struct imsg_error *err)
@@ -84,7 +94,7 @@ enum imsg_status imsg_read_all(int fd, size_t max, struct imsg_buf *out, struct 
         status = read_some(fd, left < chunk ? left + 1 : chunk, out, &got, err);
         if (status == IMSG_OK && out->len - start > max)
             status = imsg_fail(err, IMSG_TOO_LONG, "longer than %zu bytes", max);
-        chunk = CHUNK;
+        chunk = next_chunk(out);
     } while (status == IMSG_OK && got > 0);
 
     if (status != IMSG_OK)
@@ -94,11 +104,12 @@ enum imsg_status imsg_read_all(int fd, size_t max, struct imsg_buf *out, struct 
 
 enum imsg_status imsg_read_some(int fd, size_t count, struct imsg_buf *out, struct imsg_error *err)
 {
-    size_t start = out->len, got = 1;
+    size_t start = out->len, got = 1, chunk = first_chunk(fd);
     enum imsg_status status = IMSG_OK;
     while (status == IMSG_OK && count > 0 && got > 0) {
-        status = read_some(fd, count, out, &got, err);
+        status = read_some(fd, count < chunk ? count : chunk, out, &got, err);
         count -= status == IMSG_OK ? got : 0;
+        chunk = next_chunk(out);
     }
     if (status != IMSG_OK)
         cut_back(out, start);
@@ -172,16 +183,22 @@ bool imsg_lines_would_wait(const struct imsg_lines *lines)
 /* Drop what was given out and read on. */
 static enum imsg_status refill(struct imsg_lines *lines, struct imsg_error *err)
 {
-    size_t rest = lines->buf.len - lines->start, got;
+    size_t rest = lines->buf.len - lines->start, got = 0;
     if (lines->start > 0) {
         memmove(lines->buf.ptr, lines->buf.ptr + lines->start, rest);
         lines->buf.len = rest;
         lines->buf.ptr[rest] = 0;
         lines->start = 0;
     }
-    enum imsg_status status = read_some(lines->fd, CHUNK, &lines->buf, &got, err);
+    if (lines->chunk == 0) {
+        size_t whole = first_chunk(lines->fd);
+        lines->chunk = whole < CHUNK ? whole : CHUNK;
+    }
+    enum imsg_status status = read_some(lines->fd, lines->chunk, &lines->buf, &got, err);
     if (status == IMSG_OK && got == 0)
         lines->eof = true;
+    if (got == lines->chunk) /* there is more: fewer calls */
+        lines->chunk = CHUNK;
     return status;
 }
 

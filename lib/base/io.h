@@ -30,6 +30,7 @@ struct imsg_lines {
     size_t max;          /* bytes of a line without its newline */
     struct imsg_buf buf;
     size_t start;        /* first byte not yet given out */
+    size_t chunk;        /* bytes of the next read; 0: not yet known */
     uint64_t number;     /* of the line given out last, from 1 */
     bool eof;
     bool over;           /* skipping the rest of an overlong line */

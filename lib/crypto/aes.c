@@ -16,9 +16,8 @@ static EVP_CIPHER *aes128, *aes256; /* kept for the life of the process */
 
 static void fetch(void)
 {
-    imsg_crypto_start();
-    aes128 = EVP_CIPHER_fetch(NULL, "AES-128-CTR", NULL);
-    aes256 = EVP_CIPHER_fetch(NULL, "AES-256-CTR", NULL);
+    aes128 = imsg_cipher("AES-128-CTR");
+    aes256 = imsg_cipher("AES-256-CTR");
 }
 
 static bool run(EVP_CIPHER_CTX *ctx, const uint8_t *in, uint8_t *out, size_t len)

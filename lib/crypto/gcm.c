@@ -18,8 +18,7 @@ static EVP_CIPHER *aes256; /* kept for the life of the process */
 
 static void fetch(void)
 {
-    imsg_crypto_start();
-    aes256 = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+    aes256 = imsg_cipher("AES-256-GCM");
 }
 
 enum imsg_status imsg_gcm_new(const uint8_t key[static 32], struct imsg_gcm **out, struct imsg_error *err)

@@ -12,6 +12,9 @@
 /* imsg_fail after emptying OpenSSL's error queue, whose text never reaches anybody. */
 enum imsg_status imsg_crypto_fail(struct imsg_error *err, enum imsg_status status, const char *text);
 
+/* ciphers.c: one of the ciphers named there, the caller's; NULL when there was no memory. */
+EVP_CIPHER *imsg_cipher(const char *name);
+
 /* The curve, made once; NULL when there was no memory for it. Only read, so threads may share it. */
 const EC_GROUP *imsg_p256_group(void);
 /* The key as OpenSSL's, made at the first call and owned by `key`; NULL on failure. Threads may race for it. */

@@ -106,34 +106,6 @@ static enum imsg_status no_memory(struct imsg_error *err)
     return imsg_crypto_fail(err, IMSG_NO_MEMORY, "no memory for a P-256 key");
 }
 
-enum imsg_status imsg_p256_lift(const uint8_t x[static 32], uint8_t point[static 65], struct imsg_error *err)
-{
-    enum imsg_status status = IMSG_NO_MEMORY;
-    uint8_t form[65];
-    const EC_GROUP *curve = imsg_p256_group();
-    BN_CTX *ctx = BN_CTX_new();
-    EC_POINT *lifted = curve ? EC_POINT_new(curve) : NULL;
-
-    if (!ctx || !lifted)
-        goto out;
-    status = IMSG_MALFORMED;
-    form[0] = POINT_CONVERSION_COMPRESSED; /* asks for the even root, which is not always the smaller one */
-    memcpy(form + 1, x, 32);
-    if (EC_POINT_oct2point(curve, lifted, form, 33, ctx) != 1 ||
-        EC_POINT_point2oct(curve, lifted, POINT_CONVERSION_UNCOMPRESSED, form, sizeof form, ctx) != sizeof form)
-        goto out;
-    if (has_larger_root(form))
-        (void)subtract(field_p, form + 33, form + 33);
-    memcpy(point, form, sizeof form);
-    status = IMSG_OK;
-out:
-    EC_POINT_free(lifted);
-    BN_CTX_free(ctx);
-    if (status == IMSG_MALFORMED)
-        return imsg_crypto_fail(err, status, "compact key is not the x of a point on the curve");
-    return status == IMSG_OK ? status : no_memory(err);
-}
-
 enum imsg_status imsg_p256_check(const uint8_t point[static 65], struct imsg_error *err)
 {
     const EC_GROUP *curve = imsg_p256_group();

@@ -5,6 +5,7 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/rand.h>
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -17,6 +18,9 @@ static void start(void)
                             OPENSSL_INIT_NO_ADD_ALL_DIGESTS | OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS |
                             OPENSSL_INIT_NO_ATEXIT,
                         NULL);
+    /* A random generator on a hash, for the usual one on AES would have all ciphers made (ciphers.c). Both are those of
+     * SP 800-90A, of 256 bits, and seeded by the system. */
+    (void)RAND_set_DRBG_type(NULL, "HASH-DRBG", NULL, NULL, "SHA256");
 }
 
 void imsg_crypto_start(void)
