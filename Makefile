@@ -30,7 +30,7 @@ ALL_CFLAGS = -std=c11 $(WARN) $(HARDEN) -pthread $(DEP_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = -pthread $(HARDEN_LD) $(LDFLAGS)
 
 # Only these; pkg-config is asked once, and not at all by targets that build nothing.
-ifneq ($(filter-out deps clean uninstall dist demo check check-deep check-san check-valgrind fuzz lint,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out deps clean uninstall dist demo check check-deep check-san check-valgrind fuzz lint bench profile bench-build,$(or $(MAKECMDGOALS),all)),)
 DEP_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcrypto jansson)
 DEP_LIBS := $(foreach l,$(shell $(PKG_CONFIG) $(if $(STATIC),--static) --libs libcrypto jansson),$(if $(filter \
 	$(STATIC:%=-l%),$(l)),$(l:-l%=-l:lib%.a),$(l))) -ldl
@@ -118,6 +118,8 @@ fuzz-targets: $(FUZZ:%=$(BUILD)/target/%)
 # Debian's names; `deps` prints the line for other systems.
 DEPS_BUILD := gcc make pkg-config libssl-dev libcurl4-openssl-dev libjansson-dev libmagic-dev libplist-dev zlib1g-dev libmicrohttpd-dev libsqlite3-dev
 DEPS_TEST := bats jq curl openssl strace valgrind bsdutils mandoc groff shellcheck clang cppcheck xxd procps nginx-light
+# The peers; a test runs the benchmarks on tiny work.
+DEPS_BENCH := age gnupg minisign openssl gnuplot-nox valgrind
 missing = $(shell command -v dpkg-query >/dev/null 2>&1 && for p in $(1); do \
 	dpkg-query -W -f '$${Status}\n' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done)
 
@@ -137,7 +139,7 @@ define deps
 endef
 
 deps:
-	$(call deps,$(DEPS_BUILD) $(DEPS_TEST))
+	$(call deps,$(DEPS_BUILD) $(DEPS_TEST) $(DEPS_BENCH))
 demo:
 	$(call deps,$(DEPS_BUILD) jq)
 	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) all
@@ -163,6 +165,26 @@ check-valgrind: deps
 	$(Q)VALGRIND=1 BUILD='$(abspath $(BUILD))' BATS='$(BATS)' sh tests/run $(TESTS)
 lint: deps
 	$(Q)CC='$(CC)' BUILD='$(abspath $(BUILD))' sh tests/lint
+# `make bench ROWS='seal-1k keygen' PAIRS=11`; tests/bench/run says what else can be set. Two builds: start-up is measured
+# with libcrypto inside and without.
+BENCH := pairs primitives supply
+$(BENCH:%=$(BUILD)/bench/%): $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(LIB)
+	$(Q)mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(DEP_LIBS) $(LIBS)
+bench-programs: $(BENCH:%=$(BUILD)/bench/%)
+bench-build:
+	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) all
+	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) BUILD='$(BUILD)/static' STATIC=crypto all bench-programs
+bench:
+	$(call deps,$(DEPS_BUILD) $(DEPS_BENCH))
+	$(Q)+$(MAKE) --no-print-directory bench-build
+	$(Q)BIN='$(abspath $(BUILD))/bin' STATIC_BIN='$(abspath $(BUILD))/static/bin' PROGRAMS='$(abspath $(BUILD))/static/bench' \
+	  OUT='$(abspath $(BUILD))/bench-results' DOC='$(abspath docs/performance.md)' PLOT='$(abspath docs/performance.svg)' \
+	  sh tests/bench/run $(ROWS)
+profile:
+	$(call deps,$(DEPS_BUILD) valgrind)
+	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) BUILD='$(BUILD)/static' STATIC=crypto all
+	$(Q)BIN='$(abspath $(BUILD))/static/bin' OUT='$(abspath $(BUILD))/profile' sh tests/bench/profile
 completions: all
 	$(Q)for shell in bash:imsg.bash zsh:_imsg fish:imsg.fish; do \
 	  sh tests/make-completions $${shell%%:*} $(BUILD)/bin >completions/$${shell#*:} || exit; done
@@ -204,7 +226,7 @@ clean:
 
 -include $(LIB_OBJS:.o=.d) $(patsubst %.c,$(BUILD)/%.d,$(wildcard cmd/*.c cmd/*/*.c))
 -include $(patsubst $(BUILD)/unit/%,$(BUILD)/tests/unit/%.d,$(UNIT)) $(UNIT_OBJS:.o=.d) $(SEAM:.o=.d)
--include $(patsubst %.c,$(BUILD)/%.d,$(wildcard tests/fuzz/*.c))
-.PHONY: all unit clean deps demo check check-deep check-san check-valgrind fuzz fuzz-targets lint completions install uninstall dist
+-include $(patsubst %.c,$(BUILD)/%.d,$(wildcard tests/fuzz/*.c tests/bench/*.c))
+.PHONY: all unit clean deps demo check check-deep check-san check-valgrind fuzz fuzz-targets lint bench bench-programs bench-build profile completions install uninstall dist
 .SECONDARY:
 .DELETE_ON_ERROR:

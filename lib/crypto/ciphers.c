@@ -13,8 +13,8 @@ static const char *const used[] = {"AES-128-CTR", "AES-256-CTR", "AES-256-GCM"};
 #define USED (sizeof used / sizeof used[0])
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static OSSL_PROVIDER *whole;           /* the default provider; all three kept for the life of the process */
-static OSSL_LIB_CTX *context;          /* NULL: fetch from the default one */
+static OSSL_PROVIDER *whole;  /* the default provider; all three kept for the life of the process */
+static OSSL_LIB_CTX *context; /* NULL: fetch from the default one */
 static OSSL_ALGORITHM few[USED + 1];
 
 /* An algorithm has all its names in one string: "AES-256-GCM:id-aes256-GCM:2.16.…". */

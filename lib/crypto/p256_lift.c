@@ -1,6 +1,6 @@
-/* A point from its x. Every device record, prekey and ephemeral key comes as x alone, so sealing and opening do this two
- * or three times a message. OpenSSL has it in EC_POINT_oct2point, by a general square root of 290,000 instructions, four
- * tenths of an ECDH; for this p, which is 3 modulo 4, one fixed power does. All values are public. */
+/* A point from its x. Every device record, prekey and ephemeral key comes as x alone, so sealing and opening do this
+ * two or three times a message. OpenSSL has it in EC_POINT_oct2point, by a general square root of 290,000 instructions,
+ * four tenths of an ECDH; for this p, which is 3 modulo 4, one fixed power does. All values are public. */
 #include "crypto/internal.h"
 
 #include <pthread.h>

@@ -1,0 +1,145 @@
+/* supply: makes in seconds what the tools would take minutes for.
+ *
+ *   supply devices N pair|pair-ec         N device records of one handle. All "pair" records have one RSA key: sealing
+ *                                         does the same work for it, and N of them would take 30 ms each.
+ *   supply messages N IDENTITY RECORD FILE   N envelopes with the content of FILE, all by and for the same device */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/io.h"
+#include "base/text.h"
+#include "crypto/crypto.h"
+
+static struct imsg_error err;
+
+static void must(enum imsg_status status)
+{
+    if (status == IMSG_OK)
+        return;
+    fprintf(stderr, "supply: %s\n", err.text);
+    exit(1);
+}
+
+static void print(const struct imsg_buf *text)
+{
+    fwrite(text->ptr, 1, text->len, stdout);
+}
+
+static void print_base64(const char *name, const uint8_t *bytes, size_t len)
+{
+    struct imsg_buf text = {0};
+    must(imsg_base64_encode(imsg_view_of(bytes, len), &text, &err));
+    printf(",\"%s\":\"", name);
+    print(&text);
+    putchar('"');
+    imsg_buf_free(&text);
+}
+
+static void print_record(const uint8_t auth[static 65])
+{
+    uint8_t token[32];
+    char hex[65];
+    must(imsg_sha256(imsg_view_of(auth, 65), token, &err));
+    imsg_hex(token, sizeof token, hex);
+    printf("{\"imsg\":\"device/1\",\"handles\":[\"mailto:bob@example.com\"],\"token\":\"%s\"", hex);
+}
+
+static void device_pair(const struct imsg_rsa *rsa)
+{
+    struct imsg_p256 *signing = NULL;
+    struct imsg_public_identity identity;
+    must(imsg_p256_generate(&signing, &err));
+    must(imsg_public_identity_make(imsg_p256_point(signing), imsg_rsa_modulus(rsa), &identity, &err));
+    print_record(imsg_p256_point(signing));
+    print_base64("identity", identity.raw, sizeof identity.raw);
+    imsg_p256_free(signing);
+}
+
+static void device_pair_ec(void)
+{
+    struct imsg_p256 *device = NULL, *prekey = NULL;
+    struct imsg_prekey record;
+    must(imsg_p256_generate_compact(&device, &err));
+    must(imsg_p256_generate_compact(&prekey, &err));
+    must(imsg_prekey_make(device, imsg_p256_point(prekey) + 1, (double)imsg_now(), &record, &err));
+    print_record(imsg_p256_point(device));
+    print_base64("device_key", imsg_p256_point(device) + 1, 32);
+    print_base64("prekey", record.raw, sizeof record.raw);
+    imsg_p256_free(device);
+    imsg_p256_free(prekey);
+}
+
+static void devices(long count, enum imsg_format format)
+{
+    struct imsg_rsa *rsa = NULL;
+    if (format == IMSG_PAIR)
+        must(imsg_rsa_generate(&rsa, &err));
+    for (long i = 0; i < count; i++) {
+        if (format == IMSG_PAIR)
+            device_pair(rsa);
+        else
+            device_pair_ec();
+        puts("}");
+    }
+    imsg_rsa_free(rsa);
+}
+
+static void message(const struct imsg_identity *sender, const struct imsg_device *device, struct imsg_view content)
+{
+    struct imsg_buf plaintext = {0}, payload = {0}, line = {0};
+    char id[37], time[21];
+    const struct imsg_compose compose = {.id = id,
+                                         .from = sender->handles[0],
+                                         .time = time,
+                                         .to = device->handles,
+                                         .to_count = 1,
+                                         .type = "text/plain; charset=utf-8"};
+    must(imsg_uuid_v4(id, &err));
+    imsg_time_format(imsg_now(), time);
+    must(imsg_message_print(&compose, content, &plaintext, &err));
+    must(imsg_seal_payload(sender, device, IMSG_PAIR_EC, 0, 0, imsg_buf_view(&plaintext), &payload, &err));
+    must(imsg_envelope_print(id, sender->handles[0], sender->token, device->handles[0], device->token, IMSG_PAIR_EC,
+                             time, NULL, imsg_buf_view(&payload), &line, &err));
+    print(&line);
+    imsg_buf_free(&plaintext);
+    imsg_buf_free(&payload);
+    imsg_buf_free(&line);
+}
+
+static void messages(long count, const char *identity_file, const char *record_file, const char *content_file)
+{
+    struct imsg_buf file = {0}, record = {0}, content = {0};
+    struct imsg_identity sender;
+    struct imsg_device device;
+    must(imsg_read_file(identity_file, 1 << 20, &file, &err));
+    must(imsg_read_file(record_file, 1 << 20, &record, &err));
+    must(imsg_read_file(content_file, 1 << 20, &content, &err));
+    must(imsg_identity_parse(imsg_buf_view(&file), imsg_view_str(""), &sender, &err));
+    must(imsg_device_parse(imsg_buf_view(&record), &device, &err));
+    for (long i = 0; i < count; i++)
+        message(&sender, &device, imsg_buf_view(&content));
+    imsg_device_free(&device);
+    imsg_identity_free(&sender);
+    imsg_buf_free(&file);
+    imsg_buf_free(&record);
+    imsg_buf_free(&content);
+}
+
+int main(int argc, char **argv)
+{
+    long count = argc > 2 ? strtol(argv[2], NULL, 10) : 0;
+    if (argc == 4 && strcmp(argv[1], "devices") == 0 && imsg_format_of(argv[3])) {
+        devices(count, imsg_format_of(argv[3]));
+    } else if (argc == 6 && strcmp(argv[1], "messages") == 0) {
+        messages(count, argv[3], argv[4], argv[5]);
+    } else {
+        fprintf(stderr, "usage: supply devices N pair|pair-ec | messages N IDENTITY RECORD FILE\n");
+        return 64;
+    }
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        perror("supply");
+        return 74;
+    }
+    return 0;
+}
