@@ -83,7 +83,7 @@ one_fault() {
   fault="$2:$4:when=$3"
   CALL=$2 KIND=$4
   fresh
-  FAULT=(timeout 120 strace -f -qq -o /dev/null -e "trace=$2" -e "inject=$fault")
+  FAULT=(timeout 600 strace -f -qq -o /dev/null -e "trace=$2" -e "inject=$fault")
   "${scenario}_setup"
   got=0
   "${scenario}_run" >"$ALL/out.fault" 2>"$ALL/err.fault" || got=$?

@@ -211,7 +211,7 @@ no_space() (
   stored 1000
   rm "$OBJECT"
   mkfifo "$OBJECT"
-  expect 76 timeout 30 imsg-attach get -o got f.d
+  expect 76 timeout 300 imsg-attach get -o got f.d
   rm "$OBJECT"
   cp f other
   ln -s "$T/other" "$OBJECT"

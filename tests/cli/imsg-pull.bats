@@ -174,7 +174,7 @@ status_of() {
   for i in 1 2 3; do
     sed -n ${i}p three >line
     push line
-    read -r -t 30 got <&7
+    read -r -t 300 got <&7
     [ "$got" = "$(cat line)" ]
   done
   kill $pid
@@ -199,7 +199,7 @@ status_of() {
   for i in 1 2; do
     sed -n ${i}p two >line
     push line
-    read -r -t 30 got <&7
+    read -r -t 300 got <&7
     [ "$got" = "$(cat line)" ]
   done
   kill $pid
@@ -216,7 +216,7 @@ status_of() {
   BG=$pid
   exec 7<lines
   push one
-  read -r -t 30 _ <&7
+  read -r -t 300 _ <&7
   mv "$RELAY" gone
   rmdir gone/"$TOKEN"/new # what wakes it up at once
   wait $pid || got=$?
@@ -315,10 +315,10 @@ status_of() {
   push two
   pull -q -x 'exit 75' || true
   mkfifo begun go
-  IMSG_HOME=$T/bob imsg-pull --new -x 'cat >>got; echo >begun; timeout 30 cat go' >/dev/null 3>&- &
+  IMSG_HOME=$T/bob imsg-pull --new -x 'cat >>got; echo >begun; timeout 300 cat go' >/dev/null 3>&- &
   local pid=$!
   BG=$pid
-  read -r -t 30 <begun
+  read -r -t 300 <begun
   expect 0 pull --new # the other one only
   [ "$(wc -l <out)" -eq 1 ]
   cat got out | sort | cmp - <(sort two)
@@ -357,7 +357,7 @@ status_of() {
   mkdir "$BOX/$(printf %064d 3)"
   echo x >"$BOX/README"
   cp one "$BOX/.$(name_of "$(cat one)")"
-  expect 0 timeout 30 env IMSG_HOME="$T/bob" imsg-pull
+  expect 0 timeout 300 env IMSG_HOME="$T/bob" imsg-pull
   no_out
   push one
   expect 0 pull
@@ -376,9 +376,9 @@ status_of() {
 @test "an encrypted identity needs no passphrase to pull" {
   echo secret >pass
   as carol imsg-keygen -p --passphrase-file pass carol@example.com | as carol imsg-register -q
-  expect 0 timeout 30 env IMSG_HOME="$T/carol" imsg-pull </dev/null
+  expect 0 timeout 300 env IMSG_HOME="$T/carol" imsg-pull </dev/null
   as alice imsg-seal -q -r carol@example.com --no-self <<<hi | push
-  expect 0 timeout 30 env IMSG_HOME="$T/carol" imsg-pull </dev/null
+  expect 0 timeout 300 env IMSG_HOME="$T/carol" imsg-pull </dev/null
   [ "$(wc -l <out)" -eq 1 ]
 }
 

@@ -136,7 +136,7 @@ bad_prekey() { # a character in the signature of the prekey
 }
 
 @test "--remove reads no standard input" {
-  expect 0 timeout 20 env IMSG_HOME="$T/alice" imsg-register --remove alice < <(sleep 60 & echo $! >pid; wait)
+  expect 0 timeout 300 env IMSG_HOME="$T/alice" imsg-register --remove alice < <(sleep 600 & echo $! >pid; wait)
   kill "$(cat pid)"
 }
 
@@ -314,7 +314,7 @@ bad_prekey() { # a character in the signature of the prekey
 
 # Until process $1 waits for a lock.
 until_it_waits() {
-  local end=$((SECONDS + 20))
+  local end=$((SECONDS + 300))
   until grep -q -- "-> FLOCK .* $1 " /proc/locks; do
     if [ $SECONDS -ge $end ] || ! kill -0 "$1"; then
       echo 'it does not wait'
