@@ -242,6 +242,7 @@ bob_writes() {
   run_examples imsg.7 nothing
   [ "$(cat out.2)" = hello ]
   cmp work/photo.jpg work/received/photo.jpg
+  cmp work/photo.jpg work/same.jpg
 }
 
 @test "the examples of imsg-keygen(1) run" {
@@ -270,13 +271,16 @@ bob_writes() {
 
 @test "the examples of imsg-seal(1) run" {
   two_users
-  run_examples imsg-seal.1 nothing
+  bob_asks() { [ "$n" -ne 6 ] || bob_writes; } # somebody has to be answered
+  run_examples imsg-seal.1 bob_asks
   as bob imsg-pull | as bob imsg-open -q -j | as bob imsg-attach get >opened
-  [ "$(wc -l <opened)" -eq 4 ]
+  [ "$(wc -l <opened)" -eq 5 ]
+  [ "$(jq -r 'select(.header.receipt).header.receipt.what' opened)" = read ]
   [ "$(jq -r 'select(.header.attachments | not).content' opened | head -n 1)" = hello ]
   [ "$(jq -r 'select(.header.group).header.group.name' opened)" = family ]
   cmp photo.jpg work/photo.jpg
-  as bob imsg-open -q work/notes.imsg | cmp - work/notes.txt
+  as bob imsg-open -q work/photo.imsg | cmp - work/photo.jpg
+  [ "$(as bob imsg-open -q work/backup.imsg | tar -t | xargs)" = "photo.jpg notes.txt" ]
   for format in pair:pair pair-ec:ec; do
     as bob imsg-open -q --raw -E "${format%:*}" --from alice@example.com "work/payload.${format#*:}" | cmp - work/notes.txt
   done
@@ -284,12 +288,20 @@ bob_writes() {
 
 @test "the examples of imsg-open(1) run" {
   two_users
-  run_examples imsg-open.1 bob_writes
-  for n in 1 2 3; do
+  bob_sends() {
+    [ "$n" -eq 3 ] || { bob_writes; return; }
+    as bob imsg-seal -q -s -r alice@example.com -o work/photo.imsg work/photo.jpg
+    tar -C work -c notes.txt | as bob imsg-seal -q -s -r alice@example.com >work/backup.imsg
+    mv work/photo.jpg photo.jpg
+  }
+  run_examples imsg-open.1 bob_sends
+  for n in 1 2 4; do
     [ "$(cat "out.$n")" = "bob's message $n" ]
   done
+  cmp photo.jpg work/photo.jpg
+  [ "$(cat out.3)" = notes.txt ]
   cmp work/photo-1.jpg work/photo.jpg
-  cmp out.4 work/notes.txt
+  cmp out.5 work/notes.txt
 }
 
 @test "the examples of imsg-attach(1) run" {

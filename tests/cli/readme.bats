@@ -33,6 +33,7 @@ blocks() {
   new_user bob
   echo notes >notes.txt
   head -c 50000 /dev/urandom >photo.jpg
+  head -c 3000000 /dev/urandom >backup.tar
   blocks sh >all
   [ "$(grep -c '^---$' all)" -ge 4 ]
   # One shell a block, as a reader would paste it.
@@ -42,7 +43,8 @@ blocks() {
     bash -eu -o pipefail "recipe.$n" >"out.$n"
     n=$((n + 1))
   done
-  cmp notes.txt notes.out
+  cmp backup.tar backup.out
+  printf '%s\n' notes.txt photo.jpg | cmp - out.1
   cmp photo.jpg got/photo.jpg
   grep -qx hello "out.$((n - 1))"
 }
