@@ -79,7 +79,8 @@ static enum imsg_status seal_one(struct seal *run, struct imsg_error *err)
         status = seal_stamp(message, err);
     if (status == IMSG_OK && cli_given(&run->cli, 's')) {
         message->partial = run->cli.status != 0; /* a bad line of -R too */
-        return write_out(run, seal_file(run, err), err);
+        status = seal_file(run, err);
+        return message->partial ? status : write_out(run, status, err); /* all recipients or nothing */
     }
     if (status == IMSG_OK)
         status = seal_messages(run, message, 1, err);

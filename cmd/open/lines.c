@@ -93,7 +93,6 @@ static enum imsg_status finish(struct reading *reading, struct job *job, struct 
 {
     struct open_run *run = reading->run;
     enum imsg_status status = job->status;
-    reading->sealed.spoiled = reading->sealed.spoiled || (reading->sealed.held && job->mine);
     if (status == IMSG_OK && job->to_open && job->message.has_stream) {
         if (!reading->sealed.held)
             hold(reading, job);
@@ -192,7 +191,7 @@ static enum imsg_status give(struct reading *reading, struct imsg_view line, enu
 }
 
 /* The line that begins the binary part: what follows is the sealed file's, or nobody's. */
-static enum imsg_status open_stream(struct reading *reading, struct imsg_view line, struct imsg_error *err)
+static enum imsg_status open_stream(struct reading *reading, struct imsg_view line, bool cut, struct imsg_error *err)
 {
     const struct open_sealed *sealed = &reading->sealed;
     const struct imsg_lines *lines = &reading->lines;
@@ -202,11 +201,14 @@ static enum imsg_status open_stream(struct reading *reading, struct imsg_view li
     if (status == IMSG_OK && reading->mine + reading->others == 0)
         status = imsg_fail(err, IMSG_MALFORMED, "a sealed file without an envelope");
     if (status != IMSG_OK) {
-        report(reading, number, false, err);
+        report(reading, number, cut, err);
     } else if (reading->mine == 0) {
         (void)!nothing_here(reading, err);
         cli_report(&reading->run->cli, err);
-    } else if (sealed->held && !sealed->spoiled && strcmp(id, sealed->message.id) == 0) {
+    } else if (reading->mine > 1) {
+        (void)imsg_fail(err, IMSG_REFUSED, "a sealed file has one envelope for each device, not %u", reading->mine);
+        report(reading, number, false, err);
+    } else if (sealed->held && strcmp(id, sealed->message.id) == 0) {
         return open_chunks(reading->run, sealed, reading->input,
                            imsg_view_of(lines->buf.ptr + lines->start, lines->buf.len - lines->start), err);
     } else if (sealed->held || reading->failed == 0) { /* else the reason was told */
@@ -232,7 +234,7 @@ static enum imsg_status read_lines(struct reading *reading, bool *is_stream, str
         *is_stream = status == IMSG_OK && imsg_stream_is(line);
         if (*is_stream) {
             status = finish_all(reading, err);
-            return status == IMSG_OK ? open_stream(reading, line, err) : status;
+            return status == IMSG_OK ? open_stream(reading, line, cut, err) : status;
         }
         status = give(reading, line, status, cut, &late);
         if (status != IMSG_OK)

@@ -20,7 +20,7 @@ struct open_run {
     size_t record_count;
 
     struct imsg_identity identity;
-    bool unlocked, locked_out; /* locked_out: the keys or records are not to be had, going on makes no sense */
+    bool unlocked, locked_out;   /* locked_out: the keys or records are not to be had, going on makes no sense */
     struct imsg_devices records; /* -R */
     struct imsg_device own;      /* this device: its own records are always known */
     struct cli_trust trust;
@@ -56,6 +56,8 @@ IMSG_CHECK enum imsg_status open_release(struct open_run *run, const struct imsg
 IMSG_CHECK enum imsg_status open_print(const struct open_run *run, const struct imsg_envelope *envelope,
                                        const struct imsg_message *message, bool with_content, struct imsg_buf *line,
                                        struct imsg_error *err);
+/* The failure of -j with a sealed file and anything else: content and JSON lines do not mix in one output. */
+IMSG_CHECK enum imsg_status open_not_alone(struct imsg_error *err);
 /* Who and when, on stderr. */
 void open_note(const struct open_run *run, const struct imsg_message *message);
 /* The command that shows the user why: made of what was given alone, so that it is the same whatever the reason. Where
@@ -72,7 +74,6 @@ IMSG_CHECK enum imsg_status open_lines(struct open_run *run, const struct cli_in
 /* This device's envelope of a sealed file, opened, until its stream/1 line comes. */
 struct open_sealed {
     bool held;
-    bool spoiled; /* a second envelope for this device */
     uint64_t line;
     struct imsg_envelope envelope;
     struct imsg_message message;

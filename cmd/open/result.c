@@ -82,6 +82,11 @@ void open_note(const struct open_run *run, const struct imsg_message *message)
         note_attachments(run, message);
 }
 
+enum imsg_status open_not_alone(struct imsg_error *err)
+{
+    return imsg_fail(err, IMSG_USAGE, "with -j a sealed file is opened alone: its content has the output for itself");
+}
+
 /* Content goes out as it is, but nothing unprintable reaches a terminal by accident: text is escaped by no one else. */
 enum imsg_status open_release(struct open_run *run, const struct imsg_envelope *envelope,
                               const struct imsg_message *message, struct imsg_error *err)
@@ -89,6 +94,8 @@ enum imsg_status open_release(struct open_run *run, const struct imsg_envelope *
     struct imsg_buf line = {0};
     enum imsg_status status = IMSG_OK;
     bool json = cli_given(&run->cli, 'j');
+    if (json && run->after.len > 0)
+        return open_not_alone(err);
     if (json)
         status = open_print(run, envelope, message, true, &line, err);
     if (status == IMSG_OK && json)

@@ -51,6 +51,16 @@ static void free_slots(struct slot *slots, size_t count)
     }
 }
 
+/* A chunk that another follows may end inside a character. */
+static bool is_text(struct imsg_view content, bool last)
+{
+    size_t cut = last ? 0 : 3;
+    for (size_t i = 0; i <= cut; i++)
+        if (imsg_utf8_valid(imsg_view_of(content.ptr, content.len - i)))
+            return true;
+    return false;
+}
+
 static enum imsg_status finish(struct open_run *run, const struct open_sealed *sealed, const struct cli_input *input,
                                struct slot *slot, bool release, struct imsg_error *err)
 {
@@ -62,7 +72,7 @@ static enum imsg_status finish(struct open_run *run, const struct open_sealed *s
             open_hint_inspect(run, sealed->message.from, err);
     } else if (release) {
         struct imsg_view content = imsg_view_of(slot->bytes, slot->len - IMSG_STREAM_EXTRA);
-        bool binary = slot->number == 0 && !imsg_utf8_valid(content); /* the first tells for all */
+        bool binary = slot->number == 0 && !is_text(content, slot->last); /* the first tells for all */
         status = cli_output_write(&run->out, content, binary, err);
     }
     return status;
@@ -114,7 +124,7 @@ enum imsg_status open_chunks(struct open_run *run, const struct open_sealed *sea
     if (json && !run->out.path)
         return imsg_fail(err, IMSG_USAGE, "the content of a sealed file does not go into JSON: give it a file with -o");
     if (json && run->out.opened)
-        return imsg_fail(err, IMSG_USAGE, "with -j a sealed file is opened alone: the output holds other messages");
+        return open_not_alone(err);
     if (twice && at < 0)
         return imsg_fail(err, IMSG_USAGE, "%s: --verify-first reads twice, which this input does not allow",
                          input->name);
