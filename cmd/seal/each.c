@@ -36,14 +36,15 @@ static enum imsg_status take_to(const json_t *object, char ***handles, size_t *c
 
 static enum imsg_status take_content(const json_t *object, struct seal_message *message, struct imsg_error *err)
 {
-    const char *text = NULL, *base64 = NULL;
-    enum imsg_status status = imsg_json_peek(object, "content", IMSG_OPTIONAL, &text, err);
-    if (status == IMSG_OK)
-        status = imsg_json_peek(object, "content_base64", IMSG_OPTIONAL, &base64, err);
+    const json_t *text = json_object_get(object, "content"); /* the only string that may hold a NUL */
+    const char *base64 = NULL;
+    enum imsg_status status = imsg_json_peek(object, "content_base64", IMSG_OPTIONAL, &base64, err);
+    if (status == IMSG_OK && text && !json_is_string(text))
+        status = imsg_fail(err, IMSG_MALFORMED, "member \"content\" is not a string");
     if (status == IMSG_OK && text && base64)
         status = imsg_fail(err, IMSG_MALFORMED, "content and content_base64 are both there");
     if (status == IMSG_OK && text)
-        status = imsg_buf_text(&message->content, text, err);
+        status = imsg_buf_append(&message->content, json_string_value(text), json_string_length(text), err);
     if (status == IMSG_OK && base64)
         status = imsg_base64_decode(imsg_view_str(base64), &message->content, err);
     return status;
@@ -87,7 +88,7 @@ static enum imsg_status take_attachments(const json_t *object, struct seal_messa
                                                                : imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
 }
 
-/* A group by its name; an id that is there must be that of these participants. */
+/* A group by its name; an id that is there is kept: that of a message which is answered. */
 static enum imsg_status take_group(const struct seal *run, const json_t *object, struct seal_message *message,
                                    struct imsg_error *err)
 {
