@@ -186,8 +186,9 @@ static enum imsg_status give(struct reading *reading, struct imsg_view line, enu
     if (status == IMSG_OK)
         job->status = prepare(reading, line, job, &job->err);
     job->ends = reading->run->locked_out;
+    bool ends = job->ends || ends_run(job->status); /* from now on the job is another thread's */
     imsg_pool_add(reading->pool, job);
-    return job->ends || ends_run(job->status) ? finish_all(reading, err) : IMSG_OK;
+    return ends ? finish_all(reading, err) : IMSG_OK;
 }
 
 /* The line that begins the binary part: what follows is the sealed file's, or nobody's. */

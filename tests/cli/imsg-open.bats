@@ -461,7 +461,8 @@ seal() { as alice imsg-seal -q -R bob.jsonl "$@"; }
 
 @test "help and version are on stdout, and long options are the short ones" {
   expect 0 imsg-open --help
-  for option in -i -d -R --from -o -E --raw -j --passphrase-file --passphrase-fd --allow-insecure-key -q -v -h -V; do
+  for option in -i -d -R --from -o -E --raw --verify-first --jobs -j --passphrase-file --passphrase-fd \
+    --allow-insecure-key -q -v -h -V; do
     grep -qE -- "^ +(-., )?${option}[, ]" out || { echo "no $option"; return 1; }
   done
   expect 0 imsg-open --version

@@ -680,8 +680,8 @@ counts() { jq -c '.counters | to_entries | sort_by(.key) | map(.value)' alice/co
 
 @test "help and version are on stdout, and -- ends the options" {
   expect 0 imsg-seal --help
-  for option in -i -d -r -R -a -o -E -T -g --reply --receipt -S --store --no-self --raw --passphrase-file \
-    --passphrase-fd --allow-insecure-key -q -v -h -V; do
+  for option in -i -d -r -R -a -o -E -T -g --reply --receipt -s --each --jobs -S --store --no-self --raw \
+    --passphrase-file --passphrase-fd --allow-insecure-key -q -v -h -V; do
     grep -qE -- "^ +(-., )?${option}[, ]" out || { echo "no $option"; return 1; }
   done
   expect 0 imsg-seal -V
