@@ -116,8 +116,10 @@ fuzz-targets: $(FUZZ:%=$(BUILD)/target/%)
 # ---- what people call ----
 
 # Debian's names; `deps` prints the line for other systems.
-DEPS_BUILD := gcc make pkg-config libssl-dev libcurl4-openssl-dev libjansson-dev libmagic-dev libplist-dev zlib1g-dev
-DEPS_TEST := bats jq openssl strace valgrind bsdutils mandoc groff shellcheck clang cppcheck xxd procps time
+DEPS_BUILD := gcc make pkg-config libssl-dev libcurl4-openssl-dev libjansson-dev libmagic-dev libplist-dev zlib1g-dev libmicrohttpd-dev libsqlite3-dev
+DEPS_TEST := bats jq curl openssl strace valgrind bsdutils mandoc groff shellcheck clang cppcheck xxd procps nginx-light time
+# The peers; a test runs the benchmarks on tiny work.
+DEPS_BENCH := age gnupg minisign openssl gnuplot-nox valgrind
 missing = $(shell command -v dpkg-query >/dev/null 2>&1 && for p in $(1); do \
 	dpkg-query -W -f '$${Status}\n' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done)
 

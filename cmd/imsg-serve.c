@@ -98,7 +98,7 @@ static void take_number(struct setup *setup, int key, const char *arg)
     } numbers[] = {
         {OPT_MAILBOX_COUNT, offsetof(struct serve, mailbox_count), "mailbox-count", 1, INT32_MAX},
         {OPT_MAILBOX_BYTES, offsetof(struct serve, mailbox_bytes), "mailbox-bytes", 1, INT64_MAX},
-        {OPT_CONNECTIONS, offsetof(struct serve, connections), "connections", 4, 1000000},
+        {OPT_CONNECTIONS, offsetof(struct serve, connections), "connections", 1, 1000000},
         {OPT_RATE, offsetof(struct serve, rate), "rate", 0, 1000000},
         {OPT_QUOTA, offsetof(struct serve, quota), "store-bytes", 0, INT64_MAX},
         {OPT_DEVICE_QUOTA, offsetof(struct serve, device_quota), "device-bytes", 0, INT64_MAX},

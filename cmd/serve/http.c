@@ -345,6 +345,8 @@ enum imsg_status http_start(struct serve *serve, struct imsg_view cert, struct i
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     unsigned threads = cores < 2 ? 2 : cores > 16 ? 16 : (unsigned)cores;
+    if (threads > serve->connections) /* the threads share them out */
+        threads = (unsigned)serve->connections;
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
     struct MHD_OptionItem options[] = {
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)completed, serve},
