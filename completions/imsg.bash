@@ -87,7 +87,7 @@ _imsg_open() {
     --retry-for) return ;;
   esac
   case $cur in
-    -*) mapfile -t COMPREPLY < <(compgen -W ' -i --identity -d --directory -R --records --from -o --output -E --format --raw --verify-first -j --json --jobs --passphrase-file --passphrase-fd --allow-insecure-key -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
+    -*) mapfile -t COMPREPLY < <(compgen -W ' -i --identity -d --directory -R --records --from -o --output -E --format --raw --verify-first -j --json --jobs --passphrase-file --passphrase-fd --allow-insecure-key --cacert --pin --retry-for --insecure-http -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
     *) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
   esac
 }
@@ -179,7 +179,7 @@ _imsg_seal() {
     --retry-for) return ;;
   esac
   case $cur in
-    -*) mapfile -t COMPREPLY < <(compgen -W ' -i --identity -d --directory -r --recipient -R --records -a --attach -o --output -E --format -T --type -g --group --reply --receipt -s --sealed-file --each -S --store-large --store --no-self --raw --jobs --passphrase-file --passphrase-fd --allow-insecure-key -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
+    -*) mapfile -t COMPREPLY < <(compgen -W ' -i --identity -d --directory -r --recipient -R --records -a --attach -o --output -E --format -T --type -g --group --reply --receipt -s --sealed-file --each -S --store-large --store --no-self --raw --jobs --passphrase-file --passphrase-fd --allow-insecure-key --cacert --pin --retry-for --insecure-http -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
     *) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
   esac
 }

@@ -331,7 +331,7 @@ void http_tick(struct serve *serve)
     pthread_mutex_unlock(&serve->peers.lock);
 }
 
-static void library_says(void *context, const char *format, va_list arguments)
+IMSG_PRINTF(2, 0) static void library_says(void *context, const char *format, va_list arguments)
 {
     struct serve *serve = context;
     char text[512];

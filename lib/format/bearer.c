@@ -48,7 +48,7 @@ static enum imsg_status parse_claims(struct imsg_view payload, const uint8_t poi
 {
     json_t *claims = NULL;
     const char *audience = NULL;
-    uint8_t issuer[IMSG_TOKEN];
+    uint8_t issuer[IMSG_TOKEN] = {0};
     enum imsg_status status = imsg_json_parse(payload, IMSG_BEARER_MAX, &claims, err);
     if (status == IMSG_OK)
         status = imsg_json_hex(claims, "iss", IMSG_REQUIRED, issuer, sizeof issuer, NULL, err);

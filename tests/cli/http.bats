@@ -175,7 +175,7 @@ requests() { grep -c '^[A-Z]* /' "$T/$1.log"; }
   while [ -e static.pid ]; do :; done
   expect 75 look --cacert ca.pem --retry-for 0
   # What was done to the copy does not matter to anybody but him who believes it: the signature does.
-  for file in $(find .cache/imsg -type f); do echo nonsense >"$file"; done
+  find .cache/imsg -type f -exec sh -c 'echo nonsense >"$1"' - {} \;
   static
   expect 0 look --cacert ca.pem
   [ "$(wc -l <out)" -eq 2 ]

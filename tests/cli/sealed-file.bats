@@ -319,7 +319,7 @@ refused() {
   [ "$(wc -c <out)" -lt 300 ]
   head -c 100 random >part
   as alice imsg-seal -q -s -R bob.jsonl part >sealed
-  expect 0 script -qec 'stty raw; imsg-open -q -R alice.jsonl -o - sealed' /dev/null </dev/null
+  expect 0 script -qec 'stty raw -echo; imsg-open -q -R alice.jsonl -o - sealed' /dev/null </dev/null
   cmp out part
   export IMSG_HOME=$T/alice
   expect 64 script -qec 'imsg-seal -q -s -R bob.jsonl plain' /dev/null </dev/null
@@ -329,7 +329,7 @@ refused() {
 @test "a character that stands across the edge of a chunk is still text" {
   { head -c $((CHUNK - 1)) /dev/zero | tr '\0' x; printf '\303\274\n'; } >text
   seal -R bob.jsonl text >sealed
-  IMSG_HOME=$T/bob expect 0 script -qec 'stty raw; imsg-open -q -R alice.jsonl sealed' /dev/null </dev/null
+  IMSG_HOME=$T/bob expect 0 script -qec 'stty raw -echo; imsg-open -q -R alice.jsonl sealed' /dev/null </dev/null
   cmp out text
 }
 
