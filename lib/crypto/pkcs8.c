@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/x509.h>
 
 /* RFC 5958 around RFC 5915 for id-ecPublicKey, prime256v1, without parameters inside: what OpenSSL and most others
@@ -126,13 +127,16 @@ enum imsg_status imsg_pkcs8_from_evp(EVP_PKEY *pkey, struct imsg_buf *der, struc
 {
     enum imsg_status status = IMSG_NO_MEMORY;
     uint8_t *bytes = NULL;
+    ERR_clear_error(); /* the first error of these is the reason: the last is always a lack of memory */
     PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(pkey);
     int len = info ? i2d_PKCS8_PRIV_KEY_INFO(info, &bytes) : -1;
 
     if (len > 0)
         status = imsg_buf_append(der, bytes, (size_t)len, err);
-    else
+    else if (ERR_GET_REASON(ERR_peek_error()) == ERR_R_MALLOC_FAILURE)
         imsg_crypto_fail(err, status, "no memory for a private key");
+    else /* a scalar longer than its curve's, for one: that is read and never written */
+        status = imsg_crypto_fail(err, IMSG_UNSUPPORTED, "OpenSSL does not write this private key");
     if (len > 0)
         OPENSSL_clear_free(bytes, (size_t)len);
     PKCS8_PRIV_KEY_INFO_free(info); /* wipes the key in it */
