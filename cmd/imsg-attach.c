@@ -61,12 +61,15 @@ static enum imsg_status describe(struct attach *run, const char *file, struct im
 static enum imsg_status put_file(struct attach *run, const char *file, bool *last, struct imsg_error *err)
 {
     struct cli_input input;
+    struct cli_progress progress;
     struct imsg_attachment attachment = {0};
     struct imsg_buf line = {0};
     enum imsg_status status = cli_input_open(&run->cli, file, &input, err);
     if (status != IMSG_OK)
         return status;
-    status = imsg_attachment_put(run->store, (struct imsg_view){0}, input.fd, &attachment, err);
+    cli_progress_start(&run->cli, file, &progress);
+    status = imsg_attachment_put(run->store, (struct imsg_view){0}, input.fd, &progress.how, &attachment, err);
+    cli_progress_end(&progress);
     *last = status == IMSG_TEMPORARY;
     if (status != IMSG_OK)
         imsg_error_prefix(err, "%s", input.name);
@@ -136,12 +139,15 @@ static void safe_name(const struct imsg_attachment *attachment, char out[static 
 static enum imsg_status get_one(struct attach *run, json_t *descriptor, struct imsg_error *err)
 {
     struct imsg_attachment attachment = {0};
+    struct cli_progress progress;
     char name[NAME_MAX_BYTES + 1], *path = NULL;
     enum imsg_status status = imsg_attachment_from_json(descriptor, &attachment, err);
     if (status != IMSG_OK)
         return status;
     safe_name(&attachment, name);
-    status = imsg_attachment_get(run->store, &attachment, run->folder, name, &path, err);
+    cli_progress_start(&run->cli, name, &progress);
+    status = imsg_attachment_get(run->store, &attachment, run->folder, name, &progress.how, &path, err);
+    cli_progress_end(&progress);
     if (status != IMSG_OK)
         imsg_error_prefix(err, "attachment \"%s\"", name);
     if (status == IMSG_OK)

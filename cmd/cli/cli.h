@@ -185,6 +185,21 @@ IMSG_CHECK enum imsg_status cli_account_key(struct cli *cli, const char *path, s
 /* Create a private file: O_EXCL|O_NOFOLLOW, 0600, never replaced (IMSG_CANNOT_CREATE), atomic. */
 IMSG_CHECK enum imsg_status cli_create_private(const char *path, struct imsg_view bytes, struct imsg_error *err);
 
+/* ---- progress.c ----------------------------------------------------------------------------------------------- */
+
+/* A transfer with all the cores this run may use, and a line that tells how far it is where stderr is a terminal (not
+ * with -q): shown after half a second, gone at the end. `how` points into the structure, which stays where it is. */
+struct cli_progress {
+    struct imsg_transfer how;
+    char name[128];
+    uint64_t begun, started, shown; /* imsg_monotonic; shown 0: not yet */
+    uint64_t from, done;
+    uint64_t calls;
+};
+void cli_progress_start(const struct cli *cli, const char *name, struct cli_progress *state);
+/* Before anything else is said. */
+void cli_progress_end(struct cli_progress *state);
+
 /* ---- stream.c ------------------------------------------------------------------------------------------------- */
 
 struct cli_input {

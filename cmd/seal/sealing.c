@@ -173,8 +173,12 @@ static enum imsg_status store_content(struct seal *run, struct seal_message *mes
     cli_net_identity(&run->cli, &run->identity);
     if (status == IMSG_OK)
         status = imsg_store_open(location, net, &store, err);
-    if (status == IMSG_OK)
-        status = imsg_attachment_put(store, content, only ? run->input.fd : -1, &attachment, err);
+    if (status == IMSG_OK) {
+        struct cli_progress progress;
+        cli_progress_start(&run->cli, file ? file : "-", &progress);
+        status = imsg_attachment_put(store, content, only ? run->input.fd : -1, &progress.how, &attachment, err);
+        cli_progress_end(&progress);
+    }
     if (status == IMSG_OK && file && strcmp(file, "-") != 0)
         status = imsg_strdup(slash ? slash + 1 : file, &attachment.name, err);
     if (status == IMSG_OK && type)

@@ -167,12 +167,69 @@ enum imsg_status imsg_file_create(struct imsg_file *file, const char *path, mode
     return status;
 }
 
+/* A file of ours that nobody else has open here; on true it is locked. It may have been another's when it was opened, and
+ * moved away since. */
+static bool is_ours(int fd, const char *path)
+{
+    struct stat st, named;
+    return flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
+           st.st_uid == geteuid() && lstat(path, &named) == 0 && named.st_ino == st.st_ino && named.st_dev == st.st_dev;
+}
+
+enum imsg_status imsg_file_resume(struct imsg_file *file, const char *path, mode_t mode, uint64_t max, uint64_t *kept,
+                                  struct imsg_error *err)
+{
+    struct imsg_file made = NO_FILE;
+    const char *name = last_name(path);
+    size_t size = strlen(path) + sizeof "..part";
+    struct stat st;
+    enum imsg_status status = check_target(path, err);
+    *kept = 0;
+    if (status == IMSG_OK)
+        status = imsg_strdup(path, &made.path, err);
+    if (status != IMSG_OK)
+        return status;
+    made.temp = malloc(size);
+    if (!made.temp) {
+        free(made.path);
+        return no_memory(err);
+    }
+    snprintf(made.temp, size, "%.*s.%.*s.part", (int)(name - path), path, TEMP_NAME_MAX, name);
+    made.fd = open_again(made.temp, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, mode);
+    made.kept = made.fd >= 0 && is_ours(made.fd, made.temp);
+    if (!made.kept) {
+        if (made.fd >= 0)
+            close(made.fd);
+        free(made.temp);
+        free(made.path);
+        return imsg_file_create(file, path, mode, err);
+    }
+    if (fstat(made.fd, &st) == 0 && (uint64_t)st.st_size <= max)
+        *kept = (uint64_t)st.st_size;
+    else if (ftruncate(made.fd, 0) != 0)
+        status = imsg_fail_errno(err, IMSG_IO, errno, "\"%s\": cannot truncate", made.temp);
+    if (status != IMSG_OK)
+        imsg_file_abort(&made);
+    else
+        *file = made;
+    return status;
+}
+
+void imsg_file_keep(struct imsg_file *file)
+{
+    if (file->kept) {
+        free(file->temp);
+        file->temp = NULL;
+    }
+    imsg_file_abort(file);
+}
+
 void imsg_file_abort(struct imsg_file *file)
 {
-    if (file->fd >= 0)
-        close(file->fd);
     if (file->temp)
         unlink(file->temp);
+    if (file->fd >= 0)
+        close(file->fd); /* and with it the lock of imsg_file_resume, after the name */
     free(file->path);
     free(file->temp);
     *file = NO_FILE;

@@ -50,10 +50,17 @@ struct imsg_file {
     int fd;         /* -1 when closed; write to it directly */
     char *path;
     char *temp;
+    bool kept;      /* temp is a name that imsg_file_resume finds again */
 };
 /* Creates the temporary file with `mode` (before umask). IMSG_CANNOT_CREATE. */
 IMSG_CHECK enum imsg_status imsg_file_create(struct imsg_file *file, const char *path, mode_t mode,
                                              struct imsg_error *err);
+/* The same with a name that stays, ".NAME.part": *kept bytes of it (at most `max`) are what an earlier run left there. Not
+ * if another process has it, or somebody else made it: then the file is one as imsg_file_create makes, and *kept 0. */
+IMSG_CHECK enum imsg_status imsg_file_resume(struct imsg_file *file, const char *path, mode_t mode, uint64_t max,
+                                             uint64_t *kept, struct imsg_error *err);
+/* Close it and leave the temporary file to the next imsg_file_resume; one with a name nobody would find is removed. */
+void imsg_file_keep(struct imsg_file *file);
 enum imsg_commit { IMSG_REPLACE, IMSG_NO_REPLACE };
 /* fsync, close, rename over `path` (IMSG_REPLACE) or link without replacing (IMSG_NO_REPLACE: IMSG_CONFLICT if path
  * exists), fsync the folder. On failure the temporary file is gone and `path` is as it was. */

@@ -49,8 +49,8 @@ struct store_backend {
                                struct imsg_error *err);
     void (*discard)(void *state, struct imsg_store_put *put);
     /* `max` lets an engine refuse early; store.c counts too. */
-    enum imsg_status (*get)(void *state, const char *uri, uint64_t max, imsg_sink *sink, void *context,
-                            struct imsg_error *err);
+    enum imsg_status (*get)(void *state, const char *uri, uint64_t from, uint64_t max, imsg_sink *sink,
+                            void *context, struct imsg_error *err);
     void (*close)(void *state);
 };
 
@@ -59,8 +59,8 @@ extern const struct relay_backend imsg_relay_file, imsg_relay_http, imsg_relay_h
 extern const struct store_backend imsg_store_file, imsg_store_http;
 
 /* store_http.c: an object anywhere, as a descriptor names it. */
-IMSG_CHECK enum imsg_status imsg_store_get_foreign(struct imsg_net *net, const char *uri, uint64_t max, imsg_sink *sink,
-                                                   void *context, struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_store_get_foreign(struct imsg_net *net, const char *uri, uint64_t from, uint64_t max,
+                                                   imsg_sink *sink, void *context, struct imsg_error *err);
 
 /* Exactly 64 lower-case hex digits: the only names that ever become part of a path. */
 bool imsg_name_is_hash(const char *name);

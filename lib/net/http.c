@@ -126,6 +126,8 @@ static size_t on_read(char *buffer, size_t size, size_t count, void *context)
         return CURL_READFUNC_ABORT;
     }
     transfer->sent += (uint64_t)got;
+    if (request->how && request->how->progress)
+        request->how->progress(request->how->context, transfer->sent, request->size);
     return (size_t)got;
 }
 

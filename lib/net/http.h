@@ -26,6 +26,8 @@ struct imsg_http_request {
     struct imsg_view body;                 /* sent with PUT and POST, unless … */
     int fd;                                /* … -1 is not what this is: then `size` bytes from its start */
     uint64_t size;
+    const struct imsg_transfer *how; /* who is told of the bytes of fd that are sent, or NULL */
+    uint64_t from;   /* bytes that the sink has already */
     uint64_t max;    /* bytes of a good answer's body; more is IMSG_PROTOCOL, or … */
     bool cut;        /* … ends the transfer there, and answer.cut tells */
     imsg_sink *sink; /* takes the body of a 2xx in order (NULL: answer.body); it is never given a byte twice: where a */

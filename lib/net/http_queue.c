@@ -85,6 +85,7 @@ enum imsg_status imsg_http_start(struct imsg_net *net, const struct imsg_http_re
     }
     transfer->net = net;
     transfer->request = request;
+    transfer->given = request->from;
     transfer->done = done;
     transfer->context = context;
     for (last = &net->http->queue; *last;)

@@ -108,9 +108,18 @@ void imsg_relay_close(struct imsg_relay *relay);
 
 /* ---- store.c ---- ciphertext objects named by their SHA-256 */
 struct imsg_store;
+/* How an attachment comes and goes. */
+struct imsg_transfer {
+    unsigned threads; /* the caller's own counted; others help with what is large */
+    /* Called now and then with the bytes done and those there are in all (0: nobody knows); NULL: nobody asks. What is
+     * encrypted first and sent then goes from 0 to its size twice. */
+    void (*progress)(void *context, uint64_t done, uint64_t size);
+    void *context;
+};
 struct imsg_store_put {
     int fd;      /* write the ciphertext here, once, from the start */
     char *temp;  /* the backend's */
+    const struct imsg_transfer *how; /* set before the commit, or NULL */
 };
 IMSG_CHECK enum imsg_status imsg_store_open(const char *location, struct imsg_net *net, struct imsg_store **out,
                                             struct imsg_error *err);
@@ -125,10 +134,10 @@ IMSG_CHECK enum imsg_status imsg_store_commit(struct imsg_store *store, struct i
 void imsg_store_abort(struct imsg_store *store, struct imsg_store_put *put);
 /* Called with each piece of an object, in order; anything but IMSG_OK ends the transfer and is passed on. */
 typedef enum imsg_status imsg_sink(void *context, struct imsg_view piece, struct imsg_error *err);
-/* Read the object a descriptor names, at most `max` bytes (more: IMSG_PROTOCOL). A uri of another store or scheme:
- * IMSG_REFUSED, nothing is opened. IMSG_UNAVAILABLE: no such object. IMSG_TEMPORARY. */
-IMSG_CHECK enum imsg_status imsg_store_get(struct imsg_store *store, const char *uri, uint64_t max, imsg_sink *sink,
-                                           void *context, struct imsg_error *err);
+/* Read the object a descriptor names, from its byte `from` on, at most `max` bytes in all (more: IMSG_PROTOCOL). A uri
+ * of another store or scheme: IMSG_REFUSED, nothing is opened. IMSG_UNAVAILABLE: no such object. IMSG_TEMPORARY. */
+IMSG_CHECK enum imsg_status imsg_store_get(struct imsg_store *store, const char *uri, uint64_t from, uint64_t max,
+                                           imsg_sink *sink, void *context, struct imsg_error *err);
 const char *imsg_store_location(const struct imsg_store *store);
 void imsg_store_close(struct imsg_store *store);
 
@@ -136,11 +145,14 @@ void imsg_store_close(struct imsg_store *store);
 /* Encrypt `first` and then what is left in fd (-1: nothing) under a new key, and store it. Fills uri, size, key, sha1
  * and sha256 of *out; name and type stay NULL. Read failures are IMSG_IO. */
 IMSG_CHECK enum imsg_status imsg_attachment_put(struct imsg_store *store, struct imsg_view first, int fd,
-                                                struct imsg_attachment *out, struct imsg_error *err);
+                                                const struct imsg_transfer *how, struct imsg_attachment *out,
+                                                struct imsg_error *err);
 /* Fetch into a new file in `folder`, named `name` or, if that exists, name-1, name-2 … before its extension; nothing is
- * replaced. Size and both hashes are checked before any plaintext is written (IMSG_REFUSED). *path is the caller's. */
+ * replaced. Size and both hashes are checked before any plaintext is written (IMSG_REFUSED). After IMSG_TEMPORARY what
+ * came stays in `folder` as ".SHA256.part", and the next call goes on with it. *path is the caller's. */
 IMSG_CHECK enum imsg_status imsg_attachment_get(struct imsg_store *store, const struct imsg_attachment *attachment,
-                                                const char *folder, const char *name, char **path,
+                                                const char *folder, const char *name,
+                                                const struct imsg_transfer *how, char **path,
                                                 struct imsg_error *err);
 
 /* ---- pins.c ---- pins.json: {"imsg":"pins/1","pins":{HANDLE:{"account":THUMBPRINT,"seq":N,"payload":HEX}}} */

@@ -102,14 +102,14 @@ static enum imsg_status count(void *opaque, struct imsg_view piece, struct imsg_
     return counted->sink(counted->context, piece, err);
 }
 
-enum imsg_status imsg_store_get(struct imsg_store *store, const char *uri, uint64_t max, imsg_sink *sink, void *context,
-                                struct imsg_error *err)
+enum imsg_status imsg_store_get(struct imsg_store *store, const char *uri, uint64_t from, uint64_t max, imsg_sink *sink,
+                                void *context, struct imsg_error *err)
 {
-    struct counted counted = {store->location, max, max, sink, context};
+    struct counted counted = {store->location, from < max ? max - from : 0, max, sink, context};
     /* On a server, whatever one's own store is. */
     if (store->net && strncmp(uri, "https://", 8) == 0 && strcmp(store->backend->scheme, "https") != 0)
-        return imsg_store_get_foreign(store->net, uri, max, count, &counted, err);
-    return store->backend->get(store->state, uri, max, count, &counted, err);
+        return imsg_store_get_foreign(store->net, uri, from, max, count, &counted, err);
+    return store->backend->get(store->state, uri, from, max, count, &counted, err);
 }
 
 const char *imsg_store_location(const struct imsg_store *store)

@@ -127,8 +127,8 @@ static enum imsg_status send_pieces(const struct imsg_folder *folder, const char
     return status;
 }
 
-static enum imsg_status file_get(void *opaque, const char *uri, uint64_t max, imsg_sink *sink, void *context,
-                                 struct imsg_error *err)
+static enum imsg_status file_get(void *opaque, const char *uri, uint64_t from, uint64_t max, imsg_sink *sink,
+                                 void *context, struct imsg_error *err)
 {
     struct imsg_folder *folder = opaque;
     const char *name = NULL;
@@ -152,6 +152,10 @@ static enum imsg_status file_get(void *opaque, const char *uri, uint64_t max, im
     if (fstat(fd, &st) == 0 && (uint64_t)st.st_size > max) {
         status = imsg_fail(err, IMSG_PROTOCOL, "store folder \"%s\": object %.8s… is %lld bytes, expected at most %llu",
                            folder->base, name, (long long)st.st_size, (unsigned long long)max);
+        goto out;
+    }
+    if (from > 0 && lseek(fd, (off_t)from, SEEK_SET) < 0) {
+        status = imsg_folder_fail_read(folder, full, errno, err);
         goto out;
     }
     status = send_pieces(folder, full, fd, sink, context, err);

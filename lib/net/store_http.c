@@ -86,6 +86,7 @@ static enum imsg_status http_commit(void *opaque, struct imsg_store_put *put, co
     request.fd = put->fd;
     request.size = (uint64_t)st.st_size;
     request.max = ANSWER_MAX;
+    request.how = put->how;
     request.bearer = remote;
     request.headers[0] = "content-type: application/octet-stream";
     status = imsg_http_do(remote->net, &request, &answer, err);
@@ -110,12 +111,13 @@ static void http_discard(void *opaque, struct imsg_store_put *put)
 /* ---- get ---- */
 
 static enum imsg_status get_from(struct imsg_net *net, const char *place, const char *uri, const char *url,
-                                 const char *socket, uint64_t max, imsg_sink *sink, void *context,
-                                 struct imsg_error *err)
+                                 const char *socket, uint64_t from, uint64_t max, imsg_sink *sink,
+                                 void *context, struct imsg_error *err)
 {
     struct imsg_http_answer answer = {0};
     struct imsg_http_request request = {
         .role = "store", .place = place, .method = "GET", .url = url, .socket = socket, .fd = -1};
+    request.from = from;
     request.max = max;
     request.sink = sink;
     request.context = context;
@@ -128,8 +130,8 @@ static enum imsg_status get_from(struct imsg_net *net, const char *place, const 
     return status;
 }
 
-enum imsg_status imsg_store_get_foreign(struct imsg_net *net, const char *uri, uint64_t max, imsg_sink *sink,
-                                        void *context, struct imsg_error *err)
+enum imsg_status imsg_store_get_foreign(struct imsg_net *net, const char *uri, uint64_t from, uint64_t max,
+                                        imsg_sink *sink, void *context, struct imsg_error *err)
 {
     struct imsg_url parts;
     struct imsg_buf place = {0};
@@ -137,20 +139,20 @@ enum imsg_status imsg_store_get_foreign(struct imsg_net *net, const char *uri, u
         return imsg_fail(err, IMSG_REFUSED, "the attachment is neither at an https URL nor in the store configured");
     enum imsg_status status = imsg_buf_append(&place, uri, parts.origin, err);
     if (status == IMSG_OK)
-        status = get_from(net, (const char *)place.ptr, uri, uri, NULL, max, sink, context, err);
+        status = get_from(net, (const char *)place.ptr, uri, uri, NULL, from, max, sink, context, err);
     imsg_buf_free(&place);
     return status;
 }
 
-static enum imsg_status http_get(void *opaque, const char *uri, uint64_t max, imsg_sink *sink, void *context,
-                                 struct imsg_error *err)
+static enum imsg_status http_get(void *opaque, const char *uri, uint64_t from, uint64_t max, imsg_sink *sink,
+                                 void *context, struct imsg_error *err)
 {
     struct imsg_remote *remote = opaque;
     size_t len = strlen(remote->base), objects = strlen(OBJECTS);
     if (strncmp(uri, remote->base, len) == 0 && strncmp(uri + len, "/" OBJECTS, objects + 1) == 0 &&
         imsg_name_is_hash(uri + len + 1 + objects))
-        return get_from(remote->net, remote->location, uri, uri, remote->socket, max, sink, context, err);
-    return imsg_store_get_foreign(remote->net, uri, max, sink, context, err);
+        return get_from(remote->net, remote->location, uri, uri, remote->socket, from, max, sink, context, err);
+    return imsg_store_get_foreign(remote->net, uri, from, max, sink, context, err);
 }
 
 const struct store_backend imsg_store_http = {

@@ -1,138 +1,119 @@
 /* Attachments: one pass for the cipher and both hashes on the way out; on the way in the ciphertext is checked whole,
- * in the file that then becomes the plaintext, before a byte of it is decrypted. */
+ * in the file that then becomes the plaintext, before a byte of it is decrypted. What came of an object before the
+ * transfer broke off stays, under the object's name, for the next try. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/io.h"
 #include "base/text.h"
 #include "crypto/crypto.h"
 #include "net/net.h"
+#include "net/pieces.h"
 
-#define PIECE ((size_t)256 << 10) /* bytes of one read or write */
-#define NAME_TRIES 10000          /* name-1, name-2 … */
+#define NAME_TRIES 10000 /* name-1, name-2 … */
 
 static const uint8_t counter_zero[16]; /* a new key for every file: the counter starts at 0 (formats.md §7) */
 
-struct hashes {
-    struct imsg_digest *sha1, *sha256;
-    uint64_t size;
-};
-
-static enum imsg_status hashes_start(struct hashes *hashes, struct imsg_error *err)
+static unsigned threads_of(const struct imsg_transfer *how)
 {
-    *hashes = (struct hashes){0};
-    enum imsg_status status = imsg_digest_new(IMSG_SHA1, &hashes->sha1, err);
-    return status == IMSG_OK ? imsg_digest_new(IMSG_SHA256, &hashes->sha256, err) : status;
+    return how && how->threads > 1 ? how->threads : 1;
 }
 
-static enum imsg_status hashes_update(struct hashes *hashes, struct imsg_view piece, struct imsg_error *err)
+static void tell(const struct imsg_transfer *how, uint64_t done, uint64_t size)
 {
-    enum imsg_status status = imsg_digest_update(hashes->sha1, piece, err);
-    if (status == IMSG_OK)
-        status = imsg_digest_update(hashes->sha256, piece, err);
-    hashes->size += piece.len;
-    return status;
+    if (how && how->progress)
+        how->progress(how->context, done, size);
 }
 
-static enum imsg_status hashes_final(struct hashes *hashes, uint8_t sha1[static 20], uint8_t sha256[static 32],
-                                     struct imsg_error *err)
+/* ---- put ---- */
+
+/* The size of what is to come, where that can be told. */
+static uint64_t size_ahead(int fd)
 {
-    enum imsg_status status = imsg_digest_final(hashes->sha1, sha1, err);
-    return status == IMSG_OK ? imsg_digest_final(hashes->sha256, sha256, err) : status;
+    struct stat st;
+    off_t at = fd >= 0 ? lseek(fd, 0, SEEK_CUR) : -1;
+    return at >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > at ? (uint64_t)(st.st_size - at) : 0;
 }
 
-static void hashes_free(struct hashes *hashes)
+/* The next piece of `first` and then fd; *len = 0: that was all. */
+static enum imsg_status read_piece(struct imsg_view *first, int fd, uint8_t *room, size_t *len, struct imsg_error *err)
 {
-    imsg_digest_free(hashes->sha1);
-    imsg_digest_free(hashes->sha256);
-}
-
-static ssize_t read_some(int fd, uint8_t *buffer)
-{
-    ssize_t n;
-    do
-        n = read(fd, buffer, PIECE);
-    while (n < 0 && errno == EINTR);
-    return n;
-}
-
-static enum imsg_status encrypt_piece(struct imsg_ctr *ctr, struct hashes *hashes, uint8_t *buffer, size_t len,
-                                      int out, struct imsg_error *err)
-{
-    enum imsg_status status = imsg_ctr_update(ctr, buffer, buffer, len, err);
-    if (status == IMSG_OK)
-        status = hashes_update(hashes, imsg_view_of(buffer, len), err);
-    if (status != IMSG_OK)
-        return status;
-    status = imsg_write_all(out, imsg_view_of(buffer, len), err);
-    if (status == IMSG_OK)
+    if (first->len > 0) {
+        *len = first->len < IMSG_PIECE ? first->len : IMSG_PIECE;
+        memcpy(room, first->ptr, *len);
+        *first = imsg_view_of(first->ptr + *len, first->len - *len);
         return IMSG_OK;
+    }
+    *len = 0;
+    return fd >= 0 ? imsg_read_into(fd, room, IMSG_PIECE, len, err) : IMSG_OK;
+}
+
+/* A full disk, most likely, and not the reader's. */
+static enum imsg_status written(enum imsg_status status, struct imsg_error *err)
+{
+    if (status != IMSG_IO)
+        return status;
     imsg_error_prefix(err, "store");
     if (err)
-        err->status = IMSG_TEMPORARY; /* a full disk, most likely, and not the reader's */
+        err->status = IMSG_TEMPORARY;
     return IMSG_TEMPORARY;
 }
 
-static enum imsg_status encrypt_all(struct imsg_ctr *ctr, struct hashes *hashes, struct imsg_view first, int fd,
-                                    int out, struct imsg_error *err)
+static enum imsg_status encrypt_all(struct imsg_ctr *ctr, struct imsg_pieces *pieces, struct imsg_view first, int fd,
+                                    const struct imsg_transfer *how, struct imsg_error *err)
 {
-    enum imsg_status status = IMSG_OK;
-    uint8_t *buffer = malloc(PIECE);
-    if (!buffer)
-        return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
-    while (status == IMSG_OK && first.len > 0) {
-        size_t len = first.len < PIECE ? first.len : PIECE;
-        memcpy(buffer, first.ptr, len);
-        first = imsg_view_of(first.ptr + len, first.len - len);
-        status = encrypt_piece(ctr, hashes, buffer, len, out, err);
+    uint64_t ahead = size_ahead(fd), size = ahead > 0 ? first.len + ahead : 0;
+    for (size_t len;;) {
+        uint8_t *room = imsg_pieces_room(pieces);
+        enum imsg_status status = read_piece(&first, fd, room, &len, err);
+        if (status == IMSG_OK && len > 0)
+            status = imsg_ctr_update(ctr, room, room, len, err);
+        if (status != IMSG_OK || len == 0)
+            return status;
+        status = written(imsg_pieces_give(pieces, len, true, err), err);
+        if (status != IMSG_OK)
+            return status;
+        tell(how, imsg_pieces_size(pieces), size);
     }
-    while (status == IMSG_OK && fd >= 0) {
-        ssize_t n = read_some(fd, buffer);
-        if (n < 0)
-            status = imsg_fail(err, IMSG_IO, "read: %s", strerror(errno));
-        if (n <= 0)
-            break;
-        status = encrypt_piece(ctr, hashes, buffer, (size_t)n, out, err);
-    }
-    imsg_wipe(buffer, PIECE);
-    free(buffer);
-    return status;
 }
 
 enum imsg_status imsg_attachment_put(struct imsg_store *store, struct imsg_view first, int fd,
-                                     struct imsg_attachment *out, struct imsg_error *err)
+                                     const struct imsg_transfer *how, struct imsg_attachment *out,
+                                     struct imsg_error *err)
 {
     struct imsg_attachment made = {0};
     struct imsg_store_put put = {.fd = -1};
     struct imsg_ctr *ctr = NULL;
-    struct hashes hashes = {0};
+    struct imsg_pieces *pieces = NULL;
     bool begun = false;
     enum imsg_status status = imsg_random(made.key, sizeof made.key, err);
     if (status == IMSG_OK)
         status = imsg_ctr_new(made.key, counter_zero, &ctr, err);
-    if (status == IMSG_OK)
-        status = hashes_start(&hashes, err);
     if (status == IMSG_OK) {
         status = imsg_store_begin(store, &put, err);
         begun = status == IMSG_OK;
     }
     if (status == IMSG_OK)
-        status = encrypt_all(ctr, &hashes, first, fd, put.fd, err);
+        status = imsg_pieces_new(put.fd, threads_of(how), &pieces, err);
     if (status == IMSG_OK)
-        status = hashes_final(&hashes, made.sha1, made.sha256, err);
+        status = encrypt_all(ctr, pieces, first, fd, how, err);
+    if (status == IMSG_OK)
+        status = written(imsg_pieces_end(pieces, made.sha1, made.sha256, err), err);
     if (status == IMSG_OK) {
         begun = false;
+        made.size = imsg_pieces_size(pieces);
+        put.how = how;
         status = imsg_store_commit(store, &put, made.sha256, &made.uri, err);
     }
     if (begun)
         imsg_store_abort(store, &put);
+    imsg_pieces_free(pieces);
     imsg_ctr_free(ctr);
-    hashes_free(&hashes);
-    made.size = hashes.size;
     if (status != IMSG_OK)
         imsg_attachment_free(&made);
     else
@@ -140,63 +121,104 @@ enum imsg_status imsg_attachment_put(struct imsg_store *store, struct imsg_view 
     return status;
 }
 
+/* ---- get ---- */
+
 struct fetch {
-    struct hashes hashes;
-    uint64_t size; /* the descriptor's */
-    int fd;
+    struct imsg_store *store;
+    const struct imsg_attachment *attachment;
+    const struct imsg_transfer *how;
+    struct imsg_pieces *pieces;
+    size_t filled; /* bytes of the room, not yet given */
 };
 
+static enum imsg_status give(struct fetch *fetch, size_t len, bool write, struct imsg_error *err)
+{
+    enum imsg_status status = len > 0 ? imsg_pieces_give(fetch->pieces, len, write, err) : IMSG_OK;
+    tell(fetch->how, imsg_pieces_size(fetch->pieces), fetch->attachment->size);
+    return status;
+}
+
+/* What comes may be in small pieces. */
 static enum imsg_status take_piece(void *context, struct imsg_view piece, struct imsg_error *err)
 {
     struct fetch *fetch = context;
-    if (piece.len > fetch->size - fetch->hashes.size)
+    enum imsg_status status = IMSG_OK;
+    if (piece.len > fetch->attachment->size - imsg_pieces_size(fetch->pieces) - fetch->filled)
         return imsg_fail(err, IMSG_REFUSED, "the object has more bytes than the %llu the descriptor says",
-                         (unsigned long long)fetch->size);
-    enum imsg_status status = hashes_update(&fetch->hashes, piece, err);
-    return status == IMSG_OK ? imsg_write_all(fetch->fd, piece, err) : status;
+                         (unsigned long long)fetch->attachment->size);
+    while (status == IMSG_OK && piece.len > 0) {
+        size_t len = piece.len < IMSG_PIECE - fetch->filled ? piece.len : IMSG_PIECE - fetch->filled;
+        memcpy(imsg_pieces_room(fetch->pieces) + fetch->filled, piece.ptr, len);
+        fetch->filled += len;
+        piece = imsg_view_of(piece.ptr + len, piece.len - len);
+        if (fetch->filled == IMSG_PIECE) {
+            status = give(fetch, fetch->filled, true, err);
+            fetch->filled = 0;
+        }
+    }
+    return status;
 }
 
-static enum imsg_status check(struct fetch *fetch, const struct imsg_attachment *attachment, struct imsg_error *err)
+static enum imsg_status check(struct fetch *fetch, struct imsg_error *err)
 {
+    const struct imsg_attachment *attachment = fetch->attachment;
+    uint64_t size = imsg_pieces_size(fetch->pieces);
     uint8_t sha1[20], sha256[32];
-    enum imsg_status status = hashes_final(&fetch->hashes, sha1, sha256, err);
-    if (status == IMSG_OK && fetch->hashes.size != attachment->size)
+    enum imsg_status status = imsg_pieces_end(fetch->pieces, sha1, sha256, err);
+    if (status == IMSG_OK && size != attachment->size)
         status = imsg_fail(err, IMSG_REFUSED, "the object has %llu bytes, the descriptor says %llu",
-                           (unsigned long long)fetch->hashes.size, (unsigned long long)attachment->size);
+                           (unsigned long long)size, (unsigned long long)attachment->size);
     if (status == IMSG_OK && (memcmp(sha1, attachment->sha1, sizeof sha1) != 0 ||
                               memcmp(sha256, attachment->sha256, sizeof sha256) != 0))
         status = imsg_fail(err, IMSG_REFUSED, "the object's hashes are not the descriptor's");
     return status;
 }
 
-/* The file holds verified ciphertext: turn it into the plaintext where it is, no second file, no second name. */
-static enum imsg_status decrypt_in_place(int fd, const uint8_t key[static 32], struct imsg_error *err)
+/* The ciphertext, whole and verified, into the file, of which the first `kept` bytes are there. On failure *kept is what
+ * is there now. */
+static enum imsg_status fetch_all(struct fetch *fetch, int fd, uint64_t *kept, struct imsg_error *err)
 {
-    struct imsg_ctr *ctr = NULL;
-    uint8_t *buffer = malloc(PIECE);
-    off_t at = 0;
-    enum imsg_status status = buffer ? imsg_ctr_new(key, counter_zero, &ctr, err)
-                                     : imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
-    while (status == IMSG_OK) {
-        ssize_t n = pread(fd, buffer, PIECE, at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            status = imsg_fail(err, IMSG_IO, "read: %s", strerror(errno));
-        if (n <= 0)
-            break;
-        status = imsg_ctr_update(ctr, buffer, buffer, (size_t)n, err);
-        if (status == IMSG_OK && lseek(fd, at, SEEK_SET) != at)
-            status = imsg_fail(err, IMSG_IO, "seek: %s", strerror(errno));
+    const struct imsg_attachment *attachment = fetch->attachment;
+    uint64_t from = *kept;
+    enum imsg_status status = imsg_pieces_new(fd, threads_of(fetch->how), &fetch->pieces, err);
+    fetch->filled = 0;
+    if (status == IMSG_OK && lseek(fd, 0, SEEK_SET) != 0)
+        status = imsg_fail_errno(err, IMSG_IO, errno, "seek");
+    for (uint64_t at = 0; status == IMSG_OK && at < from;) {
+        size_t len = from - at < IMSG_PIECE ? (size_t)(from - at) : IMSG_PIECE, got = 0;
+        status = imsg_read_into(fd, imsg_pieces_room(fetch->pieces), len, &got, err);
+        if (status == IMSG_OK && got < len)
+            status = imsg_fail(err, IMSG_REFUSED, "the file has become shorter");
         if (status == IMSG_OK)
-            status = imsg_write_all(fd, imsg_view_of(buffer, (size_t)n), err);
-        at += n;
+            status = give(fetch, got, false, err);
+        at += got;
     }
-    imsg_ctr_free(ctr);
-    if (buffer)
-        imsg_wipe(buffer, PIECE);
-    free(buffer);
+    /* take_piece counts: too many bytes are a changed object, refused like any other. */
+    if (status == IMSG_OK && (from == 0 || from < attachment->size))
+        status = imsg_store_get(fetch->store, attachment->uri, from, INT64_MAX, take_piece, fetch, err);
+    if (status == IMSG_OK)
+        status = give(fetch, fetch->filled, true, err);
+    else if (status == IMSG_TEMPORARY && give(fetch, fetch->filled, true, NULL) == IMSG_OK)
+        (void)!imsg_pieces_settle(fetch->pieces, NULL); /* it is kept to the last byte */
+    *kept = fetch->pieces ? imsg_pieces_size(fetch->pieces) : 0;
+    if (status == IMSG_OK)
+        status = check(fetch, err);
+    imsg_pieces_free(fetch->pieces);
+    fetch->pieces = NULL;
     return status;
+}
+
+/* An object of which an earlier run left a part that is not its beginning is fetched whole, once. */
+static enum imsg_status fetch_on(struct fetch *fetch, int fd, uint64_t *kept, struct imsg_error *err)
+{
+    bool resumed = *kept > 0;
+    enum imsg_status status = fetch_all(fetch, fd, kept, err);
+    if (!resumed || status == IMSG_OK || status == IMSG_TEMPORARY || status == IMSG_IO || status == IMSG_NO_MEMORY)
+        return status;
+    *kept = 0;
+    if (ftruncate(fd, 0) != 0)
+        return imsg_fail_errno(err, IMSG_IO, errno, "truncate");
+    return fetch_all(fetch, fd, kept, err);
 }
 
 /* "photo.jpg", 2 -> "photo-2.jpg"; a leading dot starts no extension. */
@@ -232,29 +254,26 @@ static enum imsg_status publish(struct imsg_file *file, const char *folder, cons
 }
 
 enum imsg_status imsg_attachment_get(struct imsg_store *store, const struct imsg_attachment *attachment,
-                                     const char *folder, const char *name, char **path, struct imsg_error *err)
+                                     const char *folder, const char *name, const struct imsg_transfer *how,
+                                     char **path, struct imsg_error *err)
 {
     struct imsg_file file = {.fd = -1};
-    struct fetch fetch = {.fd = -1, .size = attachment->size};
+    struct fetch fetch = {.store = store, .attachment = attachment, .how = how};
     char *target = NULL, object[65];
+    uint64_t kept = 0;
     imsg_hex(attachment->sha256, sizeof attachment->sha256, object); /* until checked, a name nobody chose */
     enum imsg_status status = imsg_path_join(folder, object, &target, err);
     if (status == IMSG_OK)
-        status = imsg_file_create(&file, target, 0666, err);
+        status = imsg_file_resume(&file, target, 0666, attachment->size, &kept, err);
     if (status == IMSG_OK)
-        status = hashes_start(&fetch.hashes, err);
-    fetch.fd = file.fd;
-    /* take_piece counts: too many bytes are a changed object, refused like any other. */
+        status = fetch_on(&fetch, file.fd, &kept, err);
+    if (status == IMSG_TEMPORARY && kept > 0)
+        imsg_file_keep(&file);
     if (status == IMSG_OK)
-        status = imsg_store_get(store, attachment->uri, INT64_MAX, take_piece, &fetch, err);
-    if (status == IMSG_OK)
-        status = check(&fetch, attachment, err);
-    if (status == IMSG_OK)
-        status = decrypt_in_place(file.fd, attachment->key, err);
+        status = imsg_pieces_decrypt(file.fd, attachment->size, attachment->key, threads_of(how), err);
     if (status == IMSG_OK)
         status = publish(&file, folder, name, path, err);
     imsg_file_abort(&file);
-    hashes_free(&fetch.hashes);
     free(target);
     return status;
 }

@@ -413,12 +413,133 @@ no_space() (
   can_strace
   stored 600000
   local n
-  for n in 1 2 3 4 5 6; do # three of ciphertext, three of plaintext
-    expect 74 strace -f -qq -o /dev/null -e trace=write -e inject=write:error=ENOSPC:when=$n imsg-attach get -o got f.d
-    nothing_in got
+  for call in write pwrite64; do # of ciphertext, of plaintext
+    for n in 1 2 3; do
+      expect 74 strace -f -qq -o /dev/null -e trace=$call -e inject=$call:error=ENOSPC:when=$n imsg-attach get -o got f.d
+      nothing_in got
+    done
   done
   for n in 1 2 3; do
     expect 75 strace -f -qq -o /dev/null -e trace=write -e inject=write:error=ENOSPC:when=$n imsg-attach put f
     [ "$(all_in "$STORE" | wc -l)" -eq 1 ]
   done
+}
+
+# ---- resume ----
+
+# The part that an interrupted get leaves of the object of f.
+part() { echo "got/.$(jq -r .sha256 f.d).part"; }
+
+@test "a get goes on with the part that an interrupted one left, whatever its size" {
+  stored 1000000
+  for size in 0 1 262144 300001 999999 1000000; do
+    head -c "$size" "$OBJECT" >"$(part)"
+    get -o got f.d >line
+    cmp f got/f
+    [ "$(all_in got)" = ./f ]
+    rm got/f
+  done
+  can_strace
+  head -c 600000 "$OBJECT" >"$(part)"
+  strace -f -o trace -e trace=lseek imsg-attach get -o got f.d >line
+  grep -q 'lseek(.*, 600000, SEEK_SET)' trace # nothing is read twice
+}
+
+@test "a part that is not the beginning of the object is fetched again" {
+  stored 1000000
+  for bad in 'head -c 500000 /dev/urandom' 'head -c 1000000 /dev/zero' 'cat "$OBJECT" f'; do
+    eval "$bad" >"$(part)"
+    get -o got f.d >line
+    cmp f got/f
+    [ "$(all_in got)" = ./f ]
+    rm got/f
+  done
+}
+
+@test "of an object that was changed no part stays" {
+  stored 1000000
+  printf x | dd of="$OBJECT" bs=1 seek=900000 conv=notrunc status=none
+  head -c 500000 "$OBJECT" >"$(part)"
+  expect 1 get -o got f.d
+  errors_are 1
+  nothing_in got
+}
+
+@test "a part that is a link, a folder or a pipe, or another process has, is left alone" {
+  stored 1000000
+  echo precious >precious
+  ln -s "$T/precious" "$(part)"
+  get -o got f.d >line
+  [ "$(cat precious)" = precious ]
+  cmp f got/f
+  rm "$(part)" got/f
+  ln precious "$(part)"
+  get -o got f.d >line
+  [ "$(cat precious)" = precious ]
+  rm "$(part)" got/f
+  mkdir "$(part)"
+  get -o got f.d >line
+  rmdir "$(part)"
+  rm got/f
+  mkfifo "$(part)"
+  get -o got f.d >line
+  rm "$(part)" got/f
+  head -c 500000 "$OBJECT" >"$(part)"
+  flock "$(part)" imsg-attach get -o got f.d >line
+  cmp f got/f
+  [ "$(wc -c <"$(part)")" -eq 500000 ]
+}
+
+@test "what came from a server before it broke off stays, and the rest is asked for" {
+  load nginx
+  stored 1000000
+  BUILD=${BUILD:-$(dirname "$BIN")}
+  sum=$(jq -r .sha256 f.d)
+  { printf 'HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n'; head -c 400000 "$OBJECT"; } >half
+  { printf 'HTTP/1.1 206 Partial Content\r\ncontent-length: 600000\r\ncontent-range: bytes 400000-999999/1000000\r\n\r\n'
+    tail -c 600000 "$OBJECT"; } >rest
+  start_wire wire half rest
+  at_wire() { jq -c ".uri = \"http://127.0.0.1:$PORT/store/$sum\"" f.d; }
+  at_wire >remote.d
+  expect 75 get --insecure-http --store "http://127.0.0.1:$PORT" --retry-for 0 -o got remote.d
+  errors_are 1
+  head -c 400000 "$OBJECT" | cmp - "$(part)"
+  expect 0 get --insecure-http --store "http://127.0.0.1:$PORT" -o got remote.d
+  cmp f got/f
+  [ "$(all_in got)" = ./f ]
+  grep -qi '^range: bytes=400000-' wire.log
+  end_servers
+}
+
+# ---- progress ----
+
+@test "on a terminal a long transfer shows how far it is; not with -q, not in a file" {
+  can_strace
+  stored 600000
+  # Reads that take a while, as from a slow disk.
+  slow="strace -f -qq -o /dev/null -P $T/f -e trace=read -e inject=read:delay_enter=400000"
+  expect 0 script -qec "$slow imsg-attach put f >line" /dev/null </dev/null
+  grep -qE 'f  +[0-9]+%  [0-9.]+ [KM]iB  [0-9.]+ [KM]iB/s  [0-9]+:[0-9][0-9] left' out
+  [ "$(tail -c 4 out | od -An -tx1 | tr -d ' ')" = 0d1b5b4b ] # gone at the end
+  expect 0 script -qec "$slow imsg-attach put -q f >line" /dev/null </dev/null
+  [ ! -s out ]
+  expect 0 $slow imsg-attach put f
+  [ ! -s err ]
+}
+
+# ---- cores ----
+
+@test "one core and many make the same, and memory does not grow with the file" {
+  head -c 30000000 /dev/urandom >f
+  taskset -c "$(taskset -cp $$ | sed 's/.*: *//; s/[-,].*//')" imsg-attach put f >f.d
+  [ "$(jq -r .sha256 f.d)" = "$(sha256sum <"$STORE/$(jq -r .sha256 f.d)" | cut -c1-64)" ]
+  [ "$(jq -r .sha1 f.d)" = "$(sha1sum <"$STORE/$(jq -r .sha256 f.d)" | cut -c1-40)" ]
+  get -o got f.d >line
+  cmp f got/f
+  imsg-attach put f >f.d
+  [ "$(jq -r .sha256 f.d)" = "$(sha256sum <"$STORE/$(jq -r .sha256 f.d)" | cut -c1-64)" ]
+  [ "$(jq -r .sha1 f.d)" = "$(sha1sum <"$STORE/$(jq -r .sha256 f.d)" | cut -c1-40)" ]
+  /usr/bin/time -o size -f %M imsg-attach get -o got f.d >line
+  cmp f got/f-1
+  [ "$(cat size)" -lt 12288 ] || [ -n "${VALGRIND:-}${SAN:-}" ]
 }

@@ -282,7 +282,7 @@ static enum imsg_status fetch(struct imsg_store *store, const char *uri, uint64_
 {
     imsg_buf_free(&received->bytes);
     received->pieces = received->largest = 0;
-    return imsg_store_get(store, uri, max, receive, received, &err);
+    return imsg_store_get(store, uri, 0, max, receive, received, &err);
 }
 
 static void test_store(void)
