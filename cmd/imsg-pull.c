@@ -288,7 +288,7 @@ static void report_waiting(struct pull *run, const char *name, struct imsg_error
         run->reported_count++;
 }
 
-/* Everything waiting now. What is malformed stays at the relay and does not stop the rest. */
+/* What the relay says is waiting, which need not be all. What is malformed stays at the relay and does not stop the rest. */
 static enum imsg_status round_of(struct pull *run, size_t *taken, struct imsg_error *err)
 {
     struct imsg_waiting waiting = {0};
@@ -309,6 +309,8 @@ static enum imsg_status round_of(struct pull *run, size_t *taken, struct imsg_er
         }
         *taken += status == IMSG_OK;
     }
+    if (status == IMSG_OK)
+        status = imsg_relay_settle(run->relay, 0, -1, err);
     imsg_waiting_free(&waiting);
     return status;
 }
@@ -328,8 +330,9 @@ static enum imsg_status receive(struct pull *run, struct imsg_error *err)
     for (bool again = true; again && status == IMSG_OK;) {
         size_t taken = 0;
         status = round_of(run, &taken, err);
-        again = cli_given(&run->cli, 'w');
-        if (status == IMSG_OK && again && taken == 0)
+        bool waits = cli_given(&run->cli, 'w');
+        again = waits || taken > 0;
+        if (status == IMSG_OK && waits && taken == 0)
             status = imsg_relay_wait(run->relay, run->token, LOOK_AGAIN, err);
     }
     free(location);

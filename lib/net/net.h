@@ -94,7 +94,8 @@ void imsg_waiting_free(struct imsg_waiting *waiting);
  * gone meanwhile. */
 IMSG_CHECK enum imsg_status imsg_relay_fetch(struct imsg_relay *relay, const uint8_t token[static 32],
                                              const char *name, struct imsg_buf *out, struct imsg_error *err);
-/* Delete it at the relay; one that is not there is IMSG_OK. */
+/* Delete it at the relay; one that is not there is IMSG_OK. A server may not have answered yet when it comes back: then a
+ * failure is that of a later call, or of imsg_relay_settle, which waits for it. */
 IMSG_CHECK enum imsg_status imsg_relay_ack(struct imsg_relay *relay, const uint8_t token[static 32], const char *name,
                                            struct imsg_error *err);
 /* Until something new may be waiting, at most `seconds`, less where the relay says so (a folder never waits more than 5 s,

@@ -14,6 +14,7 @@
 #define WAIT_MAX 50         /* seconds of one long poll: proxies often end what is silent for 60 */
 #define WAIT_GRACE 30       /* seconds an answer to one may take longer */
 #define BATCH_MAX (8 << 20) /* bytes of one list; more comes with the next */
+#define ACKS_UNDER_WAY 64
 #define ANSWER_MAX 65536    /* bytes of any other answer, which nobody reads */
 
 struct line {
@@ -23,7 +24,8 @@ struct line {
 
 struct state {
     struct imsg_remote remote;
-    size_t pending; /* deliveries without a result */
+    size_t pending; /* deliveries and acknowledgements without a result */
+    struct imsg_error ack_err;
     struct imsg_buf lines;
     struct line *index; /* what they hold */
     size_t count;
@@ -161,7 +163,14 @@ static void http_send(void *opaque, const char *token, const char *name, const s
 static enum imsg_status http_settle(void *opaque, size_t most, int input, struct imsg_error *err)
 {
     struct state *state = opaque;
-    return imsg_http_run(state->remote.net, &state->pending, most, input, err);
+    enum imsg_status status = imsg_http_run(state->remote.net, &state->pending, most, input, err);
+    if (status == IMSG_OK && state->ack_err.status != IMSG_OK) {
+        status = state->ack_err.status;
+        if (err)
+            *err = state->ack_err;
+        state->ack_err = (struct imsg_error){0};
+    }
+    return status;
 }
 
 /* ---- receive ---- */
@@ -294,27 +303,56 @@ static enum imsg_status http_wait(void *opaque, const char *token, unsigned seco
     return status;
 }
 
+/* ---- acknowledge ---- */
+
+struct ack {
+    struct state *state;
+    struct imsg_http_request request;
+    char *url;
+};
+
+static void free_ack(struct ack *ack)
+{
+    free(ack->url);
+    free(ack);
+}
+
+/* The first failure is told by http_settle. */
+static void acked(void *context, enum imsg_status status, struct imsg_http_answer *answer, struct imsg_error *err)
+{
+    struct ack *ack = context;
+    struct state *state = ack->state;
+    if (status == IMSG_OK && answer->status != 200 && answer->status != 204 && answer->status != 404)
+        status = imsg_http_refused(&ack->request, answer, err);
+    if (status != IMSG_OK && state->ack_err.status == IMSG_OK)
+        state->ack_err = *err;
+    state->pending--;
+    free_ack(ack);
+}
+
 static enum imsg_status http_ack(void *opaque, const char *token, const char *name, struct imsg_error *err)
 {
     struct state *state = opaque;
-    struct imsg_http_answer answer = {0};
-    char *url = NULL, more[80];
-    struct imsg_http_request request;
+    char more[80];
+    struct ack *ack = calloc(1, sizeof *ack);
+    if (!ack)
+        return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    ack->state = state;
     snprintf(more, sizeof more, "/%s", name);
-    enum imsg_status status = token_url(state, token, more, &url, err);
-    if (status != IMSG_OK)
-        goto out;
-    request = imsg_remote_request(&state->remote, "DELETE", url);
-    request.bearer = &state->remote;
-    request.max = ANSWER_MAX;
-    request.timeout = TIMEOUT;
-    status = imsg_http_do(state->remote.net, &request, &answer, err);
-    if (status == IMSG_OK && answer.status != 200 && answer.status != 204 && answer.status != 404)
-        status = imsg_http_refused(&request, &answer, err);
-out:
-    imsg_http_answer_free(&answer);
-    free(url);
-    return status;
+    enum imsg_status status = token_url(state, token, more, &ack->url, err);
+    if (status == IMSG_OK) {
+        ack->request = imsg_remote_request(&state->remote, "DELETE", ack->url);
+        ack->request.bearer = &state->remote;
+        ack->request.max = ANSWER_MAX;
+        ack->request.timeout = TIMEOUT;
+        status = imsg_http_start(state->remote.net, &ack->request, acked, ack, err);
+    }
+    if (status != IMSG_OK) {
+        free_ack(ack);
+        return status;
+    }
+    state->pending++;
+    return http_settle(state, ACKS_UNDER_WAY - 1, -1, err);
 }
 
 #define COMMON                                                                                                         \

@@ -233,7 +233,6 @@ requests() { grep -c '^[A-Z]* /' "$T/$1.log"; }
   answer ok '200 OK' <"site/$ENTRY"
   for status in '503 Service Unavailable' '429 Too Many Requests' '408 Request Timeout' '500 Internal Server Error'; do
     : | answer busy "$status" 'retry-after: 1'
-    rm -f wire.port
     start_wire wire busy ok
     expect 0 plain
     [ "$(requests wire)" -eq 2 ]

@@ -71,6 +71,8 @@ end_servers() {
 start_wire() {
   local name=$1
   shift
+  [ ! -s "$T/$name.pid" ] || kill "$(cat "$T/$name.pid")" 2>/dev/null || true # the one of this name before
+  rm -f "$T/$name.port"
   mkfifo "$T/$name.port"
   "$BUILD/wire" "$T/$name.log" "$@" >"$T/$name.port" 3>&- &
   echo $! >"$T/$name.pid"
