@@ -128,97 +128,13 @@ static void inspect_binary(struct item *item, const char *kind)
 
 /* ---- one thing ---- */
 
-struct source {
-    const char *operand; /* "-": standard input */
-    const char *name;    /* for messages */
-};
-
-static enum imsg_status hex_dump(struct inspect *run, const struct item *item, struct imsg_buf *text,
-                                 struct imsg_error *err)
-{
-    if (!run->secrets && holds_private_key(item->bytes))
-        return imsg_buf_text(text, "hex dump left out: it holds private keys; --secrets shows it\n", err);
-    return view_hex_dump(item->bytes, text, err);
-}
-
-/* One line; for a terminal in ASCII only, so that nothing in a string acts on it (JSON itself escapes the other control
- * characters). */
-static enum imsg_status print_json(const struct inspect *run, const json_t *json, struct imsg_buf *out,
-                                   struct imsg_error *err)
-{
-    if (!run->tty)
-        return imsg_json_print(json, out, err);
-    char *ascii = json_dumps(json, JSON_COMPACT | JSON_ENSURE_ASCII);
-    enum imsg_status status = ascii ? IMSG_OK : imsg_fail(err, IMSG_NO_MEMORY, "cannot print JSON: out of memory");
-    for (const char *at = ascii; status == IMSG_OK && *at;) {
-        size_t plain = strcspn(at, "\177");
-        status = imsg_buf_append(out, at, plain, err);
-        if (status == IMSG_OK && at[plain])
-            status = imsg_buf_text(out, "\\u007f", err);
-        at += plain + (at[plain] != '\0');
-    }
-    free(ascii);
-    return status;
-}
-
-static enum imsg_status print_item(struct inspect *run, const struct item *item, struct imsg_error *err)
-{
-    struct imsg_buf text = {0};
-    enum imsg_status status;
-    if (cli_given(&run->cli, 'j')) {
-        status = print_json(run, item->json, &text, err);
-        if (status == IMSG_OK)
-            status = imsg_buf_text(&text, "\n", err);
-    } else {
-        status = view_print(run, item->json, &text, err);
-        if (status == IMSG_OK && cli_given(&run->cli, OPT_HEX))
-            status = hex_dump(run, item, &text, err);
-    }
-    if (status == IMSG_OK)
-        status = cli_output_write(&run->out, imsg_buf_view(&text), false, err);
-    if (status == IMSG_OK)
-        status = cli_output_flush(&run->out, err);
-    imsg_buf_free(&text);
-    return status;
-}
-
-/* The error of the thing, or of what is in it. */
-static const char *error_text(const json_t *inspection)
-{
-    const json_t *error = NULL;
-    for (; inspection && !error; inspection = json_object_get(inspection, "plaintext"))
-        error = json_object_get(inspection, "error");
-    return error ? json_string_value(json_object_get(error, "text")) : NULL;
-}
-
-/* Name it, print it, keep its status. */
-static enum imsg_status finish_item(struct inspect *run, struct item *item, const struct source *source, unsigned line,
-                                    const char *encoding, struct imsg_error *err)
-{
-    tree_set(item->json, "input", tree_text(imsg_view_str(source->operand)));
-    tree_set(item->json, "encoding", json_string(encoding));
-    if (line > 0)
-        tree_set(item->json, "line", json_integer(line));
-    item->json = tree_ordered(item->json);
-    const char *text = error_text(item->json);
-    enum imsg_status status = print_item(run, item, err);
-    if (status == IMSG_OK && text && line > 0)
-        cli_error(&run->cli, item->status, "%s: line %u: %s", source->name, line, text);
-    else if (status == IMSG_OK && text)
-        cli_error(&run->cli, item->status, "%s: %s", source->name, text);
-    else if (status == IMSG_OK && item->status != IMSG_OK && run->cli.status == 0)
-        run->cli.status = imsg_status_exit(item->status); /* the verdict has said it */
-    json_decref(item->json);
-    return status;
-}
-
 static enum imsg_status take_binary(struct inspect *run, struct imsg_view bytes, const struct source *source,
                                     const char *encoding, struct imsg_error *err)
 {
     const char *kind = binary_kind(run, bytes);
     struct item item = tree_start(run, kind, bytes);
     inspect_binary(&item, kind);
-    return finish_item(run, &item, source, 0, encoding, err);
+    return inspect_finish(&item, source, 0, encoding, err);
 }
 
 /* ---- JSON: one object a line, or spread over lines ---- */
@@ -249,14 +165,17 @@ static struct imsg_view skip_space(struct imsg_view text, unsigned *line)
     return text;
 }
 
-static enum imsg_status take_json(struct inspect *run, struct imsg_view text, const struct source *source,
+/* `fd` has what the text did not take of a sealed file; -1: that is all. */
+static enum imsg_status take_json(struct inspect *run, struct imsg_view text, int fd, const struct source *source,
                                   struct imsg_error *err)
 {
     enum imsg_status status = IMSG_OK;
     unsigned line = 1, ignored = 0;
-    bool first = true, last = false, is_stream = false;
+    bool first = true, last = false;
+    const uint8_t *start = text.ptr;
+    run->sealed = (struct sealed){.is = is_sealed_file(text)};
     text = skip_space(text, &line);
-    while (status == IMSG_OK && text.len > 0 && !is_stream) { /* behind a sealed file's lines there is no more text */
+    while (status == IMSG_OK && text.len > 0) {
         size_t extent = json_extent(text), len = extent;
         struct imsg_view rest = skip_space(imsg_view_of(text.ptr + extent, text.len - extent), &ignored);
         last = rest.len == 0;
@@ -264,8 +183,14 @@ static enum imsg_status take_json(struct inspect *run, struct imsg_view text, co
             len--;
         struct item item = tree_start(run, "json", imsg_view_of(text.ptr, len));
         inspect_document(&item);
-        is_stream = strcmp(json_string_value(json_object_get(item.json, "kind")), "stream/1") == 0;
-        status = finish_item(run, &item, source, first && last ? 0 : line, "text", err);
+        bool is_stream = strcmp(json_string_value(json_object_get(item.json, "kind")), "stream/1") == 0;
+        status = inspect_finish(&item, source, first && last ? 0 : line, "text", err);
+        if (is_stream) { /* behind it there is no more text */
+            text = imsg_view_of(text.ptr + extent, text.len - extent);
+            if (status == IMSG_OK && run->sealed.whole)
+                status = inspect_sealed(run, text, fd, (uint64_t)(text.ptr - start), source, err);
+            break;
+        }
         for (const uint8_t *p = text.ptr; p < text.ptr + extent; p++)
             line += *p == '\n';
         text = skip_space(imsg_view_of(text.ptr + extent, text.len - extent), &line);
@@ -294,7 +219,7 @@ static bool is_json(struct imsg_view bytes)
 
 /* ---- inputs ---- */
 
-static enum imsg_status take(struct inspect *run, struct imsg_view bytes, const struct source *source,
+static enum imsg_status take(struct inspect *run, struct imsg_view bytes, int fd, const struct source *source,
                              struct imsg_error *err)
 {
     struct imsg_buf digits = {0}, decoded = {0};
@@ -302,7 +227,7 @@ static enum imsg_status take(struct inspect *run, struct imsg_view bytes, const 
     if (bytes.len == 0)
         return imsg_fail(err, IMSG_MALFORMED, "%s: empty", source->name);
     if (is_json(bytes)) {
-        status = take_json(run, bytes, source, err);
+        status = take_json(run, bytes, fd, source, err);
     } else if (all_hex(bytes, &digits)) {
         status = imsg_buf_reserve(&decoded, digits.len / 2, err);
         if (status == IMSG_OK)
@@ -328,17 +253,18 @@ static enum imsg_status inspect_input(struct inspect *run, const char *operand, 
     if (status != IMSG_OK)
         return status;
     struct source source = {operand ? operand : "-", input.name};
-    status = imsg_read_all(input.fd, INPUT_MAX, &bytes, err);
-    if (status == IMSG_TOO_LONG)
-        status = imsg_fail(err, IMSG_MALFORMED, "%s: larger than anything known (%zu bytes)", input.name, INPUT_MAX);
-    else if (status != IMSG_OK)
+    status = imsg_read_some(input.fd, INPUT_MAX + 1, &bytes, err);
+    bool more = bytes.len > INPUT_MAX;
+    if (status != IMSG_OK)
         imsg_error_prefix(err, "%s", input.name);
+    else if (more && !is_sealed_file(imsg_buf_view(&bytes)))
+        status = imsg_fail(err, IMSG_MALFORMED, "%s: larger than anything known (%zu bytes)", input.name, INPUT_MAX);
     if (status == IMSG_OK) {
         status = inspect_unlock(run, err);
         *locked_out = status != IMSG_OK;
     }
     if (status == IMSG_OK)
-        status = take(run, imsg_buf_view(&bytes), &source, err);
+        status = take(run, imsg_buf_view(&bytes), more ? input.fd : -1, &source, err);
     if (bytes.ptr)
         imsg_wipe(bytes.ptr, bytes.len);
     imsg_buf_free(&bytes);

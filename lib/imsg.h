@@ -485,9 +485,9 @@ bool imsg_stream_is(struct imsg_view line);
 IMSG_CHECK enum imsg_status imsg_stream_parse(struct imsg_view line, char id[static 37], struct imsg_error *err);
 
 struct imsg_stream; /* what the chunks of one file have in common; a thread has its own */
-/* `key` and `id` (a uuid's text) from the header. */
-IMSG_CHECK enum imsg_status imsg_stream_new(const uint8_t key[static 32], const char *id, struct imsg_stream **out,
-                                            struct imsg_error *err);
+/* `key` and `id` (a uuid's text) from the header. With a trace key NULL is possible: only signatures are checked. */
+IMSG_CHECK enum imsg_status imsg_stream_new(const uint8_t *key, const char *id, struct imsg_trace *trace,
+                                            struct imsg_stream **out, struct imsg_error *err);
 /* Encrypt and sign where it stands: `chunk` holds len bytes of content and has room for IMSG_STREAM_EXTRA more, which
  * are written. auth: the private key to the sender's auth key. */
 IMSG_CHECK enum imsg_status imsg_stream_seal(struct imsg_stream *stream, const struct imsg_p256 *auth, uint64_t number,
@@ -498,6 +498,12 @@ IMSG_CHECK enum imsg_status imsg_stream_seal(struct imsg_stream *stream, const s
 IMSG_CHECK enum imsg_status imsg_stream_open(struct imsg_stream *stream, const uint8_t auth[static 65], uint64_t number,
                                              bool last, uint8_t *chunk, size_t len, enum imsg_status *why,
                                              struct imsg_error *err);
+/* The same, step by step, with a trace: it goes on after a failed check, a wrong length apart. auth NULL: the signature
+ * is not checked. A stream made without a key checks the signature alone: IMSG_OK tells that, and nothing is
+ * decrypted. */
+IMSG_CHECK enum imsg_status imsg_stream_open_traced(struct imsg_stream *stream, const uint8_t *auth, uint64_t number,
+                                                    bool last, uint8_t *chunk, size_t len, struct imsg_trace *trace,
+                                                    struct imsg_error *err);
 void imsg_stream_free(struct imsg_stream *stream); /* wiped */
 
 /* ---- Attachments (formats.md §7 attachment/1) --------------------------------------------------------------- */

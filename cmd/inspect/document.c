@@ -213,9 +213,7 @@ void inspect_document(struct item *item)
     }
     if (judge_document(item, kind))
         return;
-    status = strcmp(kind, "stream/1") == 0
-                 ? imsg_fail(&err, IMSG_UNSUPPORTED, "sealed files are not supported")
-                 : imsg_fail(&err, IMSG_UNSUPPORTED, "no document known here: \"imsg\" does not name one");
+    status = imsg_fail(&err, IMSG_UNSUPPORTED, "no document known here: \"imsg\" does not name one");
     tree_error(item, status, &err);
 }
 

@@ -2,7 +2,8 @@
  * view for people is made from it and nothing else, so that the two cannot differ. imsg-inspect(1) documents every
  * member: what is there stays as it is.
  *
- *   {"imsg":"inspection/1","input":NAME,"line":N,"kind":KIND,"encoding":"binary|hex|base64|text","length":N,
+ *   {"imsg":"inspection/1","input":NAME,"line":N,"kind":KIND,"number":N,"last":…,"at":N,
+ *    "encoding":"binary|hex|base64|text","length":N,"chunks":N,"content_length":N,
  *    "fields":[ROW…],"values":{NAME:HEX…},"checks":[{"name":…,"ok":…,"after":…,"device":N,"note":…}…],
  *    "inner":{"kind":KIND,"length":N,"fields":[ROW…]},"counter":N,"retired":TIME,"account":…,"summary":…,"body":…,
  *    "plaintext":{…inspection…},"note":TEXT,
@@ -18,6 +19,18 @@
 
 enum { OPT_HEX = CLI_KEY_OWN, OPT_SECRETS };
 
+/* What the lines of a sealed file tell about its chunks. */
+struct sealed {
+    bool is;       /* the input is one */
+    bool whole;    /* its stream/1 line makes sense: what follows are chunks */
+    unsigned mine; /* envelopes for this device */
+    bool held;     /* one of them is opened: key and id are its header's */
+    uint8_t key[32];
+    char id[37];   /* from the stream/1 line on, that line's */
+    bool has_auth; /* the sender is known */
+    uint8_t auth[65];
+};
+
 struct inspect {
     struct cli cli;
     const char *identity_path;
@@ -30,6 +43,7 @@ struct inspect {
     struct imsg_device own;
     bool unlocked, default_tried;
     struct imsg_devices records;
+    struct sealed sealed;
     struct cli_output out;
 };
 
@@ -100,6 +114,27 @@ IMSG_CHECK enum imsg_status plist_show(json_t *inspection, struct imsg_view byte
 IMSG_CHECK enum imsg_status plist_guard(struct imsg_view bytes, struct imsg_error *err);
 /* True if the bytes look like a body inspect_body knows by its first bytes. */
 bool is_body(struct imsg_view bytes);
+
+/* sealed.c: is there a stream/1 line? */
+bool is_sealed_file(struct imsg_view bytes);
+/* That line, as the judge of its kind. */
+void judge_stream(struct item *item, struct imsg_error *err);
+/* The chunks: `first`, and then what is left in fd; `at` is where they begin in the input. */
+struct source;
+IMSG_CHECK enum imsg_status inspect_sealed(struct inspect *run, struct imsg_view first, int fd, uint64_t at,
+                                           const struct source *source, struct imsg_error *err);
+/* The steps of a trace, as values and checks (opening.c). */
+void inspect_trace(json_t *inspection, const struct imsg_trace *trace);
+
+/* ---- finish.c ---- */
+
+struct source {
+    const char *operand; /* "-": standard input */
+    const char *name;    /* for messages */
+};
+/* Name it, print it, keep its status; `line` 0: it is the only one. The item's tree is freed. */
+IMSG_CHECK enum imsg_status inspect_finish(struct item *item, const struct source *source, unsigned line,
+                                           const char *encoding, struct imsg_error *err);
 
 /* ---- keys: opening.c ---- */
 

@@ -186,6 +186,7 @@ static const struct {
     {"envelope/1", judge_envelope},
     {"identity/1", judge_identity},
     {"attachment/1", judge_attachment},
+    {"stream/1", judge_stream},
     {"message/1", NULL},
     {"opened/1", NULL},
     {"receipt/1", NULL},

@@ -51,7 +51,7 @@ void inspect_default_keys(struct inspect *run)
     free(standard);
 }
 
-static void take_trace(json_t *inspection, const struct imsg_trace *trace)
+void inspect_trace(json_t *inspection, const struct imsg_trace *trace)
 {
     size_t held = 0;
     for (size_t i = 0; i < trace->count; i++) {
@@ -160,7 +160,8 @@ static void check_header(struct item *item, const struct imsg_envelope *envelope
     tree_check(item->json, "header_to",
                in_list(envelope->to, message.to, message.to_count) || strcmp(envelope->to, message.from) == 0,
                "the envelope's recipient is not in the header");
-    tree_check(item->json, "header_stream", !message.has_stream, "a sealed file's header outside a sealed file");
+    tree_check(item->json, "header_stream", message.has_stream == item->run->sealed.is,
+               message.has_stream ? "a sealed file's header outside a sealed file" : "a message's header in a sealed file");
     imsg_message_free(&message);
 }
 
@@ -182,6 +183,22 @@ static void check_routing(struct item *item, const struct imsg_envelope *envelop
     tree_check(item->json, "sender", sender != NULL, note);
 }
 
+/* imsg-open refuses a header with a key outside a sealed file, and one without inside. */
+static enum imsg_status take_stream(struct sealed *sealed, const struct imsg_device *sender,
+                                    const struct imsg_message *message)
+{
+    if (message->has_stream != sealed->is)
+        return IMSG_REFUSED;
+    if (message->has_stream && !sealed->held) {
+        sealed->held = true;
+        memcpy(sealed->key, message->stream_key, sizeof sealed->key);
+        snprintf(sealed->id, sizeof sealed->id, "%s", message->id);
+        memcpy(sealed->auth, sender->auth, sizeof sealed->auth);
+        sealed->has_auth = true;
+    }
+    return IMSG_OK;
+}
+
 /* imsg-open's own code has the word. */
 static void judge(struct item *item, enum imsg_format format, struct imsg_view payload,
                   const struct imsg_device *sender, const struct imsg_envelope *envelope)
@@ -194,6 +211,8 @@ static void judge(struct item *item, enum imsg_format format, struct imsg_view p
         status = imsg_open_envelope(&item->run->identity, sender, envelope, &plain, &message, &why, &err);
     else
         status = imsg_open_payload(&item->run->identity, sender, format, payload, &plain, &why, &err);
+    if (envelope && status == IMSG_OK)
+        status = take_stream(&item->run->sealed, sender, &message);
     const json_t *failed = status == IMSG_OK ? NULL : tree_failed(item->json);
     const char *note = failed ? json_string_value(json_object_get(failed, "note")) : NULL;
     const char *name = imsg_status_name(why ? why : status);
@@ -279,8 +298,14 @@ void inspect_opening(struct item *item, enum imsg_format format, struct imsg_vie
     struct imsg_trace trace = {0};
     bool keys = inspect_has_keys(item->run);
     bool mine = keys && (!envelope || memcmp(envelope->to_token, item->run->identity.token, IMSG_TOKEN) == 0);
+    struct sealed *sealed = &item->run->sealed;
     if (envelope)
         check_routing(item, envelope, sender);
+    sealed->mine += envelope && mine;
+    if (sender && !sealed->has_auth) {
+        memcpy(sealed->auth, sender->auth, sizeof sealed->auth);
+        sealed->has_auth = true;
+    }
     if (format == IMSG_PAIR)
         trace_pair(item, payload, sender, keys, &trace);
     else if (keys)
@@ -290,7 +315,7 @@ void inspect_opening(struct item *item, enum imsg_format format, struct imsg_vie
         if (format == IMSG_PAIR)
             trace_pair(item, payload, sender, false, &trace);
     }
-    take_trace(item->json, &trace);
+    inspect_trace(item->json, &trace);
     const struct imsg_step *inner = find_step(&trace, "inner", false);
     const struct imsg_step *plaintext = find_step(&trace, "plaintext", false);
     enum imsg_status damage = IMSG_OK;

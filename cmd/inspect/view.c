@@ -318,12 +318,20 @@ static void print_title(struct view *view, const json_t *inspection)
     }
     if (json_object_get(inspection, "line"))
         putf(view, " line %lld", number_of(inspection, "line"));
+    if (json_object_get(inspection, "at"))
+        putf(view, " byte %lld", number_of(inspection, "at"));
     put(view, ": ");
     put_outside(view, text_of(inspection, "kind"));
+    if (json_object_get(inspection, "number"))
+        putf(view, " %lld%s", number_of(inspection, "number"),
+             json_is_true(json_object_get(inspection, "last")) ? ", the last" : "");
     colour(view, "0");
     putf(view, ", %lld bytes", number_of(inspection, "length"));
     if (text_of(inspection, "encoding")[0])
         putf(view, " (%s)", text_of(inspection, "encoding"));
+    if (json_object_get(inspection, "chunks"))
+        putf(view, ": %lld chunk%s, %lld bytes of content", number_of(inspection, "chunks"),
+             number_of(inspection, "chunks") == 1 ? "" : "s", number_of(inspection, "content_length"));
     put(view, "\n");
 }
 

@@ -38,7 +38,7 @@ static enum imsg_status make_slot(struct slot *slot, const struct open_sealed *s
     slot->bytes = malloc(SLOT);
     if (!slot->bytes)
         return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
-    return imsg_stream_new(sealed->message.stream_key, sealed->message.id, &slot->stream, err);
+    return imsg_stream_new(sealed->message.stream_key, sealed->message.id, NULL, &slot->stream, err);
 }
 
 static void free_slots(struct slot *slots, size_t count)

@@ -36,7 +36,7 @@ static enum imsg_status make_slot(struct seal *run, struct slot *slot, struct im
     slot->bytes = malloc(SLOT);
     if (!slot->bytes)
         return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
-    return imsg_stream_new(run->message.stream_key, run->message.id, &slot->stream, err);
+    return imsg_stream_new(run->message.stream_key, run->message.id, NULL, &slot->stream, err);
 }
 
 static enum imsg_status finish(struct seal *run, struct slot *slot, struct imsg_error *err)

@@ -81,19 +81,30 @@ static enum imsg_status uuid_bytes(const char *text, uint8_t out[static UUID], s
     return imsg_hex_decode(imsg_view_of(hex, n), out, UUID, err);
 }
 
-enum imsg_status imsg_stream_new(const uint8_t key[static 32], const char *id, struct imsg_stream **out,
-                                 struct imsg_error *err)
+static enum imsg_status derive(struct imsg_stream *stream, const uint8_t key[static KEY], struct imsg_trace *trace,
+                               struct imsg_error *err)
 {
     uint8_t derived[KEY];
+    enum imsg_status status =
+        imsg_hkdf_sha256(imsg_view_of(key, KEY), imsg_view_of(stream->id, UUID), imsg_view_str("imsg stream/1"), derived,
+                         sizeof derived, err);
+    imsg_trace_value(trace, "stream_key", imsg_view_of(key, KEY));
+    if (status == IMSG_OK) {
+        imsg_trace_value(trace, "chunk_key", imsg_view_of(derived, sizeof derived));
+        status = imsg_gcm_new(derived, &stream->gcm, err);
+    }
+    imsg_wipe(derived, sizeof derived);
+    return status;
+}
+
+enum imsg_status imsg_stream_new(const uint8_t *key, const char *id, struct imsg_trace *trace, struct imsg_stream **out,
+                                 struct imsg_error *err)
+{
     struct imsg_stream *stream = calloc(1, sizeof *stream);
     enum imsg_status status =
         stream ? uuid_bytes(id, stream->id, err) : imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
-    if (status == IMSG_OK)
-        status = imsg_hkdf_sha256(imsg_view_of(key, KEY), imsg_view_of(stream->id, UUID),
-                                  imsg_view_str("imsg stream/1"), derived, sizeof derived, err);
-    if (status == IMSG_OK)
-        status = imsg_gcm_new(derived, &stream->gcm, err);
-    imsg_wipe(derived, sizeof derived);
+    if (status == IMSG_OK && key)
+        status = derive(stream, key, trace, err);
     if (status == IMSG_OK)
         *out = stream;
     else
@@ -119,10 +130,13 @@ static void make_nonce(uint64_t number, bool last, uint8_t nonce[static NONCE])
 
 /* What is signed, hashed: the file, the place in it, the ciphertext with its tag. */
 static enum imsg_status signed_hash(const struct imsg_stream *stream, const uint8_t nonce[static NONCE],
-                                    struct imsg_view sealed, uint8_t hash[static 32], struct imsg_error *err)
+                                    struct imsg_view sealed, struct imsg_trace *trace, uint8_t hash[static 32],
+                                    struct imsg_error *err)
 {
-    uint8_t inner[32];
+    uint8_t inner[32] = {0};
     enum imsg_status status = imsg_sha256(sealed, inner, err);
+    imsg_trace_value(trace, "nonce", imsg_view_of(nonce, NONCE));
+    imsg_trace_value(trace, "sealed_sha256", imsg_view_of(inner, sizeof inner));
     const struct imsg_view parts[] = {imsg_view_str("imsg stream/1 chunk\n"), imsg_view_of(stream->id, UUID),
                                       imsg_view_of(nonce, NONCE), imsg_view_of(inner, sizeof inner)};
     return status == IMSG_OK ? imsg_sha256_parts(parts, 4, hash, err) : status;
@@ -138,7 +152,7 @@ enum imsg_status imsg_stream_seal(struct imsg_stream *stream, const struct imsg_
     enum imsg_status status =
         imsg_gcm_seal(stream->gcm, nonce, (struct imsg_view){0}, chunk, chunk, len, chunk + len, err);
     if (status == IMSG_OK)
-        status = signed_hash(stream, nonce, imsg_view_of(chunk, len + TAG), hash, err);
+        status = signed_hash(stream, nonce, imsg_view_of(chunk, len + TAG), NULL, hash, err);
     if (status == IMSG_OK)
         status = imsg_p256_sign(auth, imsg_view_of(hash, sizeof hash), chunk + len + TAG, err);
     if (status != IMSG_OK)
@@ -164,7 +178,7 @@ enum imsg_status imsg_stream_open(struct imsg_stream *stream, const uint8_t auth
     enum imsg_status status = length_fits(number, last, len) ? IMSG_OK : IMSG_MALFORMED;
     make_nonce(number, last, nonce);
     if (status == IMSG_OK)
-        status = signed_hash(stream, nonce, imsg_view_of(chunk, content + TAG), hash, err);
+        status = signed_hash(stream, nonce, imsg_view_of(chunk, content + TAG), NULL, hash, err);
     if (status == IMSG_OK)
         status = imsg_p256_verify(auth, imsg_view_of(hash, sizeof hash), chunk + content + TAG, err);
     if (status == IMSG_OK)
@@ -177,4 +191,31 @@ enum imsg_status imsg_stream_open(struct imsg_stream *stream, const uint8_t auth
     if (status == IMSG_NO_MEMORY || status == IMSG_INTERNAL)
         return status;
     return imsg_fail(err, IMSG_REFUSED, "refused");
+}
+
+enum imsg_status imsg_stream_open_traced(struct imsg_stream *stream, const uint8_t *auth, uint64_t number, bool last,
+                                         uint8_t *chunk, size_t len, struct imsg_trace *trace, struct imsg_error *err)
+{
+    uint8_t nonce[NONCE], hash[32];
+    size_t content = len - IMSG_STREAM_EXTRA;
+    make_nonce(number, last, nonce);
+    if (!imsg_trace_check(trace, "chunk_length", length_fits(number, last, len),
+                          last ? "no length that the last chunk can have" : "no length that a chunk can have"))
+        return imsg_fail(err, IMSG_MALFORMED, "chunk %llu has %zu bytes", (unsigned long long)number, len);
+    enum imsg_status status = signed_hash(stream, nonce, imsg_view_of(chunk, content + TAG), trace, hash, err);
+    if (status != IMSG_OK)
+        return status;
+    imsg_trace_value(trace, "chunk_sha256", imsg_view_of(hash, sizeof hash));
+    imsg_trace_value(trace, "signature", imsg_view_of(chunk + content + TAG, SIGNATURE));
+    if (auth) {
+        status = imsg_p256_verify(auth, imsg_view_of(hash, sizeof hash), chunk + content + TAG, err);
+        imsg_trace_check(trace, "signature", status == IMSG_OK, "not the sender's over this chunk at this place");
+    }
+    imsg_trace_value(trace, "gcm_tag", imsg_view_of(chunk + content, TAG));
+    if (!stream->gcm)
+        return status;
+    enum imsg_status tag =
+        imsg_gcm_open(stream->gcm, nonce, (struct imsg_view){0}, chunk, chunk, content, chunk + content, err);
+    imsg_trace_check(trace, "gcm_tag", tag == IMSG_OK, "not that of this ciphertext, under this key, at this place");
+    return status == IMSG_OK ? tag : status;
 }

@@ -334,7 +334,8 @@ bob_writes() {
   grep -qx 'verdict: imsg-open accepts it' out.2
   [ "$(grep -cE '^[0-9a-f]{64}$' out.3)" -eq 1 ]
   [ "$(tail -n 1 out.4)" = "status 65" ]
-  grep -qE '^account: [A-Za-z0-9_-]{43}$' out.5
+  [ "$(jq -r '.[] | select(.name == "signature").ok' out.5)" = true ]
+  grep -qE '^account: [A-Za-z0-9_-]{43}$' out.6
 }
 
 @test "the examples of imsg-serve(1) run" {

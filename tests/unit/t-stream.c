@@ -17,7 +17,7 @@ static struct imsg_error err;
 static struct imsg_stream *stream_of(const uint8_t *with, const char *of)
 {
     struct imsg_stream *stream = NULL;
-    if (imsg_stream_new(with, of, &stream, &err) != IMSG_OK)
+    if (imsg_stream_new(with, of, NULL, &stream, &err) != IMSG_OK)
         abort();
     return stream;
 }
@@ -269,7 +269,7 @@ int main(void)
     misplaced();
     forged();
     flips();
-    tap_status(imsg_stream_new(key, "not a uuid", &stream, &err), IMSG_MALFORMED, &err, "an id that is no uuid");
+    tap_status(imsg_stream_new(key, "not a uuid", NULL, &stream, &err), IMSG_MALFORMED, &err, "an id that is no uuid");
     stream = stream_of(key, id);
     tap_status(imsg_stream_seal(stream, alice, 0, false, chunk, 100, &err), IMSG_INTERNAL, &err,
                "a short chunk that is not the last is not sealed");

@@ -1,0 +1,243 @@
+/* Sealed files: what follows the lines, a chunk at a time, in constant memory. The keys are those that the envelopes
+ * gave when they were inspected. */
+#include "inspect/inspect.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+
+enum { CHUNK = IMSG_STREAM_CHUNK + IMSG_STREAM_EXTRA, TAG = 16 };
+#define CONTENT_SHOWN 64 /* bytes of each chunk */
+#define PLACES 64        /* chunk numbers tried for one that is not in its place */
+
+struct sealed_run {
+    struct inspect *run;
+    const struct source *source;
+    struct imsg_stream *stream; /* with the key, where there is one */
+    struct imsg_stream *verifier;
+    uint64_t number, at, content;
+    const char *failed; /* the first chunk's reason, or NULL */
+    uint64_t failed_number;
+    char reason[160];
+};
+
+bool is_sealed_file(struct imsg_view bytes)
+{
+    const uint8_t *end = bytes.ptr + bytes.len;
+    for (const uint8_t *at = bytes.ptr; at && at < end; at = at ? at + 1 : NULL) {
+        if (imsg_stream_is(imsg_view_of(at, (size_t)(end - at))))
+            return true;
+        at = memchr(at, '\n', (size_t)(end - at));
+    }
+    return false;
+}
+
+void judge_stream(struct item *item, struct imsg_error *err)
+{
+    struct sealed *sealed = &item->run->sealed;
+    char id[37], note[80];
+    enum imsg_status status = imsg_stream_parse(item->bytes, id, err);
+    sealed->whole = status == IMSG_OK;
+    if (status != IMSG_OK) {
+        tree_error(item, status, err);
+        return;
+    }
+    if (sealed->held) {
+        snprintf(note, sizeof note, "the header says %s", sealed->id);
+        struct imsg_trace trace = {0};
+        struct imsg_stream *stream = NULL;
+        sealed->held = strcmp(id, sealed->id) == 0 && imsg_stream_new(sealed->key, id, &trace, &stream, err) == IMSG_OK;
+        inspect_trace(item->json, &trace);
+        imsg_trace_free(&trace);
+        imsg_stream_free(stream);
+        tree_check(item->json, "stream_id", sealed->held, note);
+        if (!sealed->held)
+            tree_verdict(item, IMSG_REFUSED, "imsg-open refuses it (stream_id: %s)", note);
+    }
+    memcpy(sealed->id, id, sizeof id);
+}
+
+/* ---- a chunk ---- */
+
+/* Where a chunk belongs whose signature does not fit here. */
+static void find_place(const struct sealed_run *sealed, uint8_t *chunk, size_t len, bool last, json_t *json)
+{
+    for (uint64_t i = 0; i < PLACES + 1; i++) {
+        uint64_t number = i == 0 ? sealed->number : i - 1;
+        for (int other = 0; other < 2; other++) {
+            bool as_last = other ? !last : last;
+            if ((number == sealed->number && as_last == last) ||
+                imsg_stream_open_traced(sealed->verifier, sealed->run->sealed.auth, number, as_last, chunk, len, NULL,
+                                        NULL) != IMSG_OK)
+                continue;
+            if (number != sealed->number)
+                tree_note(json, "this is chunk %llu of the file", (unsigned long long)number);
+            else if (last)
+                tree_note(json, "the signature is that of a chunk which another follows: the file was cut here");
+            else
+                tree_note(json, "the signature is that of the last chunk: the rest does not belong to the file");
+            return;
+        }
+    }
+}
+
+static void rows_chunk(json_t *json, struct imsg_view bytes)
+{
+    size_t content = bytes.len - IMSG_STREAM_EXTRA;
+    const uint8_t *extra = bytes.ptr + content;
+    tree_row(json, "chunk", 0, content, "ciphertext", NULL);
+    tree_row(json, "chunk", content, TAG, "tag", tree_hex(imsg_view_of(extra, TAG)));
+    tree_row(json, "chunk", content + TAG, IMSG_STREAM_EXTRA - TAG, "signature",
+             tree_hex(imsg_view_of(extra + TAG, IMSG_STREAM_EXTRA - TAG)));
+}
+
+static void keep_reason(struct sealed_run *sealed, const char *text)
+{
+    if (sealed->failed)
+        return;
+    snprintf(sealed->reason, sizeof sealed->reason, "%.159s", text);
+    sealed->failed = sealed->reason;
+    sealed->failed_number = sealed->number;
+}
+
+static void open_chunk(struct sealed_run *sealed, struct item *item, uint8_t *chunk, size_t len, bool last)
+{
+    const struct sealed *known = &sealed->run->sealed;
+    const uint8_t *auth = known->has_auth ? known->auth : NULL;
+    struct imsg_trace trace = {0};
+    struct imsg_error err = {0};
+    struct imsg_stream *stream = sealed->stream ? sealed->stream : sealed->verifier;
+    if (auth && imsg_stream_open_traced(sealed->verifier, auth, sealed->number, last, chunk, len, NULL, NULL) ==
+                    IMSG_BAD_SIGNATURE)
+        find_place(sealed, chunk, len, last, item->json);
+    enum imsg_status status =
+        imsg_stream_open_traced(stream, auth, sealed->number, last, chunk, len, &trace, &err);
+    inspect_trace(item->json, &trace);
+    if (trace.incomplete)
+        tree_note(item->json, "memory ran out: steps are missing");
+    imsg_trace_free(&trace);
+    const json_t *failed = tree_failed(item->json);
+    if (status != IMSG_OK && failed) {
+        const char *name = json_string_value(json_object_get(failed, "name"));
+        const char *note = json_string_value(json_object_get(failed, "note"));
+        keep_reason(sealed, note);
+        tree_verdict(item, IMSG_REFUSED, "imsg-open refuses it: %s (%s: %s)", imsg_status_name(status), name, note);
+    } else if (status != IMSG_OK) {
+        tree_error(item, status, &err);
+    } else if (sealed->stream) {
+        size_t content = len - IMSG_STREAM_EXTRA;
+        tree_value(item->json, "content", imsg_view_of(chunk, content < CONTENT_SHOWN ? content : CONTENT_SHOWN));
+    }
+}
+
+static enum imsg_status show_chunk(struct sealed_run *sealed, uint8_t *chunk, size_t len, bool last,
+                                   struct imsg_error *err)
+{
+    struct item item = tree_start(sealed->run, "chunk", imsg_view_of(chunk, len));
+    struct imsg_buf copy = {0}; /* for the hex dump: opening is in place */
+    enum imsg_status status = IMSG_OK;
+    tree_set(item.json, "number", json_integer((json_int_t)sealed->number));
+    tree_set(item.json, "last", json_boolean(last));
+    tree_set(item.json, "at", json_integer((json_int_t)sealed->at));
+    if (cli_given(&sealed->run->cli, OPT_HEX)) {
+        status = imsg_buf_append(&copy, chunk, len, err);
+        item.bytes = imsg_buf_view(&copy);
+    }
+    if (len < IMSG_STREAM_EXTRA) {
+        struct imsg_error short_err = {0};
+        tree_row(item.json, "chunk", 0, len, "unreadable", tree_hex(imsg_view_of(chunk, len)));
+        enum imsg_status why = imsg_fail_at(&short_err, IMSG_MALFORMED, len,
+                                            "chunk %llu ends before its tag and signature do: the file was cut",
+                                            (unsigned long long)sealed->number);
+        tree_error(&item, why, &short_err);
+        keep_reason(sealed, short_err.text);
+    } else {
+        rows_chunk(item.json, imsg_view_of(chunk, len));
+        open_chunk(sealed, &item, chunk, len, last);
+        sealed->content += len - IMSG_STREAM_EXTRA;
+    }
+    if (status == IMSG_OK)
+        status = inspect_finish(&item, sealed->source, 0, "binary", err);
+    else
+        json_decref(item.json);
+    imsg_buf_free(&copy);
+    return status;
+}
+
+/* ---- the whole ---- */
+
+static void verdict(const struct sealed_run *sealed, struct item *item)
+{
+    const struct sealed *known = &sealed->run->sealed;
+    bool keys = inspect_has_keys(sealed->run);
+    if (sealed->number == 0) {
+        struct imsg_error err = {0};
+        tree_error(item, imsg_fail(&err, IMSG_MALFORMED, "there is no chunk: the file was cut behind its lines"), &err);
+    } else if (known->mine > 1) {
+        tree_verdict(item, IMSG_REFUSED, "imsg-open refuses it: %u envelopes for this device, not one", known->mine);
+    } else if (sealed->failed) {
+        tree_verdict(item, IMSG_REFUSED, "imsg-open refuses it at chunk %llu: %s",
+                     (unsigned long long)sealed->failed_number, sealed->failed);
+    } else if (keys && known->mine > 0 && !known->held) {
+        tree_verdict(item, IMSG_REFUSED, "imsg-open refuses it: the envelope for this device gives no key");
+    } else if (known->held) {
+        tree_verdict(item, IMSG_OK, "imsg-open accepts it");
+    }
+    if (!keys)
+        tree_note(item->json, "not opened: give -i IDENTITY");
+    else if (known->mine == 0)
+        tree_note(item->json, "not opened: no envelope for this device");
+    if (!known->has_auth)
+        tree_note(item->json, "signatures: not checked, give -R RECORDS");
+}
+
+static enum imsg_status show_end(const struct sealed_run *sealed, struct imsg_error *err)
+{
+    struct item item = tree_start(sealed->run, "sealed-file", imsg_view_of(NULL, 0));
+    tree_set(item.json, "length", json_integer((json_int_t)sealed->at));
+    tree_set(item.json, "chunks", json_integer((json_int_t)sealed->number));
+    tree_set(item.json, "content_length", json_integer((json_int_t)sealed->content));
+    verdict(sealed, &item);
+    return inspect_finish(&item, sealed->source, 0, "binary", err);
+}
+
+static enum imsg_status start(struct sealed_run *sealed, struct imsg_error *err)
+{
+    const struct sealed *known = &sealed->run->sealed;
+    enum imsg_status status = imsg_stream_new(NULL, known->id, NULL, &sealed->verifier, err);
+    if (status == IMSG_OK && known->held)
+        status = imsg_stream_new(known->key, known->id, NULL, &sealed->stream, err);
+    return status;
+}
+
+enum imsg_status inspect_sealed(struct inspect *run, struct imsg_view first, int fd, uint64_t at,
+                                const struct source *source, struct imsg_error *err)
+{
+    struct sealed_run sealed = {.run = run, .source = source, .at = at};
+    struct cli_chunks chunks;
+    bool last = first.len == 0 && fd < 0;
+    size_t len = 0;
+    uint8_t *chunk = malloc(CHUNK);
+    enum imsg_status status = chunk ? start(&sealed, err) : imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    cli_chunks_start(&chunks, first, fd);
+    while (status == IMSG_OK && !last) {
+        status = cli_chunks_next(&chunks, chunk, CHUNK, &len, &last, err);
+        if (status == IMSG_IO)
+            imsg_error_prefix(err, "%s", source->name);
+        if (status != IMSG_OK || len == 0)
+            break;
+        status = show_chunk(&sealed, chunk, len, last, err);
+        sealed.number++;
+        sealed.at += len;
+    }
+    if (status == IMSG_OK)
+        status = show_end(&sealed, err);
+    imsg_stream_free(sealed.stream);
+    imsg_stream_free(sealed.verifier);
+    if (chunk)
+        imsg_wipe(chunk, CHUNK);
+    free(chunk);
+    return status;
+}
