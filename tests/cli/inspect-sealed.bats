@@ -179,3 +179,22 @@ verdict() { tail -n 1 out | jq -r .verdict.text; }
   expect 65 look much
   err_has 'larger than anything known'
 }
+
+@test "whatever bytes are changed, it says what they are and ends with 0, 1 or 65" {
+  local size at byte got
+  size=$(wc -c <small)
+  for _ in $(seq 60); do
+    cp small changed
+    for _ in 1 2 3; do
+      at=$(((RANDOM * 32768 + RANDOM) % size))
+      byte=$(printf '\\x%02x' $((RANDOM % 256)))
+      printf '%b' "$byte" | dd of=changed bs=1 seek=$at conv=notrunc status=none
+    done
+    for input in changed <(head -c $((RANDOM % size)) changed); do
+      got=0
+      look -j "$input" >out 2>err || got=$?
+      case $got in 0 | 1 | 65) ;; *) echo "status $got"; xxd changed; cat err; return 1 ;; esac
+    done
+    [ "$(jq -s length out)" -ge 0 ]
+  done
+}
