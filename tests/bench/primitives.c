@@ -1,13 +1,18 @@
 /* primitives: what lib/crypto costs a call.
  *
- *   primitives [SECONDS]   calls per second of each, one line each, SECONDS (default 0.5) long
- *   primitives open N      the primitives that opening N messages of 1 KiB in "pair-ec" cannot do without, and nothing
- *                          else: what the batch row of the benchmarks is held against
- *   primitives seal N      the same for sealing, for a device whose record is checked already */
+ *   primitives [SECONDS]      calls per second of each, one line each, SECONDS (default 0.5) long
+ *   primitives WORK N [CORES] the primitives that N times this work cannot do without, and nothing else, shared out over
+ *                             as many processes: what the rows of the benchmarks are held against. WORK is
+ *       open, seal            a message of 1 KiB in "pair-ec"; the device's record is checked already
+ *       device                the same sealed, for a device whose record is not
+ *       seal-chunk, open-chunk  1 MiB of a sealed file
+ *       attach                1 MiB of an attachment, either way */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "crypto/crypto.h"
 
@@ -108,6 +113,23 @@ static void gcm_1m(void)
     must(imsg_gcm_seal(with.gcm, nonce, bytes("", 0), with.large, with.large, sizeof with.large, tag, NULL));
 }
 
+static void sha256_1m(void)
+{
+    uint8_t digest[32];
+    must(imsg_sha256(bytes(with.large, sizeof with.large), digest, NULL));
+}
+
+static void sha1_1m(void)
+{
+    uint8_t digest[20];
+    must(imsg_sha1(bytes(with.large, sizeof with.large), digest, NULL));
+}
+
+static void ctr_1m(void)
+{
+    must(imsg_aes256_ctr64(with.okm, with.okm + 32, with.large, with.large, sizeof with.large, NULL));
+}
+
 static void lift(void)
 {
     uint8_t point[65];
@@ -183,7 +205,10 @@ static const struct {
     {"HMAC-SHA-256, 1 KiB", hmac_1k},
     {"HKDF-SHA-256, 48 bytes", hkdf},
     {"AES-256-CTR, 1 KiB", ctr_1k},
+    {"AES-256-CTR, 1 MiB", ctr_1m},
     {"AES-256-GCM, 1 MiB", gcm_1m},
+    {"SHA-256, 1 MiB", sha256_1m},
+    {"SHA-1, 1 MiB", sha1_1m},
     {"P-256 point from x", lift},
     {"P-256 point checked", check},
     {"P-256 ephemeral key", generate},
@@ -222,44 +247,99 @@ static void measure(double seconds)
     }
 }
 
-static void open_messages(long count)
+/* ---- work ---- */
+
+static void open_message(void)
 {
-    for (long i = 0; i < count; i++) {
-        lift(); /* the ephemeral key; the sender's is the same for all */
-        ecdh();
-        sha256_1k();
-        verify();
-        hkdf();
-        ctr_1k();
-    }
+    lift(); /* the ephemeral key; the sender's is the same for all */
+    ecdh();
+    sha256_1k();
+    verify();
+    hkdf();
+    ctr_1k();
 }
 
-static void seal_messages(long count)
+static void seal_message(void)
 {
-    for (long i = 0; i < count; i++) {
-        generate();
-        ecdh();
-        hkdf();
-        ctr_1k();
-        sha256_1k();
-        sign();
+    generate();
+    ecdh();
+    hkdf();
+    ctr_1k();
+    sha256_1k();
+    sign();
+}
+
+static void seal_for_device(void)
+{
+    lift(); /* its device key, */
+    lift(); /* its prekey, */
+    verify(); /* and the one's signature of the other */
+    seal_message();
+}
+
+static void seal_chunk(void)
+{
+    gcm_1m();
+    sha256_1m();
+    sign();
+}
+
+static void open_chunk(void)
+{
+    sha256_1m();
+    verify();
+    gcm_1m();
+}
+
+static void attach(void)
+{
+    ctr_1m();
+    sha1_1m();
+    sha256_1m();
+}
+
+static const struct {
+    const char *name;
+    void (*once)(void);
+} works[] = {
+    {"open", open_message},     {"seal", seal_message},     {"device", seal_for_device},
+    {"seal-chunk", seal_chunk}, {"open-chunk", open_chunk}, {"attach", attach},
+};
+
+/* Processes, so that no two share what they write to. */
+static void share_out(void (*once)(void), long count, long cores)
+{
+    int result;
+    for (long core = 0; core < cores; core++) {
+        pid_t child = core + 1 < cores ? fork() : 0;
+        if (child != 0)
+            continue;
+        for (long i = core; i < count; i += cores)
+            once();
+        if (core + 1 < cores)
+            _exit(0);
     }
+    while (wait(&result) > 0)
+        if (result != 0)
+            must(IMSG_INTERNAL);
 }
 
 int main(int argc, char **argv)
 {
-    bool opening = argc == 3 && strcmp(argv[1], "open") == 0, sealing = argc == 3 && strcmp(argv[1], "seal") == 0;
-    if (argc > 2 && !opening && !sealing) {
-        fprintf(stderr, "usage: primitives [SECONDS | open N | seal N]\n");
+    size_t i = 0;
+    while (argc > 2 && i < sizeof works / sizeof works[0] && strcmp(argv[1], works[i].name) != 0)
+        i++;
+    if (argc > 4 || i == sizeof works / sizeof works[0]) {
+        fprintf(stderr, "usage: primitives [SECONDS | WORK N [CORES]]\n");
         return 64;
     }
     prepare();
-    if (opening)
-        open_messages(strtol(argv[2], NULL, 10));
-    else if (sealing)
-        seal_messages(strtol(argv[2], NULL, 10));
-    else
+    if (argc > 2) {
+        must(imsg_gcm_new(with.secret, &with.gcm, NULL));
+        share_out(works[i].once, strtol(argv[2], NULL, 10), argc == 4 ? strtol(argv[3], NULL, 10) : 1);
+    } else {
         measure(argc == 2 ? strtod(argv[1], NULL) : 0.5);
+    }
     release();
     return 0;
 }
