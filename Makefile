@@ -106,11 +106,11 @@ CT_WRAP := imsg_rsa_oaep_open imsg_p256_ecdh imsg_equal_ct imsg_sha256_parts ims
 $(BUILD)/unit/t-ct: ALL_LDFLAGS += $(CT_WRAP:%=-Wl,--wrap=%)
 
 # A server for what no good server does.
-$(BUILD)/wire: tests/cli/wire.c
+$(BUILD)/wire $(BUILD)/flaky: $(BUILD)/%: tests/cli/%.c
 	$(Q)mkdir -p $(@D)
 	$(call say,CC,$@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $<
 
-unit: $(BUILD)/wire $(UNIT) $(FUZZ:%=$(BUILD)/unit/t-fuzz-%)
+unit: $(BUILD)/wire $(BUILD)/flaky $(UNIT) $(FUZZ:%=$(BUILD)/unit/t-fuzz-%)
 fuzz-targets: $(FUZZ:%=$(BUILD)/target/%)
 
 # ---- what people call ----
