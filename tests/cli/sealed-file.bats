@@ -456,7 +456,7 @@ refused() {
 }
 
 @test "memory stays below 12 MiB whatever the size, both ways" {
-  [ -z "${VALGRIND:-}" ] || skip "valgrind takes memory of its own"
+  [ -z "${VALGRIND:-}${SAN:-}" ] || skip "sanitizers and valgrind take memory of their own"
   [ -x /usr/bin/time ] || skip "/usr/bin/time is not here"
   truncate -s 64M zeros
   export IMSG_HOME=$T/alice
