@@ -30,7 +30,7 @@ ALL_CFLAGS = -std=c11 $(WARN) $(HARDEN) -pthread $(DEP_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = -pthread $(HARDEN_LD) $(LDFLAGS)
 
 # Only these; pkg-config is asked once, and not at all by targets that build nothing.
-ifneq ($(filter-out deps clean uninstall dist demo check check-deep check-san check-valgrind fuzz lint bench profile bench-build,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out deps clean uninstall dist demo check check-deep check-san check-valgrind fuzz lint bench bench-serve profile bench-build,$(or $(MAKECMDGOALS),all)),)
 DEP_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcrypto jansson)
 DEP_LIBS := $(foreach l,$(shell $(PKG_CONFIG) $(if $(STATIC),--static) --libs libcrypto jansson),$(if $(filter \
 	$(STATIC:%=-l%),$(l)),$(l:-l%=-l:lib%.a),$(l))) -ldl
@@ -120,6 +120,7 @@ DEPS_BUILD := gcc make pkg-config libssl-dev libcurl4-openssl-dev libjansson-dev
 DEPS_TEST := bats jq curl openssl strace valgrind bsdutils mandoc groff shellcheck clang cppcheck xxd procps nginx-light time
 # The peers; a test runs the benchmarks on tiny work.
 DEPS_BENCH := age gnupg minisign openssl gnuplot-nox valgrind
+DEPS_BENCH_SERVE := wrk nginx-light openssl
 missing = $(shell command -v dpkg-query >/dev/null 2>&1 && for p in $(1); do \
 	dpkg-query -W -f '$${Status}\n' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done)
 
@@ -171,6 +172,9 @@ BENCH := pairs primitives supply
 $(BENCH:%=$(BUILD)/bench/%): $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(LIB)
 	$(Q)mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(DEP_LIBS) $(LIBS)
+$(BUILD)/bench/crowd: $(BUILD)/tests/bench/crowd.o $(LIB)
+	$(Q)mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(DEP_LIBS) $(LIBS) -lssl -lcrypto $(SERVE_LIBS)
 bench-programs: $(BENCH:%=$(BUILD)/bench/%)
 bench-build:
 	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) all
@@ -181,6 +185,11 @@ bench:
 	$(Q)BIN='$(abspath $(BUILD))/bin' STATIC_BIN='$(abspath $(BUILD))/static/bin' PROGRAMS='$(abspath $(BUILD))/static/bench' \
 	  OUT='$(abspath $(BUILD))/bench-results' DOC='$(abspath docs/performance.md)' PLOT='$(abspath docs/performance.svg)' \
 	  sh tests/bench/run $(ROWS)
+# imsg-serve under load; tests/bench/serve says what can be set.
+bench-serve:
+	$(call deps,$(DEPS_BUILD) $(DEPS_BENCH_SERVE))
+	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) all $(BUILD)/bench/crowd
+	$(Q)BIN='$(abspath $(BUILD))/bin' CROWD='$(abspath $(BUILD))/bench/crowd' sh tests/bench/serve
 profile:
 	$(call deps,$(DEPS_BUILD) valgrind)
 	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) BUILD='$(BUILD)/static' STATIC=crypto all
@@ -227,6 +236,6 @@ clean:
 -include $(LIB_OBJS:.o=.d) $(patsubst %.c,$(BUILD)/%.d,$(wildcard cmd/*.c cmd/*/*.c))
 -include $(patsubst $(BUILD)/unit/%,$(BUILD)/tests/unit/%.d,$(UNIT)) $(UNIT_OBJS:.o=.d) $(SEAM:.o=.d)
 -include $(patsubst %.c,$(BUILD)/%.d,$(wildcard tests/fuzz/*.c tests/bench/*.c))
-.PHONY: all unit clean deps demo check check-deep check-san check-valgrind fuzz fuzz-targets lint bench bench-programs bench-build profile completions install uninstall dist
+.PHONY: all unit clean deps demo check check-deep check-san check-valgrind fuzz fuzz-targets lint bench bench-serve bench-programs bench-build profile completions install uninstall dist
 .SECONDARY:
 .DELETE_ON_ERROR:

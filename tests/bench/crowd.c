@@ -3,7 +3,9 @@
  *   crowd people N FOLDER ORIGIN    entries of N devices into FOLDER (a server's DATA/directory), and on stdout a line
  *                                   "TOKEN BEARER" for each
  *   crowd polls PORT                lines from stdin: for each a TLS connection to 127.0.0.1 with a long poll; prints
- *                                   "ready" when all are asked, and holds them until its stdin's writer is killed or it is
+ *                                   "ready" when all are asked, and holds them until it is killed
+ *   crowd commits FILE SECONDS      rows of 1 KiB into a new SQLite database, as imsg-serve has it, a transaction each:
+ *                                   prints how many a second, one after another
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -15,6 +17,7 @@
 #include <unistd.h>
 
 #include <openssl/ssl.h>
+#include <sqlite3.h>
 
 #include "base/io.h"
 #include "base/text.h"
@@ -137,12 +140,35 @@ static void polls(unsigned port)
         pause();
 }
 
+static void sql(sqlite3 *db, const char *text)
+{
+    if (sqlite3_exec(db, text, NULL, NULL, NULL) != SQLITE_OK) {
+        fprintf(stderr, "crowd: %s: %s\n", text, sqlite3_errmsg(db));
+        exit(1);
+    }
+}
+
+static void commits(const char *file, unsigned seconds)
+{
+    sqlite3 *db = NULL;
+    uint64_t start, spent = 0, count = 0;
+    if (sqlite3_open(file, &db) != SQLITE_OK)
+        exit(1);
+    sql(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE t(id INTEGER PRIMARY KEY, line BLOB)");
+    for (start = imsg_monotonic(); spent < 1000 * (uint64_t)seconds; spent = imsg_monotonic() - start, count++)
+        sql(db, "INSERT INTO t(line) VALUES(randomblob(1024))");
+    printf("%.0f\n", (double)count * 1000 / (double)spent);
+    sqlite3_close(db);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 5 && strcmp(argv[1], "people") == 0)
         people(strtoul(argv[2], NULL, 10), argv[3], argv[4]);
     else if (argc == 3 && strcmp(argv[1], "polls") == 0)
         polls((unsigned)strtoul(argv[2], NULL, 10));
+    else if (argc == 4 && strcmp(argv[1], "commits") == 0)
+        commits(argv[2], (unsigned)strtoul(argv[3], NULL, 10));
     else
         return 64;
     return 0;
