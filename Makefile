@@ -105,12 +105,13 @@ $(FUZZ_INSPECT): DEP_LIBS := $(CLI) $(LIB) $(DEP_LIBS) $(BODY_LIBS)
 CT_WRAP := imsg_rsa_oaep_open imsg_p256_ecdh imsg_equal_ct imsg_sha256_parts imsg_aes256_ctr64
 $(BUILD)/unit/t-ct: ALL_LDFLAGS += $(CT_WRAP:%=-Wl,--wrap=%)
 
-# A server for what no good server does.
-$(BUILD)/wire $(BUILD)/flaky: $(BUILD)/%: tests/cli/%.c
+# Servers for what no good server does, and what systemd does for a service with a socket.
+HELPERS := $(BUILD)/wire $(BUILD)/flaky $(BUILD)/pass-socket
+$(HELPERS): $(BUILD)/%: tests/cli/%.c
 	$(Q)mkdir -p $(@D)
 	$(call say,CC,$@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $<
 
-unit: $(BUILD)/wire $(BUILD)/flaky $(UNIT) $(FUZZ:%=$(BUILD)/unit/t-fuzz-%)
+unit: $(HELPERS) $(UNIT) $(FUZZ:%=$(BUILD)/unit/t-fuzz-%)
 fuzz-targets: $(FUZZ:%=$(BUILD)/target/%)
 
 # ---- what people call ----

@@ -52,11 +52,12 @@ serve_teardown() {
 
 # req METHOD PATH [CURL OPTION...]: the status; the body is in $T/body, the headers in $T/headers.
 req() {
-  local method=$1 path=$2
+  local path=$2 how=(-X "$1")
+  [ "$1" != HEAD ] || how=(-I)
   shift 2
-  [ "$method" != HEAD ] || method='-I'
-  STATUS=$(curl -sS --max-time 60 --cacert "$T/data/cert.pem" ${method:+$([ "$method" = -I ] && echo -I || echo "-X $method")} \
-    -o "$T/body" -D "$T/headers" -w '%{http_code}' "$@" "$URL$path" 2>"$T/curl.err") || STATUS="curl $?"
+  : >"$T/body"
+  STATUS=$(curl -sS --max-time 60 --cacert "$T/data/cert.pem" "${how[@]}" -o "$T/body" -D "$T/headers" \
+    -w '%{http_code}' "$@" "$URL$path" 2>"$T/curl.err") || STATUS="curl $?"
 }
 # is STATUS [REASON]: of the last req.
 is() {
@@ -105,21 +106,59 @@ token() { jq -r .token "$T/$1/identity.json"; }
 # ---- people ----
 
 # The shared folders stand in for the client: entries and envelopes are made in them and carried by curl.
+DIRECTORY=.local/share/imsg/directory
+
+# people USER...: made once for a file, in setup_file; each test gets a copy by people_again.
+people() {
+  local user
+  setup_common
+  for user; do new_user "$user"; done
+  cp -a "$T/." "$BATS_FILE_TMPDIR"
+  teardown_common
+}
+people_again() { cp -a "$BATS_FILE_TMPDIR/." "$T"; }
+
 entry_path() { imsg-lookup --path "${2:-$1@example.com}"; }
 
 # put_entry USER [CURL OPTION...]: the entry of USER's folder directory, as a new one.
 put_entry() {
   local user=$1
   shift
-  req PUT "/$(entry_path "$user")" -H 'If-None-Match: *' --data-binary "@$T/.local/share/imsg/directory/$(entry_path "$user")" "$@"
+  req PUT "/$(entry_path "$user")" -H 'If-None-Match: *' --data-binary "@$T/$DIRECTORY/$(entry_path "$user")" "$@"
+}
+
+# payload_of USER: the signed bytes of the entry in the folder.
+payload_of() { jq -j '.payload | gsub("-"; "+") | gsub("_"; "/") | @base64d' "$DIRECTORY/$(entry_path "$1")"; }
+
+# entry USER [JQ FILTER of the payload [SIGNER [JQ FILTER of the header]]]: the entry changed, and signed by SIGNER's
+# account key.
+entry() {
+  local key=$T/${3:-$1}/account.pem
+  sign_jws "$key" "$(jq -nc "{alg: \"ES256\", jwk: $(jwk "$key")} | ${4:-.}")" "$(payload_of "$1" | jq -c "${2:-.}")" |
+    jq -Rc 'split(".") | {payload: .[1], protected: .[0], signature: .[2]}'
+}
+# next_entry USER [JQ FILTER]: the same with seq and prev as they must follow those in the folder.
+next_entry() {
+  local prev
+  prev=$(payload_of "$1" | sha256sum)
+  entry "$1" ".seq += 1 | .prev = \"${prev%% *}\"${2:+ | $2}"
 }
 
 # seal FROM TO TEXT: an envelope line.
 seal() { printf %s "$3" | as "$1" imsg-seal -q --no-self -r "$2@example.com"; }
+# hash_of ENVELOPE: what the relay names it by.
+hash_of() { jq -r .payload "$1" | base64 -d | sha256sum | cut -d ' ' -f 1; }
 
-# post FROM TO [CURL OPTION...]: the line on standard input.
-post() {
-  local from=$1 to=$2
-  shift 2
-  req POST "/3/device/$(token "$to")" -H "$(auth "$from")" --data-binary @- "$@"
+# post FROM TO FILE [CURL OPTION...]: an envelope, or what is none. (Not from a pipe: STATUS would be lost.)
+post() { req POST "/3/device/$(token "$2")" -H "$(auth "$1")" --data-binary "@$3" "${@:4}"; }
+# get USER [QUERY]: what waits for USER, in $T/body.
+get() { req GET "/3/device/$(token "$1")${2:-}" -H "$(auth "$1")"; }
+# metric NAME: its value.
+metric() { curl -sS --cacert "$T/data/cert.pem" "$URL/metrics" | sed -n "s/^$1 //p"; }
+# until_metric NAME VALUE: a minute at the longest.
+until_metric() {
+  local end=$((SECONDS + 60))
+  until [ "$(metric "$1")" = "$2" ]; do
+    [ $SECONDS -lt $end ] || { echo "$1 is $(metric "$1"), not $2"; return 1; }
+  done
 }
