@@ -91,16 +91,18 @@ static void leave_oldest(struct boxes *boxes, struct box *box)
     struct request *last = box->waiting;
     for (struct request *request = box->waiting; request; request = request->box_next, count++)
         last = request;
-    if (count >= POLLS_PER_BOX)
+    if (count >= POLLS_PER_BOX) {
+        last->wait_until = 0; /* or it would come back, and another one would have to leave */
         box_wake(boxes, last);
+    }
 }
 
-bool box_wait(struct boxes *boxes, struct request *request)
+bool box_wait(struct boxes *boxes, struct request *request, uint64_t seen)
 {
     struct serve *serve = request->serve;
     pthread_mutex_lock(&boxes->lock);
     struct box *box = request->box;
-    bool parks = box->count == 0 && box->limit != 0 && !serve->stopping && !request->gone;
+    bool parks = box->arrivals == seen && box->limit != 0 && !serve->stopping && !request->gone;
     if (parks) {
         leave_oldest(boxes, box);
         request->box_next = box->waiting;
@@ -149,14 +151,17 @@ void box_wake_all(struct boxes *boxes, struct box *box)
 void box_settle(struct boxes *boxes, struct box *box, bool committed)
 {
     pthread_mutex_lock(&boxes->lock);
-    if (committed && (box->new_count || box->new_bytes)) {
+    if (committed) {
         box->count += (uint64_t)box->new_count;
         box->bytes += (uint64_t)box->new_bytes;
         boxes->messages += (uint64_t)box->new_count;
         boxes->bytes += (uint64_t)box->new_bytes;
-        if (box->count > 0)
+        if (box->new_arrival) {
+            box->arrivals++;
             box_wake_all(boxes, box);
+        }
     }
     box->new_count = box->new_bytes = 0;
+    box->new_arrival = false;
     pthread_mutex_unlock(&boxes->lock);
 }

@@ -41,6 +41,7 @@ static const char *const sql[SQL_COUNT] = {
     [SQL_ROLLBACK] = "ROLLBACK",
     [SQL_POST] = "INSERT OR IGNORE INTO message(token, hash, size, received, expires, line)"
                  " VALUES(?1, ?2, length(?5), ?3, ?4, ?5)",
+    [SQL_EXTEND] = "UPDATE message SET expires=max(expires, ?3) WHERE token=?1 AND hash=?2",
     [SQL_ACKNOWLEDGE] = "DELETE FROM message WHERE token=?1 AND hash=?2 RETURNING size",
     [SQL_EXPIRE] = "DELETE FROM message WHERE id IN (SELECT id FROM message WHERE expires<=?1 LIMIT 500)"
                    " RETURNING token, size",

@@ -118,33 +118,48 @@ static void check_envelope(struct request *request, const struct imsg_envelope *
     memcpy(request->id, envelope->id, sizeof request->id);
 }
 
-/* On the writer thread, in its transaction: only it changes the numbers of a box. */
-static enum imsg_status post_run(struct serve *serve, struct job *job, struct imsg_error *err)
+static enum imsg_status insert(struct serve *serve, const struct request *request, bool *stored, struct imsg_error *err)
 {
-    struct request *request = (struct request *)job;
-    struct box *box = request->box;
-    int64_t size = (int64_t)request->body.len;
-    request->outcome = OUTCOME_NONE;
-    if ((int64_t)box->count + box->new_count >= (int64_t)serve->mailbox_count ||
-        (int64_t)box->bytes + box->new_bytes + size > (int64_t)serve->mailbox_bytes) {
-        request->outcome = OUTCOME_FULL;
-        return IMSG_OK;
-    }
     database_blob(&serve->db, SQL_POST, 1, imsg_view_of(request->token, IMSG_TOKEN));
     database_blob(&serve->db, SQL_POST, 2, imsg_view_of(request->hash, sizeof request->hash));
     database_number(&serve->db, SQL_POST, 3, imsg_now());
     database_number(&serve->db, SQL_POST, 4, request->expires);
     database_blob(&serve->db, SQL_POST, 5, imsg_buf_view(&request->body));
     enum imsg_status status = database_run(&serve->db, SQL_POST, err);
-    if (status != IMSG_OK)
-        return status;
-    bool stored = sqlite3_changes(serve->db.writer) > 0;
-    request->outcome = stored ? OUTCOME_DONE : OUTCOME_DUPLICATE;
+    *stored = status == IMSG_OK && sqlite3_changes(serve->db.writer) > 0;
+    return status;
+}
+
+/* It is there already: until the later of both dates. The earlier one may be past, and the message not deleted yet. */
+static enum imsg_status extend(struct serve *serve, const struct request *request, bool *held, struct imsg_error *err)
+{
+    database_blob(&serve->db, SQL_EXTEND, 1, imsg_view_of(request->token, IMSG_TOKEN));
+    database_blob(&serve->db, SQL_EXTEND, 2, imsg_view_of(request->hash, sizeof request->hash));
+    database_number(&serve->db, SQL_EXTEND, 3, request->expires);
+    enum imsg_status status = database_run(&serve->db, SQL_EXTEND, err);
+    *held = status == IMSG_OK && sqlite3_changes(serve->db.writer) > 0;
+    return status;
+}
+
+/* On the writer thread, in its transaction: only it changes the numbers of a box. */
+static enum imsg_status post_run(struct serve *serve, struct job *job, struct imsg_error *err)
+{
+    struct request *request = (struct request *)job;
+    struct box *box = request->box;
+    int64_t size = (int64_t)request->body.len;
+    bool full = (int64_t)box->count + box->new_count >= (int64_t)serve->mailbox_count ||
+                (int64_t)box->bytes + box->new_bytes + size > (int64_t)serve->mailbox_bytes;
+    bool stored = false, held = false;
+    enum imsg_status status = full ? IMSG_OK : insert(serve, request, &stored, err);
+    if (status == IMSG_OK && !stored)
+        status = extend(serve, request, &held, err);
+    request->outcome = stored ? OUTCOME_DONE : held ? OUTCOME_DUPLICATE : OUTCOME_FULL;
     if (stored) {
         box->new_count++;
         box->new_bytes += size;
     }
-    return IMSG_OK;
+    box->new_arrival |= stored || held;
+    return status;
 }
 
 static void job_done(struct serve *serve, struct job *job, enum imsg_status status)
@@ -276,7 +291,7 @@ static void get_now(struct request *request)
         reply_unregistered(request, box.gone);
     } else if (more) {
         reply_stream(request, after, &block);
-    } else if (block.len > 0 || request->wait_until <= now_ms() || !box_wait(&request->serve->boxes, request)) {
+    } else if (block.len > 0 || request->wait_until <= now_ms() || !box_wait(&request->serve->boxes, request, box.arrivals)) {
         reply_body(request, MHD_HTTP_OK, "application/x-ndjson", &block);
     }
     imsg_buf_free(&block);

@@ -213,12 +213,12 @@ static enum MHD_Result begin(struct request *request, const char *url, const cha
 
 static enum MHD_Result take(struct request *request, const char *bytes, size_t len)
 {
-    if (!request->draining) {
+    if (!request->draining && (request->verb->data || request->verb->body_max)) {
         if (request->verb->data)
             request->verb->data(request, imsg_view_of(bytes, len));
-        else if (request->verb->body_max && request->body.len + len > request->verb->body_max)
+        else if (request->body.len + len > request->verb->body_max)
             reply_reason(request, MHD_HTTP_CONTENT_TOO_LARGE, "PayloadTooLarge");
-        else if (request->verb->body_max && imsg_buf_append(&request->body, bytes, len, NULL) != IMSG_OK)
+        else if (imsg_buf_append(&request->body, bytes, len, NULL) != IMSG_OK)
             return MHD_NO;
         request->draining = request->response != NULL;
         request->peer->deadline += (int64_t)(len / BYTES_PER_MS);

@@ -67,6 +67,7 @@ enum statement {
     SQL_COMMIT,
     SQL_ROLLBACK,
     SQL_POST,
+    SQL_EXTEND,
     SQL_ACKNOWLEDGE,
     SQL_EXPIRE,
     SQL_ENTRY_DROP,
@@ -123,7 +124,9 @@ struct box {
     uint32_t limit;               /* largest payload; 0: no entry lists the token */
     int64_t gone;                 /* Unix milliseconds since when none does; 0: none ever did */
     uint64_t count, bytes;        /* messages waiting, on disk */
+    uint64_t arrivals;            /* messages that ever came, since the start: who waits looks whether one did */
     int64_t new_count, new_bytes; /* the writer's own: in the transaction that is open */
+    bool new_arrival;             /* its own too */
     uint64_t stored;              /* bytes in the store */
     struct request *waiting;      /* long polls, the newest first */
 };
@@ -141,9 +144,9 @@ void boxes_free(struct boxes *boxes);
 struct box *box_find(struct boxes *boxes, const uint8_t token[static 32], bool make);
 /* A copy of the numbers, lock taken inside; false: never heard of. */
 bool box_look(struct boxes *boxes, const uint8_t token[static 32], struct box *out);
-/* Park a long poll unless something waits (true: parked). The request's connection is suspended under the lock, so that
- * a message that is committed meanwhile cannot be missed. */
-bool box_wait(struct boxes *boxes, struct request *request);
+/* Park a long poll unless a message came since there were `seen` arrivals (true: parked). The request's connection is
+ * suspended under the lock, so that a message that is committed meanwhile cannot be missed. */
+bool box_wait(struct boxes *boxes, struct request *request, uint64_t seen);
 /* With the lock held: take a request out of the lists and resume it. */
 void box_wake(struct boxes *boxes, struct request *request);
 void box_wake_all(struct boxes *boxes, struct box *box);

@@ -13,7 +13,7 @@ serve_start() {
   # shellcheck disable=SC2086 # one word, or none
   imsg-serve -l 127.0.0.1:0 -D "$data" $tls "$@" >"$T/serve.out" 2>"$T/serve.err" 3>&- &
   SERVER_PID=$!
-  URL= PIN= INVITE=
+  URL='' PIN='' INVITE=''
   local word value
   exec 9<"$T/serve.out"
   while read -r word value <&9; do
@@ -46,6 +46,7 @@ serve_kill() {
 }
 
 serve_teardown() {
+  [ -z "${POLL:-}" ] || kill "$POLL" 2>/dev/null || true
   [ -z "${SERVER_PID:-}" ] || kill -9 "$SERVER_PID" 2>/dev/null || true
   teardown_common
 }
@@ -82,22 +83,23 @@ sign_jws() {
   printf '%s.%s\n' "$covered" "$(xxd -r -p <<<"$numbers" | b64url)"
 }
 
-# jwk KEY.pem: the public key as compact JSON.
+# jwk KEY.pem: the public key as compact JSON; kept beside the key.
 jwk() {
   local point
-  point=$(openssl pkey -in "$1" -pubout -outform DER | tail -c 64 | xxd -p -c 64)
-  printf '{"crv":"P-256","kty":"EC","x":"%s","y":"%s"}' "$(xxd -r -p <<<"${point:0:64}" | b64url)" \
-    "$(xxd -r -p <<<"${point:64}" | b64url)"
+  if [ ! -e "$1.jwk" ]; then
+    point=$(openssl pkey -in "$1" -pubout -outform DER | tail -c 64 | xxd -p -c 64)
+    printf '{"crv":"P-256","kty":"EC","x":"%s","y":"%s"}' "$(xxd -r -p <<<"${point:0:64}" | b64url)" \
+      "$(xxd -r -p <<<"${point:64}" | b64url)" >"$1.jwk"
+  fi
+  cat "$1.jwk"
 }
 
 # bearer USER [JQ FILTER for the claims [for the header]]: a token for $ORIGIN, made now.
 bearer() {
-  local key=$T/$1.auth.pem claims header
+  local key=$T/$1.auth.pem
   [ -s "$key" ] || auth_key "$1" "$key"
-  header=$(jq -c "${3:-.}" <<<"{\"alg\":\"ES256\",\"jwk\":$(jwk "$key")}")
-  claims=$(jq -nc --arg iss "$(jq -r .token "$T/$1/identity.json")" --arg aud "$ORIGIN" --argjson now "$(date +%s)" \
-    "{\$iss, \$aud, iat: \$now} | ${2:-.}")
-  sign_jws "$key" "$header" "$claims"
+  sign_jws "$key" "$(jq -c "{alg: \"ES256\", jwk: .} | ${3:-.}" <<<"$(jwk "$key")")" \
+    "$(jq -c --arg aud "$ORIGIN" "{iss: .token, \$aud, iat: (now | floor)} | ${2:-.}" "$T/$1/identity.json")"
 }
 # auth USER [FILTERS]: the header for curl.
 auth() { printf 'authorization: bearer %s' "$(bearer "$@")"; }
@@ -161,4 +163,24 @@ until_metric() {
   until [ "$(metric "$1")" = "$2" ]; do
     [ $SECONDS -lt $end ] || { echo "$1 is $(metric "$1"), not $2"; return 1; }
   done
+}
+
+# ---- a server, a message ----
+
+# ready [OPTION...]: a server that knows bob; "line" is alice's message to him.
+ready() {
+  serve_start "$@"
+  put_entry bob
+  is 201
+  seal alice bob hello >line
+}
+# with JQ FILTER: the line, changed.
+with() { jq -c "$1" line; }
+# payload BYTES N: the line with a payload of so many bytes of value N.
+payload() { with ".payload = \"$(head -c "$1" /dev/zero | tr '\0' "${2:-x}" | base64 -w 0)\""; }
+# poll USER FILE [SECONDS]: waits in the background.
+poll() {
+  curl -sS --cacert data/cert.pem -H "$(auth "$1")" -o "$2" -w '%{http_code}' \
+    "$URL/3/device/$(token "$1")?wait=${3:-60}" >"$2.code" 2>"$2.err" 3>&- &
+  POLL=$!
 }

@@ -1,0 +1,82 @@
+#!/usr/bin/env bats
+# How much imsg-serve takes, and from whom.
+load common
+load serve
+setup_file() { people alice bob; }
+setup() {
+  setup_common
+  people_again
+}
+teardown() { serve_teardown; }
+
+@test "a full mailbox: 429 and when to come again; room again after an acknowledgement" {
+  ready --mailbox-count 2
+  post alice bob line
+  payload 100 >two
+  payload 101 >three
+  post alice bob two
+  post alice bob three
+  is 429 TooManyRequests
+  [ "$(header retry-after)" = 60 ]
+  req DELETE "/3/device/$(token bob)/$(hash_of line)" -H "$(auth bob)"
+  post alice bob three
+  is 200
+  get bob
+  cat two three | cmp - body
+  serve_stop
+  serve_start --mailbox-bytes $(($(cat two three | wc -c) + 10))
+  payload 1 >four
+  post alice bob four
+  is 429 TooManyRequests
+  [ "$(metric imsg_requests_limited_total)" = 1 ]
+  req DELETE "/3/device/$(token bob)/$(hash_of two)" -H "$(auth bob)"
+  post alice bob four
+  is 200
+}
+
+@test "over --rate: 429 for this device, and for no other" {
+  ready --rate 1
+  token=$(auth bob) codes=
+  for _ in $(seq 1 12); do
+    req GET "/3/device/$(token bob)" -H "$token"
+    codes="$codes $STATUS"
+    [ "$STATUS" != 429 ] || break
+  done
+  is 429 TooManyRequests
+  [ "$(header retry-after)" = 1 ]
+  [ "$(wc -w <<<"$codes")" -ge 11 ]
+  post alice bob line
+  is 200
+  until [ "$STATUS $(jq -r .id body)" = "200 $(jq -r .id line)" ]; do
+    [ $SECONDS -lt 60 ]
+    req GET "/3/device/$(token bob)" -H "$token"
+  done
+}
+
+@test "headers and paths have an end" {
+  ready
+  long=$(head -c 5000 /dev/zero | tr '\0' x)
+  req GET /healthz -H "x: $long"
+  is 431
+  req GET "/$long"
+  is 414
+  # A body that nobody wants is not read for ever.
+  head -c 3000000 /dev/zero >big
+  req GET /healthz --data-binary @big -H 'Expect:'
+  [[ $STATUS = curl* ]]
+  req GET /healthz
+  is 200
+}
+
+@test "over --connections nobody gets in until somebody leaves" {
+  ready --connections 1 --plain-http
+  exec 5<>"/dev/tcp/127.0.0.1/${URL##*:}"
+  printf 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n' >&5
+  read -r line <&5
+  [ "${line%$'\r'}" = 'HTTP/1.1 200 OK' ]
+  req GET /healthz --max-time 1
+  [[ $STATUS = curl* ]]
+  exec 5>&-
+  req GET /healthz --retry 30 --retry-all-errors --retry-delay 1
+  is 200
+}
