@@ -291,7 +291,8 @@ static void get_now(struct request *request)
         reply_unregistered(request, box.gone);
     } else if (more) {
         reply_stream(request, after, &block);
-    } else if (block.len > 0 || request->wait_until <= now_ms() || !box_wait(&request->serve->boxes, request, box.arrivals)) {
+    } else if (block.len > 0 || request->wait_until <= now_ms() ||
+               !box_wait(&request->serve->boxes, request, box.arrivals)) {
         reply_body(request, MHD_HTTP_OK, "application/x-ndjson", &block);
     }
     imsg_buf_free(&block);
