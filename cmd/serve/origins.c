@@ -11,7 +11,6 @@
 
 #include "base/url.h"
 
-#define PEM_MAX 1048576
 #define OWN_DAYS 3650 /* it is pinned, not renewed */
 
 /* http or https, host in lower case, no default port, no slash: what is compared. NULL: no origin. */

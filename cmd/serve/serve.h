@@ -26,6 +26,7 @@
 #define WAIT_MAX 300           /* seconds of one long poll */
 #define ENTRY_BODY_MAX 1048576 /* bytes of a directory entry */
 #define HANDLE_HASH 32         /* SHA-256 of a canonical handle: an entry's name */
+#define PEM_MAX 1048576        /* bytes of a certificate or key file */
 
 struct serve;
 struct request;
@@ -393,5 +394,21 @@ struct serve {
     int gone_fd;                 /* epoll: clients of long polls that hang up */
 };
 void *writer_loop(void *queue);
+
+/* ---- start.c ---- */
+
+struct setup { /* what the options say, and what is open until the end */
+    struct serve serve;
+    struct cli cli;
+    const char *listen, *data, *cert, *key;
+    bool self_signed;
+    int lock, notify;
+    struct imsg_buf cert_pem, key_pem;
+};
+/* Everything up to the line "listening"; serve_stop closes what it opened, also where it failed. */
+IMSG_CHECK enum imsg_status serve_start(struct setup *setup, struct imsg_error *err);
+void serve_stop(struct setup *setup);
+/* A line on standard output, at once. */
+IMSG_CHECK enum imsg_status say_line(const char *word, const char *value, struct imsg_error *err);
 
 #endif
