@@ -167,12 +167,21 @@ enum imsg_status imsg_file_create(struct imsg_file *file, const char *path, mode
     return status;
 }
 
+static int flock_again(int fd, int how)
+{
+    int result;
+    do
+        result = flock(fd, how);
+    while (result != 0 && errno == EINTR);
+    return result;
+}
+
 /* A file of ours that nobody else has open here; on true it is locked. It may have been another's when it was opened, and
  * moved away since. */
 static bool is_ours(int fd, const char *path)
 {
     struct stat st, named;
-    return flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
+    return flock_again(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
            st.st_uid == geteuid() && lstat(path, &named) == 0 && named.st_ino == st.st_ino && named.st_dev == st.st_dev;
 }
 
@@ -369,13 +378,9 @@ enum imsg_status imsg_make_folders(const char *path, mode_t mode, struct imsg_er
 enum imsg_status imsg_lock(const char *path, mode_t mode, int *fd, struct imsg_error *err)
 {
     int lock = open_again(path, O_RDWR | O_CREAT | O_NOFOLLOW, mode & 0600);
-    int result;
     if (lock < 0)
         return imsg_fail_errno(err, create_status(errno), errno, "\"%s\": cannot open the lock file", path);
-    do
-        result = flock(lock, LOCK_EX);
-    while (result != 0 && errno == EINTR);
-    if (result != 0) {
+    if (flock_again(lock, LOCK_EX) != 0) {
         int number = errno;
         close(lock);
         return imsg_fail_errno(err, IMSG_IO, number, "\"%s\": cannot lock", path);

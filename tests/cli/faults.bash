@@ -28,7 +28,7 @@ faults_setup() {
   ALL=$T
 }
 
-CALLS='?open,openat,write,fsync,?link,linkat,?rename,?renameat,?renameat2,?unlink,unlinkat,?mkdir,mkdirat,close,flock'
+CALLS='?open,openat,write,pwrite64,fsync,?link,linkat,?rename,?renameat,?renameat2,?unlink,unlinkat,?mkdir,mkdirat,close,flock'
 
 fresh() {
   cd "$ALL" || return
@@ -52,7 +52,7 @@ points() {
 # errors_of SCENARIO CALL: which errors the call can end in.
 errors_of() {
   case $2 in
-  open | openat | write) echo ENOSPC EIO EINTR ;;
+  open | openat | write | pwrite64) echo ENOSPC EIO EINTR ;;
   fsync) echo EIO EINTR ;;
   flock) echo EINTR ;;
   close) # Refused by strace it leaves the descriptor open, as no close of Linux does: a lock would wait for itself.
