@@ -30,7 +30,7 @@ ALL_CFLAGS = -std=c11 $(WARN) $(HARDEN) -pthread $(DEP_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = -pthread $(HARDEN_LD) $(LDFLAGS)
 
 # Only these; pkg-config is asked once, and not at all by targets that build nothing.
-ifneq ($(filter-out deps clean uninstall dist demo check check-deep check-san check-valgrind fuzz lint bench bench-serve profile bench-build,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out deps deps-node clean uninstall dist demo check check-deep check-san check-valgrind fuzz lint bench bench-serve profile bench-build,$(or $(MAKECMDGOALS),all)),)
 DEP_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcrypto jansson)
 DEP_LIBS := $(foreach l,$(shell $(PKG_CONFIG) $(if $(STATIC),--static) --libs libcrypto jansson),$(if $(filter \
 	$(STATIC:%=-l%),$(l)),$(l:-l%=-l:lib%.a),$(l))) -ldl
@@ -149,7 +149,13 @@ demo:
 check: deps
 	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) all unit
 	$(Q)BUILD='$(abspath $(BUILD))' BATS='$(BATS)' sh tests/run $(TESTS)
-check-deep: deps
+# Somebody else's JOSE, which Debian has not.
+$(BUILD)/node/node_modules/jose:
+	$(Q)command -v npm >/dev/null 2>&1 || $(MAKE) --no-print-directory deps-node
+	$(Q)npm install --silent --no-fund --no-audit --prefix '$(BUILD)/node' jose@5
+deps-node:
+	$(call deps,nodejs npm)
+check-deep: deps $(BUILD)/node/node_modules/jose
 	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) all unit
 	$(Q)BUILD='$(abspath $(BUILD))' BATS='$(BATS)' DEEP=1 sh tests/run $(TESTS)
 # `make fuzz TIME=600`, `make fuzz TARGETS='pair pair_ec'`. Debian has the sanitizers' runtime in a package of its own.
@@ -237,6 +243,6 @@ clean:
 -include $(LIB_OBJS:.o=.d) $(patsubst %.c,$(BUILD)/%.d,$(wildcard cmd/*.c cmd/*/*.c))
 -include $(patsubst $(BUILD)/unit/%,$(BUILD)/tests/unit/%.d,$(UNIT)) $(UNIT_OBJS:.o=.d) $(SEAM:.o=.d)
 -include $(patsubst %.c,$(BUILD)/%.d,$(wildcard tests/fuzz/*.c tests/bench/*.c))
-.PHONY: all unit clean deps demo check check-deep check-san check-valgrind fuzz fuzz-targets lint bench bench-serve bench-programs bench-build profile completions install uninstall dist
+.PHONY: all unit clean deps deps-node demo check check-deep check-san check-valgrind fuzz fuzz-targets lint bench bench-serve bench-programs bench-build profile completions install uninstall dist
 .SECONDARY:
 .DELETE_ON_ERROR:
