@@ -15,6 +15,7 @@ enum imsg_status imsg_bearer_make(const struct imsg_p256 *auth, const char *audi
     json_t *claims = json_object();
     struct imsg_buf payload = {0};
     uint8_t token[IMSG_TOKEN];
+    size_t before = out->len;
     enum imsg_status status = imsg_token_of(imsg_p256_point(auth), token, err);
     if (status == IMSG_OK && strlen(audience) >= sizeof(((struct imsg_bearer *)0)->audience))
         status = imsg_fail(err, IMSG_TOO_LONG, "the origin \"%.64s…\" is too long", audience);
@@ -28,6 +29,10 @@ enum imsg_status imsg_bearer_make(const struct imsg_p256 *auth, const char *audi
         status = imsg_json_print(claims, &payload, err);
     if (status == IMSG_OK)
         status = imsg_jws_sign_compact(auth, imsg_buf_view(&payload), out, err);
+    if (status == IMSG_OK && out->len - before > IMSG_BEARER_MAX) { /* of what JSON has to escape */
+        out->len = before;
+        status = imsg_fail(err, IMSG_TOO_LONG, "the origin \"%.64s…\" is too long", audience);
+    }
     imsg_buf_free(&payload);
     json_decref(claims);
     return status;

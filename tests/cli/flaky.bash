@@ -1,5 +1,6 @@
 # imsg-serve behind tests/cli/flaky.c, which does wrong to a part of the requests.
-load serve
+# shellcheck source=tests/cli/serve.bash
+. "${BASH_SOURCE[0]%/*}/serve.bash"
 
 # flaky_start PERCENT: sets URL to that of the one in front, FLAKY_PID; its counts go to $T/flaky.counts.
 flaky_start() {
