@@ -24,6 +24,7 @@ teardown() {
 }
 
 # webdav [LINE...]: a store at https://localhost:PORT, its files in $T/dav.
+# shellcheck disable=SC2120
 webdav() {
   mkdir -p dav
   start_nginx dav "$(tls good)" "root $T/dav;" 'client_max_body_size 0;' \
@@ -99,6 +100,7 @@ webdav() {
 }
 
 # proxied [LINE...]: imsg-serve on a Unix socket, behind nginx.
+# shellcheck disable=SC2120
 proxied() {
   start_nginx front "$(tls good)" 'client_max_body_size 0; proxy_request_buffering off;' \
     "location / { proxy_pass http://unix:$T/serve.sock:; proxy_http_version 1.1; proxy_read_timeout 400; }" "$@"
