@@ -215,15 +215,12 @@ files() {
 
 @test "many at once, of several people, the same ones too" {
   registered
-  bob=$(auth bob) alice=$(auth alice)
   for n in $(seq 1 20); do
     head -c $((n * 5000)) blob >"part.$n"
-    for who in "$bob" "$alice"; do
-      printf 'next\nurl = "%s/store/%s"\nrequest = PUT\nheader = "%s"\ndata-binary = "@part.%s"\noutput = /dev/null\ncacert = data/cert.pem\nwrite-out = "%%{http_code}\\n"\n' \
-        "$URL" "$(name "part.$n")" "$who" "$n"
-    done
-  done | sed 1d >config
-  curl -sS -Z --parallel-max 20 -K config | sort | uniq -c | awk '{print $1, $2}' >codes
+    echo "/store/$(name "part.$n") $n part.$n"
+  done >puts
+  { transfers PUT "$(auth bob)" <puts; echo next; transfers PUT "$(auth alice)" <puts; } >config
+  curl -sS -Z --parallel-max 20 -K config | cut -d ' ' -f 1 | sort | uniq -c | awk '{print $1, $2}' >codes
   printf '20 201\n20 204\n' | diff - codes
   files 20
   [ "$(metric imsg_store_bytes)" = $((5000 * 20 * 21 / 2)) ]

@@ -153,6 +153,14 @@ hash_of() { jq -r .payload "$1" | base64 -d | sha256sum | cut -d ' ' -f 1; }
 
 # post FROM TO FILE [CURL OPTION...]: an envelope, or what is none. (Not from a pipe: STATUS would be lost.)
 post() { req POST "/3/device/$(token "$2")" -H "$(auth "$1")" --data-binary "@$3" "${@:4}"; }
+# transfers METHOD HEADER: lines "PATH NAME [FILE]" become a config for curl, which prints "STATUS NAME" for each.
+transfers() {
+  awk -v url="$URL" -v method="$1" -v header="$2" '
+    NR > 1 { print "next" }
+    { printf "url = \"%s%s\"\nrequest = %s\nheader = \"%s\"\ncacert = data/cert.pem\noutput = /dev/null\n", url, $1, method, header
+      printf "write-out = \"%%{http_code} %s\\n\"\n", $2 }
+    $3 { printf "data-binary = \"@%s\"\n", $3 }'
+}
 # get USER [QUERY]: what waits for USER, in $T/body.
 get() { req GET "/3/device/$(token "$1")${2:-}" -H "$(auth "$1")"; }
 # metric NAME: its value.
