@@ -83,6 +83,8 @@ struct cli {
     bool config_read;
     struct imsg_net net; /* cli_net */
     bool net_ready;
+    struct imsg_s3 s3;       /* cli_s3 */
+    struct imsg_buf s3_file; /* what it points into, where it is from a file */
     char *net_cache;
     const struct imsg_p256 *auth; /* for bearer tokens: set by a tool that has its identity open anyway */
     const char *auth_path;        /* else from this identity file, NULL: identity.json of $IMSG_HOME … */
@@ -184,6 +186,11 @@ IMSG_CHECK enum imsg_status cli_account_key(struct cli *cli, const char *path, s
                                             struct imsg_error *err);
 /* Create a private file: O_EXCL|O_NOFOLLOW, 0600, never replaced (IMSG_CANNOT_CREATE), atomic. */
 IMSG_CHECK enum imsg_status cli_create_private(const char *path, struct imsg_view bytes, struct imsg_error *err);
+
+/* ---- s3.c ------------------------------------------------------------------------------------------------------ */
+
+/* For imsg_net.s3; context is the struct cli. Read once. */
+IMSG_CHECK enum imsg_status cli_s3(void *context, const struct imsg_s3 **out, struct imsg_error *err);
 
 /* ---- progress.c ----------------------------------------------------------------------------------------------- */
 

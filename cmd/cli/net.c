@@ -59,6 +59,7 @@ enum imsg_status cli_net(struct cli *cli, struct imsg_net **out, struct imsg_err
         net->cache = cli->net_cache;
     net->temp = temp && *temp ? temp : NULL;
     net->auth = auth_key;
+    net->s3 = cli_s3;
     net->context = cli;
     for (size_t i = 0; status == IMSG_OK && i < sizeof services / sizeof services[0]; i++) {
         char *location = NULL;

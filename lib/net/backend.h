@@ -56,9 +56,17 @@ struct store_backend {
 
 extern const struct directory_backend imsg_directory_file, imsg_directory_http;
 extern const struct relay_backend imsg_relay_file, imsg_relay_http, imsg_relay_http_foreign;
-extern const struct store_backend imsg_store_file, imsg_store_http;
+extern const struct store_backend imsg_store_file, imsg_store_http, imsg_store_s3;
 
-/* store_http.c: an object anywhere, as a descriptor names it. */
+/* store_http.c, for all stores over HTTP: a file without a name for an object on its way out; the GET of one, with the
+ * request's headers and signature filled in by the caller. */
+struct imsg_http_request;
+IMSG_CHECK enum imsg_status imsg_store_temp(const struct imsg_net *net, struct imsg_store_put *put,
+                                            struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_store_fetch(struct imsg_net *net, struct imsg_http_request *request, const char *uri,
+                                             uint64_t from, uint64_t max, imsg_sink *sink, void *context,
+                                             struct imsg_error *err);
+/* An object anywhere, as a descriptor names it. */
 IMSG_CHECK enum imsg_status imsg_store_get_foreign(struct imsg_net *net, const char *uri, uint64_t from, uint64_t max,
                                                    imsg_sink *sink, void *context, struct imsg_error *err);
 

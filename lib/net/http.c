@@ -261,6 +261,16 @@ static void add_header(struct options *options, struct curl_slist **list, const 
     *list = longer ? longer : *list;
 }
 
+/* libcurl signs method, URL and all headers of ours; the body by its hash in x-amz-content-sha256. */
+static void set_signature(struct options *options, const struct imsg_s3 *s3)
+{
+    char how[128];
+    snprintf(how, sizeof how, "aws:amz:%.80s:s3", s3->region);
+    text(options, CURLOPT_AWS_SIGV4, how);
+    text(options, CURLOPT_USERNAME, s3->key);
+    text(options, CURLOPT_PASSWORD, s3->secret);
+}
+
 static void set_headers(struct options *options, struct transfer *transfer)
 {
     const struct imsg_http_request *request = transfer->request;
@@ -293,6 +303,8 @@ enum imsg_status imsg_curl_begin(struct imsg_http *http, struct transfer *transf
     set_method(&options, transfer);
     set_limits(&options, transfer);
     set_headers(&options, transfer);
+    if (transfer->request->s3)
+        set_signature(&options, transfer->request->s3);
     CALLBACK(&options, CURLOPT_HEADERFUNCTION, on_header);
     data(&options, CURLOPT_HEADERDATA, transfer);
     CALLBACK(&options, CURLOPT_WRITEFUNCTION, on_body);

@@ -22,6 +22,7 @@ struct imsg_http_request {
     const char *method, *url;
     const char *socket;                    /* path of a Unix socket to speak over, or NULL */
     const char *headers[IMSG_HEADERS_MAX]; /* "name: value", up to the first NULL */
+    const struct imsg_s3 *s3;              /* sign it with these, or NULL */
     struct imsg_remote *bearer;            /* whose bearer token goes with every try, or NULL */
     struct imsg_view body;                 /* sent with PUT and POST, unless … */
     int fd;                                /* … -1 is not what this is: then `size` bytes from its start */

@@ -11,6 +11,14 @@
 /* ---- remote.c ---- what all connections of a run share; {0} is a start, NULL will do for folders. Strings are
  * borrowed. */
 struct imsg_http;
+/* Where an s3:// store is, and who asks (Signature Version 4). */
+struct imsg_s3 {
+    const char *endpoint;    /* http(s)://host[:port], with the bucket in the path; NULL: Amazon's for the region */
+    const char *region;
+    const char *key, *secret; /* the access key's id, and it */
+    const char *session;      /* the token of temporary credentials, or NULL */
+};
+
 struct imsg_net {
     const char *cacert;      /* PEM file of the CAs believed, in place of the system's; or NULL */
     const char *pin;         /* "sha256//…" (";" between several), stands in for CA and name; or NULL */
@@ -25,7 +33,9 @@ struct imsg_net {
     /* The auth key of this device, for bearer tokens, asked for when first needed and then kept by the callee. *key stays
      * NULL where there is none. NULL: there is none. */
     enum imsg_status (*auth)(void *context, const struct imsg_p256 **key, struct imsg_error *err);
-    void *context;
+    /* For an s3:// store, asked for when one is opened; the callee's. NULL: there are none. */
+    enum imsg_status (*s3)(void *context, const struct imsg_s3 **out, struct imsg_error *err);
+    void *context; /* of both */
     char **origins; /* configured: what is not one of these came from outside */
     size_t origin_count;
     struct imsg_http *http; /* from the first remote location on */

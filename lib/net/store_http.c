@@ -42,10 +42,9 @@ static enum imsg_status http_open(const char *location, struct imsg_net *net, vo
 
 /* ---- put ---- */
 
-static enum imsg_status http_begin(void *opaque, struct imsg_store_put *put, struct imsg_error *err)
+enum imsg_status imsg_store_temp(const struct imsg_net *net, struct imsg_store_put *put, struct imsg_error *err)
 {
-    const struct imsg_remote *remote = opaque;
-    const char *folder = remote->net->temp ? remote->net->temp : "/var/tmp";
+    const char *folder = net->temp ? net->temp : "/var/tmp";
     uint8_t random[16];
     char name[2 * sizeof random + 16] = "imsg-", *path = NULL;
     int fd = -1;
@@ -66,6 +65,12 @@ static enum imsg_status http_begin(void *opaque, struct imsg_store_put *put, str
     put->fd = fd;
     put->temp = path;
     return IMSG_OK;
+}
+
+static enum imsg_status http_begin(void *opaque, struct imsg_store_put *put, struct imsg_error *err)
+{
+    const struct imsg_remote *remote = opaque;
+    return imsg_store_temp(remote->net, put, err);
 }
 
 static enum imsg_status http_commit(void *opaque, struct imsg_store_put *put, const char *sha256, char **uri,
@@ -110,24 +115,29 @@ static void http_discard(void *opaque, struct imsg_store_put *put)
 
 /* ---- get ---- */
 
-static enum imsg_status get_from(struct imsg_net *net, const char *place, const char *uri, const char *url,
-                                 const char *socket, uint64_t from, uint64_t max, imsg_sink *sink,
-                                 void *context, struct imsg_error *err)
+enum imsg_status imsg_store_fetch(struct imsg_net *net, struct imsg_http_request *request, const char *uri,
+                                  uint64_t from, uint64_t max, imsg_sink *sink, void *context, struct imsg_error *err)
 {
     struct imsg_http_answer answer = {0};
-    struct imsg_http_request request = {
-        .role = "store", .place = place, .method = "GET", .url = url, .socket = socket, .fd = -1};
-    request.from = from;
-    request.max = max;
-    request.sink = sink;
-    request.context = context;
-    enum imsg_status status = imsg_http_do(net, &request, &answer, err);
+    request->from = from;
+    request->max = max;
+    request->sink = sink;
+    request->context = context;
+    enum imsg_status status = imsg_http_do(net, request, &answer, err);
     if (status == IMSG_OK && answer.status == 404)
-        status = imsg_fail(err, IMSG_UNAVAILABLE, "store \"%s\" has no object \"%s\"", place, uri);
+        status = imsg_fail(err, IMSG_UNAVAILABLE, "store \"%s\" has no object \"%s\"", request->place, uri);
     else if (status == IMSG_OK && answer.status != 200 && answer.status != 206)
-        status = imsg_http_refused(&request, &answer, err);
+        status = imsg_http_refused(request, &answer, err);
     imsg_http_answer_free(&answer);
     return status;
+}
+
+static enum imsg_status get_from(struct imsg_net *net, const char *place, const char *uri, const char *socket,
+                                 uint64_t from, uint64_t max, imsg_sink *sink, void *context, struct imsg_error *err)
+{
+    struct imsg_http_request request = {
+        .role = "store", .place = place, .method = "GET", .url = uri, .socket = socket, .fd = -1};
+    return imsg_store_fetch(net, &request, uri, from, max, sink, context, err);
 }
 
 enum imsg_status imsg_store_get_foreign(struct imsg_net *net, const char *uri, uint64_t from, uint64_t max,
@@ -139,7 +149,7 @@ enum imsg_status imsg_store_get_foreign(struct imsg_net *net, const char *uri, u
         return imsg_fail(err, IMSG_REFUSED, "the attachment is neither at an https URL nor in the store configured");
     enum imsg_status status = imsg_buf_append(&place, uri, parts.origin, err);
     if (status == IMSG_OK)
-        status = get_from(net, (const char *)place.ptr, uri, uri, NULL, from, max, sink, context, err);
+        status = get_from(net, (const char *)place.ptr, uri, NULL, from, max, sink, context, err);
     imsg_buf_free(&place);
     return status;
 }
@@ -151,7 +161,7 @@ static enum imsg_status http_get(void *opaque, const char *uri, uint64_t from, u
     size_t len = strlen(remote->base), objects = strlen(OBJECTS);
     if (strncmp(uri, remote->base, len) == 0 && strncmp(uri + len, "/" OBJECTS, objects + 1) == 0 &&
         imsg_name_is_hash(uri + len + 1 + objects))
-        return get_from(remote->net, remote->location, uri, uri, remote->socket, from, max, sink, context, err);
+        return get_from(remote->net, remote->location, uri, remote->socket, from, max, sink, context, err);
     return imsg_store_get_foreign(remote->net, uri, from, max, sink, context, err);
 }
 
