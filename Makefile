@@ -122,6 +122,8 @@ DEPS_TEST := bats jq curl openssl strace valgrind bsdutils mandoc groff shellche
 # The peers; a test runs the benchmarks on tiny work.
 DEPS_BENCH := age gnupg minisign openssl gnuplot-nox valgrind
 DEPS_BENCH_SERVE := wrk nginx-light openssl
+# Servers and libraries of others that the deep tests speak to.
+DEPS_DEEP := radosgw ceph-mon ceph-osd
 missing = $(shell command -v dpkg-query >/dev/null 2>&1 && for p in $(1); do \
 	dpkg-query -W -f '$${Status}\n' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done)
 
@@ -156,6 +158,7 @@ $(BUILD)/node/node_modules/jose:
 deps-node:
 	$(call deps,nodejs npm)
 check-deep: deps $(BUILD)/node/node_modules/jose
+	$(call deps,$(DEPS_DEEP))
 	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) all unit
 	$(Q)BUILD='$(abspath $(BUILD))' BATS='$(BATS)' DEEP=1 sh tests/run $(TESTS)
 # `make fuzz TIME=600`, `make fuzz TARGETS='pair pair_ec'`. Debian has the sanitizers' runtime in a package of its own.

@@ -87,7 +87,8 @@ is_signed() { [ "$(header authorization | sed 's/.*Signature=//')" = "$(signatur
   is_signed
   AWS_REGION=eu-west-1 put f >f.d
   header authorization | grep -q '/eu-west-1/s3/aws4_request'
-  AWS_ENDPOINT_URL_S3=$AWS_ENDPOINT_URL AWS_ENDPOINT_URL=http://127.0.0.1:1 put f >f.d
+  export AWS_ENDPOINT_URL_S3=$AWS_ENDPOINT_URL
+  AWS_ENDPOINT_URL=http://127.0.0.1:1 put f >f.d
 }
 
 @test "credentials come from the file, by profile" {
