@@ -133,7 +133,7 @@ teardown() { serve_teardown; }
   # Somebody's device taken off: its mailbox is gone, who waits there is told.
   BOB=/$(entry_path bob)
   poll bob polled
-  wait "$POLL"
+  poll_ends polled
   cmp from-carol polled
   req DELETE "/3/device/$(token bob)/$(hash_of from-carol)" -H "$(auth bob)"
   poll bob polled
@@ -142,7 +142,7 @@ teardown() { serve_teardown; }
   next_entry bob '.devices = []' >two
   req PUT "$BOB" -H "If-Match: \"$(sha256sum "$DIRECTORY$BOB" | cut -c 1-64)\"" --data-binary @two
   is 204
-  wait "$POLL"
+  poll_ends polled
   [ "$(cat polled.code)" = 410 ]
   for _ in 1 2; do
     post alice bob line

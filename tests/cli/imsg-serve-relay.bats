@@ -164,7 +164,7 @@ teardown() { serve_teardown; }
   poll bob polled
   until_metric imsg_long_polls 1
   post alice bob line
-  wait "$POLL"
+  poll_ends polled
   cmp line polled
   req DELETE "/3/device/$(token bob)/$(hash_of line)" -H "$(auth bob)"
   until_metric imsg_long_polls 0
@@ -208,19 +208,14 @@ teardown() { serve_teardown; }
   pids="$pids $POLL"
   # shellcheck disable=SC2086 # the first of them
   set -- $pids
-  # At once, not at the end of its minute.
-  until [ -s polled.1.code ]; do
-    [ $SECONDS -lt 45 ]
-    kill -0 "$SERVER_PID"
-  done
-  wait "$1"
+  poll_ends polled.1 "$1"
   [ "$(cat polled.1.code)" = 200 ]
   [ ! -s polled.1 ]
   until_metric imsg_long_polls 4
   post alice bob line
   shift
   for n in 2 3 4 5; do
-    wait "$1"
+    poll_ends "polled.$n" "$1"
     shift
     cmp line "polled.$n"
   done
@@ -239,7 +234,7 @@ teardown() { serve_teardown; }
   poll bob polled
   until_metric imsg_long_polls 1
   post alice bob other
-  wait "$POLL"
+  poll_ends polled
   cmp other polled
   # The clock comes by every ten seconds.
   until_metric imsg_messages_expired_total 1

@@ -165,11 +165,12 @@ transfers() {
 get() { req GET "/3/device/$(token "$1")${2:-}" -H "$(auth "$1")"; }
 # metric NAME: its value.
 metric() { curl -sS --cacert "$T/data/cert.pem" "$URL/metrics" | sed -n "s/^$1 //p"; }
-# until_metric NAME VALUE: a minute at the longest.
+# until_metric NAME VALUE [SECONDS]: a minute at the longest.
 until_metric() {
-  local end=$((SECONDS + 60))
+  local end=$((SECONDS + ${3:-60}))
   until [ "$(metric "$1")" = "$2" ]; do
     [ $SECONDS -lt $end ] || { echo "$1 is $(metric "$1"), not $2"; return 1; }
+    sleep 0.05
   done
 }
 
@@ -191,4 +192,13 @@ poll() {
   curl -sS --cacert data/cert.pem -H "$(auth "$1")" -o "$2" -w '%{http_code}' \
     "$URL/3/device/$(token "$1")?wait=${3:-60}" >"$2.code" 2>"$2.err" 3>&- &
   POLL=$!
+}
+# poll_ends FILE [PID]: because of what just happened, not at the end of its time.
+poll_ends() {
+  local end=$((SECONDS + 30))
+  until [ -s "$1.code" ]; do
+    [ $SECONDS -lt $end ] || { echo "$1 still waits"; return 1; }
+    sleep 0.05
+  done
+  wait "${2:-$POLL}"
 }
