@@ -1,11 +1,15 @@
 #!/usr/bin/env bats
 # README.md is run: its console block with the output it shows, and its recipes one after another.
 load common
+load serve
 setup() {
   setup_common
   not_under_valgrind "the other files call all of this"
 }
-teardown() { teardown_common; }
+teardown() {
+  [ -z "${RECEIVER:-}" ] || kill -- "-$RECEIVER" 2>/dev/null || true
+  serve_teardown
+}
 
 # blocks LANGUAGE: the fenced blocks of that language, a line "---" after each.
 blocks() {
@@ -38,13 +42,42 @@ blocks() {
   [ "$(grep -c '^---$' all)" -ge 4 ]
   # One shell a block, as a reader would paste it.
   awk '/^---$/ { n++; next } { print > ("recipe." n + 0) }' all
-  n=0
-  while [ -e "recipe.$n" ]; do
-    bash -eu -o pipefail "recipe.$n" >"out.$n"
-    n=$((n + 1))
+  # Those for several machines have a test of their own.
+  grep -l IMSG_SERVER recipe.* | xargs rm
+  last=$(grep -cx -e --- all)
+  for n in $(seq 0 "$last"); do
+    [ ! -e "recipe.$n" ] || bash -eu -o pipefail "recipe.$n" >"out.$n"
   done
   cmp backup.tar backup.out
   printf '%s\n' notes.txt photo.jpg | cmp - out.1
   cmp photo.jpg got/photo.jpg
-  grep -qx hello "out.$((n - 1))"
+  grep -qx hello "out.$((last - 1))"
+}
+
+@test "the recipe for two machines runs" {
+  # The line that starts the server, but on loopback; there it would register everybody.
+  line=$(sed -n 's/^    imsg-serve //p' "$ROOT/README.md")
+  line=${line/-l :8443 --origin https:\/\/server.example:8443/}
+  [ "$line" = '--self-signed -D data ' ]
+  serve_start --register invite
+  another=$(imsg-serve invite -D data)
+  blocks sh | awk '/^---$/ { n++; next } { print > ("recipe." n + 0) }'
+  # machine USER CODE: that user's commands, with the server's words.
+  machine() {
+    mkdir "$1"
+    sed "s|https://server.example:8443|$URL|; s|sha256//PIN|$PIN|; s|CODE|$2|" \
+      "$(grep -l "^imsg-keygen $1@" recipe.*)" >"$1/commands"
+  }
+  machine bob "$INVITE"
+  machine alice "$another"
+  (cd bob && HOME=$T/bob exec setsid bash -eu -o pipefail commands >said 2>notes 3>&-) &
+  RECEIVER=$!
+  until_metric imsg_long_polls 1
+  (cd alice && HOME=$T/alice bash -eu -o pipefail commands)
+  end=$((SECONDS + 30))
+  until grep -qx 'hello from afar' bob/said; do
+    [ $SECONDS -lt $end ] || { cat bob/notes; false; }
+    sleep 0.05
+  done
+  grep -F 'from mailto:alice@example.com' bob/notes
 }
