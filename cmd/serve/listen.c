@@ -97,6 +97,16 @@ static enum imsg_status bind_local(struct listener *listener, const char *path, 
     return imsg_strdup(path, &listener->unlink_path, err);
 }
 
+/* "::" is every address of both kinds, where the kernel has both. */
+static const char *every_address(void)
+{
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return "0.0.0.0";
+    close(fd);
+    return "::";
+}
+
 static enum imsg_status bind_address(struct listener *listener, const char *text, struct imsg_error *err)
 {
     char host[256];
@@ -114,14 +124,14 @@ static enum imsg_status bind_address(struct listener *listener, const char *text
     memcpy(host, text, len);
     host[len] = 0;
     bool any = len == 0;
-    int failed = getaddrinfo(any ? "::" : host, colon + 1, &hints, &found);
+    int failed = getaddrinfo(any ? every_address() : host, colon + 1, &hints, &found);
     if (failed)
         return imsg_fail(err, IMSG_UNAVAILABLE, "-l \"%s\": %s", text, gai_strerror(failed));
     enum imsg_status status = IMSG_OK;
     listener->fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (listener->fd >= 0) {
         setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-        if (any)
+        if (any && found->ai_family == AF_INET6)
             setsockopt(listener->fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof zero);
     }
     if (listener->fd < 0 || bind(listener->fd, found->ai_addr, found->ai_addrlen) != 0)

@@ -84,6 +84,27 @@ teardown() { serve_teardown; }
   [ ! -e sock ]
 }
 
+@test "-l :PORT is every address, also where there is no IPv6" {
+  serve_start -l :0
+  [[ $URL = https://\[::\]:* ]]
+  [ ${#INVITE} -eq 20 ] # for others than this machine: not everybody may register
+  for host in localhost 127.0.0.1; do
+    curl -sSf --cacert data/cert.pem "https://$host:${URL##*:}/healthz"
+  done
+  serve_stop
+  can_strace
+  mkfifo ready
+  strace -f -qq -o trace -e trace=socket -e inject=socket:error=EAFNOSUPPORT:when=1 \
+    imsg-serve --self-signed -D data -l :0 >ready 2>serve.err 3>&- &
+  SERVER_PID=$!
+  while read -r word where; do [ "$word" != listening ] || break; done <ready
+  [[ $where = https://0.0.0.0:* ]]
+  curl -sSf --cacert data/cert.pem "https://127.0.0.1:${where##*:}/healthz"
+  kill "$(pgrep -P "$SERVER_PID")"
+  wait "$SERVER_PID"
+  SERVER_PID=
+}
+
 @test "SIGTERM and SIGINT end it, with status 0" {
   serve_start
   serve_stop
@@ -96,10 +117,10 @@ teardown() { serve_teardown; }
 
 @test "one server at a time uses a folder, one an address" {
   serve_start
-  expect 75 imsg-serve -l 127.0.0.1:0 -D data --self-signed
+  expect 75 timeout 30 imsg-serve -l 127.0.0.1:0 -D data --self-signed
   err_has 'another imsg-serve uses it'
   no_out
-  expect 69 imsg-serve -l "127.0.0.1:${URL##*:}" -D other --self-signed
+  expect 69 timeout 30 imsg-serve -l "127.0.0.1:${URL##*:}" -D other --self-signed
   err_has 'in use'
   serve_kill
   serve_start

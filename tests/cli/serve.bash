@@ -3,15 +3,15 @@
 
 # serve_start [OPTION...]: --self-signed in $T/data unless OPTIONS say otherwise; sets SERVER_PID, URL, ORIGIN.
 serve_start() {
-  local tls=--self-signed data=$T/data option
+  local tls=--self-signed data=$T/data listen='-l 127.0.0.1:0' option
   for option; do
-    case $option in --cert | --plain-http) tls= ;; esac
+    case $option in --cert | --plain-http) tls='' ;; -l) listen='' ;; esac
   done
   rm -f "$T/serve.out"
   mkfifo "$T/serve.out"
   # Bats waits for whoever holds its descriptor 3.
-  # shellcheck disable=SC2086 # one word, or none
-  imsg-serve -l 127.0.0.1:0 -D "$data" $tls "$@" >"$T/serve.out" 2>"$T/serve.err" 3>&- &
+  # shellcheck disable=SC2086 # words, or none
+  imsg-serve $listen -D "$data" $tls "$@" >"$T/serve.out" 2>"$T/serve.err" 3>&- &
   SERVER_PID=$!
   URL='' PIN='' INVITE=''
   local word value
