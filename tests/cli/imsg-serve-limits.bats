@@ -81,3 +81,55 @@ teardown() { serve_teardown; }
   req GET /healthz --retry 30 --retry-all-errors --retry-delay 1
   is 200
 }
+
+@test "a full disk: 503 and when to come again, never 200; all is well when there is room" {
+  ready
+  not_under_valgrind 'the calls would be its own'
+  # full CALL: from now on it says that there is no space.
+  full() {
+    strace -f -qq -o trace -p "$SERVER_PID" -e trace="$1" -e inject="$1":error=ENOSPC 2>strace.err 3>&- &
+    TRACER=$!
+    until grep -qs TracerPid:.*[1-9] "/proc/$SERVER_PID/status"; do
+      kill -0 "$TRACER" 2>/dev/null || skip 'strace cannot attach here'
+    done
+  }
+  room() {
+    kill "$TRACER"
+    wait "$TRACER" || true
+  }
+  # The data base.
+  full pwrite64
+  post alice bob line
+  is 503 ServiceUnavailable
+  [ "$(header retry-after)" = 5 ]
+  req GET /healthz
+  is 503
+  room
+  get bob
+  [ ! -s body ]
+  post alice bob line
+  is 200
+  req GET /healthz
+  is 200
+  get bob
+  cmp line body
+  # Files.
+  head -c 10000 /dev/urandom >blob
+  full fsync
+  req PUT "/store/$(sha256sum blob | cut -c 1-64)" -H "$(auth bob)" --data-binary @blob
+  is 503 ServiceUnavailable
+  put_entry alice
+  [ "$STATUS" = 500 ] || is 503
+  room
+  req GET "/store/$(sha256sum blob | cut -c 1-64)"
+  is 404
+  req GET "/$(entry_path alice)"
+  is 404
+  seal bob alice hi >to-alice
+  post bob alice to-alice
+  is 410 Unregistered
+  put_entry alice
+  is 201
+  find data/partial data/directory -type f >files
+  [ "$(wc -l <files)" -eq 2 ]
+}

@@ -154,6 +154,29 @@ files() {
   files 1
 }
 
+@test "SIGTERM lets an upload under way end" {
+  registered --plain-http
+  mkfifo slow
+  curl -sS -H "$(auth bob)" -T - -w '%{http_code}' "$URL$BLOB" <slow >code 2>curl.err 3>&- &
+  upload=$!
+  exec 6>slow
+  head -c 200000 blob >&6
+  until [ -n "$(find data/partial -type f -size +100k)" ]; do kill -0 "$upload"; done
+  curl -sS -H "$(auth bob)" -o polled -w '%{http_code}' "$URL/3/device/$(token bob)?wait=60" >polled.code 3>&- &
+  POLL=$!
+  until_metric imsg_long_polls 1
+  kill "$SERVER_PID"
+  poll_ends polled # so it ends
+  tail -c +200001 blob >&6
+  exec 6>&-
+  wait "$upload"
+  [ "$(cat code)" = 201 ]
+  serve_stop
+  serve_start --plain-http
+  req GET "$BLOB"
+  cmp blob body
+}
+
 @test "quota: of the store and of a device; announced or not" {
   registered --store-bytes 500000 --device-bytes 400000
   head -c 150000 /dev/urandom >second
