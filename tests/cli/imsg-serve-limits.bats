@@ -89,7 +89,7 @@ teardown() { serve_teardown; }
   full() {
     strace -f -qq -o trace -p "$SERVER_PID" -e trace="$1" -e inject="$1":error=ENOSPC 2>strace.err 3>&- &
     TRACER=$!
-    until grep -qs TracerPid:.*[1-9] "/proc/$SERVER_PID/status"; do
+    until grep -qs 'TracerPid:.*[1-9]' "/proc/$SERVER_PID/status"; do
       kill -0 "$TRACER" 2>/dev/null || skip 'strace cannot attach here'
     done
   }
