@@ -34,6 +34,11 @@ serve_stop() {
   local status=0
   [ -n "${SERVER_PID:-}" ] || return 0
   kill "$SERVER_PID" 2>/dev/null || true
+  local end=$((SECONDS + 30))
+  while kill -0 "$SERVER_PID" 2>/dev/null; do
+    [ $SECONDS -lt $end ] || { echo "imsg-serve does not end"; return 1; }
+    sleep 0.02
+  done
   wait "$SERVER_PID" || status=$?
   SERVER_PID=
   [ "$status" -eq "${1:-0}" ] || { echo "imsg-serve ended with $status"; cat "$T/serve.err"; return 1; }
