@@ -159,3 +159,23 @@ teardown() { serve_teardown; }
     serve_start
   done
 }
+
+@test "a device taken off while a push to it is under way: 410" {
+  ready --plain-http
+  BOB=/$(entry_path bob)
+  exec 5<>"/dev/tcp/127.0.0.1/${URL##*:}"
+  printf 'POST /3/device/%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: %s\r\n%s\r\n\r\n' \
+    "$(token bob)" "$(wc -c <line)" "$(auth alice)" >&5
+  # The headers are in order, the server waits for the body.
+  read -r -t 30 word <&5
+  [ "${word%$'\r'}" = 'HTTP/1.1 100 Continue' ]
+  read -r -t 30 word <&5
+  head -c 10 line >&5
+  next_entry bob '.devices = []' >two
+  req PUT "$BOB" -H "If-Match: \"$(sha256sum "$DIRECTORY$BOB" | cut -c 1-64)\"" --data-binary @two
+  is 204
+  tail -c +11 line >&5
+  cat <&5 >answer
+  [ "$(head -n 1 answer | tr -d '\r')" = 'HTTP/1.1 410 Gone' ]
+  [ "$(metric imsg_messages_stored_total)" = 0 ]
+}

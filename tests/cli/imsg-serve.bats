@@ -64,9 +64,9 @@ teardown() { serve_teardown; }
   curl -sSf "$URL/healthz"
   [ ! -e data/cert.pem ]
   serve_stop
-  expect 64 imsg-serve -l 0.0.0.0:0 -D data --plain-http
+  expect 64 timeout 30 imsg-serve -l 0.0.0.0:0 -D data --plain-http
   err_has 'only on loopback'
-  expect 64 imsg-serve -l "$T/sock" -D data --plain-http
+  expect 64 timeout 30 imsg-serve -l "$T/sock" -D data --plain-http
   err_has --origin
   mkfifo ready
   imsg-serve -l "$T/sock" -D data --plain-http --origin https://relay.example >ready 2>serve.err 3>&- &
@@ -129,7 +129,7 @@ teardown() { serve_teardown; }
 @test "a socket that systemd passes, and the word that it is ready" {
   "$BUILD/pass-socket" imsg-serve -D data --self-signed >serve.out 2>serve.err 3>&- &
   SERVER_PID=$!
-  until [ -s notified ]; do kill -0 "$SERVER_PID"; done
+  until [ -s notified ]; do [ $SECONDS -lt 30 ] && kill -0 "$SERVER_PID"; done
   [ "$(cat notified)" = READY=1 ]
   URL=$(sed -n 's/^listening //p' serve.out)
   req GET /healthz
