@@ -133,3 +133,43 @@ teardown() { serve_teardown; }
   find data/partial data/directory -type f >files
   [ "$(wc -l <files)" -eq 2 ]
 }
+
+@test "what is no HTTP is refused, and others are served" {
+  ready --plain-http
+  count=0
+  # nonsense BYTES (printf's): a status of 4xx or 5xx, or nothing; then the connection is closed.
+  nonsense() {
+    exec 5<>"/dev/tcp/127.0.0.1/${URL##*:}"
+    # shellcheck disable=SC2059 # it is the format
+    printf "$1" >bytes
+    # The other side may have closed before the last byte.
+    local status=0
+    cat bytes >&5 2>errors || true
+    timeout 30 cat <&5 >answer 2>errors || status=$?
+    [ $status -ne 124 ]
+    exec 5>&-
+    [ ! -s answer ] || head -n 1 answer | grep -qE '^HTTP/1\.[01] [45][0-9][0-9] '
+    count=$((count + 1))
+  }
+  end='Host: x\r\nConnection: close\r\n'
+  post="POST /3/device/$(token bob) HTTP/1.1\r\n$end$(auth alice)\r\n"
+  nonsense 'hello\r\n\r\n'
+  nonsense '\r\n\r\n\r\nhello\r\n\r\n'
+  nonsense '\026\003\001\002\000\001\000\001\374\003\003\r\n\r\n'
+  nonsense "GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n" # no Host
+  nonsense "GET /%%00/%%2e%%2e/cert.pem HTTP/1.1\r\n$end\r\n"
+  nonsense "GET /../key.pem HTTP/1.1\r\n$end\r\n"
+  nonsense "GET //etc/passwd HTTP/1.1\r\n$end\r\n"
+  nonsense "GET http://relay.example/healthz HTTP/1.1\r\n$end\r\n"
+  nonsense "${post}Content-Length: x\r\n\r\n"
+  nonsense "${post}Content-Length: -1\r\n\r\n"
+  nonsense "${post}Content-Length: 99999999999999999999\r\n\r\n"
+  nonsense "${post}Content-Length: 5\r\nContent-Length: 6\r\n\r\nhellos"
+  nonsense "${post}Transfer-Encoding: chunked\r\n\r\nxyz\r\nhello\r\n0\r\n\r\n"
+  [ $count -eq 13 ]
+  req GET /healthz
+  is 200
+  [ "$(metric imsg_messages_stored_total)" = 0 ]
+  post alice bob line
+  is 200
+}
