@@ -91,7 +91,7 @@ static bool take_host(const char *text, char host[static HOST_MAX + 2], const ch
     return inet_pton(AF_INET6, host, &address) == 1;
 }
 
-bool imsg_url_split(const char *url, const char *scheme, struct imsg_url *out)
+bool imsg_url_split_origin(const char *url, const char *scheme, struct imsg_url *out)
 {
     struct imsg_url parts = {0};
     char port[8];
@@ -115,7 +115,16 @@ bool imsg_url_split(const char *url, const char *scheme, struct imsg_url *out)
     parts.origin = (size_t)(at - url);
     if (*at && *at != '/')
         return false;
-    for (; *at; at++)
+    *out = parts;
+    return true;
+}
+
+bool imsg_url_split(const char *url, const char *scheme, struct imsg_url *out)
+{
+    struct imsg_url parts;
+    if (!imsg_url_split_origin(url, scheme, &parts))
+        return false;
+    for (const char *at = url + parts.origin; *at; at++)
         if (*at <= ' ' || *at > '~' || strchr("?#\\\"<>^`{|}", *at))
             return false;
     *out = parts;

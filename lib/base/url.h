@@ -18,6 +18,8 @@ struct imsg_url {
 };
 /* `scheme` is "https" or "http". False: it is no such URL. */
 bool imsg_url_split(const char *url, const char *scheme, struct imsg_url *out);
+/* The same of its start: the path, and with it a query, is not looked at. */
+bool imsg_url_split_origin(const char *url, const char *scheme, struct imsg_url *out);
 /* 127.0.0.0/8, ::1 or localhost. */
 bool imsg_host_is_loopback(const char *host);
 

@@ -28,16 +28,11 @@ static enum imsg_status find_origin(struct imsg_net *net, const struct imsg_http
 {
     struct imsg_url parts;
     struct origin *origin = NULL;
-    struct imsg_buf name = {0};
     bool plain = strncmp(request->url, "http:", 5) == 0;
-    char *bare = strndup(request->url, strcspn(request->url, "?")); /* a query is of our own making */
-    if (!bare)
-        return no_memory(err);
-    enum imsg_status status = imsg_url_split(bare, plain ? "http" : "https", &parts) ? IMSG_OK : IMSG_REFUSED;
-    free(bare);
-    if (status != IMSG_OK)
-        return imsg_fail(err, status, "%s: \"%s\" is not an https URL", request->role, request->url);
-    status = imsg_net_origin_of(request->url, parts.origin, request->socket, &name, err);
+    if (!imsg_url_split_origin(request->url, plain ? "http" : "https", &parts))
+        return imsg_fail(err, IMSG_REFUSED, "%s: \"%s\" is not an https URL", request->role, request->url);
+    struct imsg_buf name = {0};
+    enum imsg_status status = imsg_net_origin_of(request->url, parts.origin, request->socket, &name, err);
     if (status != IMSG_OK)
         goto out;
     for (origin = net->http->origins; origin && strcmp(origin->name, (const char *)name.ptr) != 0;)
@@ -121,7 +116,7 @@ static bool name_is_unknown(const struct transfer *transfer)
     struct imsg_url parts;
     struct addrinfo *found = NULL;
     const char *scheme = strncmp(transfer->request->url, "http:", 5) == 0 ? "http" : "https";
-    if (!imsg_url_split(transfer->request->url, scheme, &parts))
+    if (!imsg_url_split_origin(transfer->request->url, scheme, &parts))
         return true;
     int failed = getaddrinfo(parts.host, NULL, NULL, &found);
     if (failed == 0)

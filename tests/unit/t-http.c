@@ -4,6 +4,7 @@
 #define _XOPEN_SOURCE 700
 #endif
 #include <arpa/inet.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,6 +19,40 @@
 #define NOW 784111777 /* Sun, 06 Nov 1994 08:49:37 GMT, RFC 9110's */
 
 static struct imsg_error err;
+
+/* In the place of the C library's for what is linked here; libcurl has its own way to it. */
+static int resolver_says;
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result)
+{
+    (void)node;
+    (void)service;
+    (void)hints;
+    (void)result;
+    return resolver_says;
+}
+
+/* A name that nobody has, over a URL with a query. */
+static enum imsg_status ask_nobody(int says)
+{
+    struct imsg_net net = {.retry_for = 0};
+    struct imsg_http_answer answer;
+    const struct imsg_http_request request = {.role = "relay",
+                                              .place = "https://nobody.invalid",
+                                              .method = "GET",
+                                              .url = "https://nobody.invalid/3/device/x?wait=50",
+                                              .fd = -1};
+    resolver_says = says;
+    enum imsg_status status = imsg_http_do(&net, &request, &answer, &err);
+    imsg_http_answer_free(&answer);
+    imsg_net_free(&net);
+    return status;
+}
+
+static void test_names(void)
+{
+    tap_status(ask_nobody(EAI_NONAME), IMSG_UNAVAILABLE, &err, "a name that nobody has");
+    tap_status(ask_nobody(EAI_AGAIN), IMSG_TEMPORARY, &err, "a resolver that does not answer");
+}
 
 static void test_retry_after(void)
 {
@@ -204,6 +239,13 @@ static void test_urls(void)
     tap_ok(imsg_url_split("http://[::1]:8080/x", "http", &parts) && strcmp(parts.host, "::1") == 0 &&
                parts.port == 8080 && parts.origin == 17,
            "host, port and origin");
+    tap_ok(imsg_url_split_origin("https://h:1/a?wait=50", "https", &parts) && parts.origin == 11 &&
+               strcmp(parts.host, "h") == 0,
+           "the origin of a URL with a query");
+    tap_ok(!imsg_url_split_origin("https://u@h/a", "https", &parts) &&
+               !imsg_url_split_origin("https://h?x", "https", &parts) &&
+               !imsg_url_split_origin("http://h/a", "https", &parts),
+           "what has no origin of ours");
     tap_ok(imsg_host_is_loopback("127.0.0.1") && imsg_host_is_loopback("::1") && imsg_host_is_loopback("LocalHost") &&
                imsg_host_is_loopback("127.9.9.9"),
            "this machine");
@@ -321,5 +363,6 @@ int main(void)
     test_urls();
     test_origins();
     test_body();
+    test_names();
     return tap_done();
 }
