@@ -1,7 +1,6 @@
 /* imsg-pull: from the relay into the inbox, safe there before the relay forgets it. */
 #include "cli/cli.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -16,6 +15,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "net/net.h"
+#include "pull/inbox.h"
 
 enum { OPT_RELAY = CLI_KEY_RELAY, OPT_NEW = CLI_KEY_OWN };
 
@@ -44,108 +44,13 @@ struct pull {
     const char *identity_path, *relay_option, *command;
     uint8_t token[IMSG_TOKEN];
     struct imsg_relay *relay;
-    char *inbox_new, *inbox_cur, *inbox_tmp, *lock, *seen;
+    struct inbox inbox;
     char **reported; /* names at the relay that cannot be taken: said once, left where they are */
     size_t reported_count;
     struct cli_output out;
 };
 
-/* ---- folders ---- */
-
-static enum imsg_status make_home(struct pull *run, struct imsg_error *err)
-{
-    struct {
-        const char *name;
-        char **path;
-    } folders[] = {{"inbox/new", &run->inbox_new},
-                   {"inbox/cur", &run->inbox_cur},
-                   {"inbox/tmp", &run->inbox_tmp},
-                   {"seen/pull", &run->seen}};
-    enum imsg_status status = cli_home_path(&run->cli, "inbox/.lock", &run->lock, err);
-    for (size_t i = 0; status == IMSG_OK && i < sizeof folders / sizeof folders[0]; i++) {
-        status = cli_home_path(&run->cli, folders[i].name, folders[i].path, err);
-        if (status == IMSG_OK)
-            status = imsg_make_folders(*folders[i].path, 0700, err);
-    }
-    return status;
-}
-
-/* seen/pull/ab/cdef…: an empty file for every payload ever stored. */
-static enum imsg_status seen_path(const struct pull *run, const char *name, char **path, struct imsg_error *err)
-{
-    char below[70];
-    snprintf(below, sizeof below, "%.2s/%s", name, name + 2);
-    return imsg_path_join(run->seen, below, path, err);
-}
-
-static enum imsg_status remember(const char *path, struct imsg_error *err)
-{
-    char *folder = NULL;
-    enum imsg_status status = imsg_strdup(path, &folder, err);
-    if (status != IMSG_OK)
-        return status;
-    *strrchr(folder, '/') = '\0';
-    status = imsg_make_folders(folder, 0700, err);
-    if (status == IMSG_OK)
-        status = imsg_write_file(path, (struct imsg_view){0}, 0600, IMSG_NO_REPLACE, err);
-    free(folder);
-    return status == IMSG_CONFLICT ? IMSG_OK : status;
-}
-
 /* ---- from the relay into inbox/new ---- */
-
-/* The kernel stamps files with a clock that stands still for milliseconds: too coarse for the order of --new. */
-static void stamp(int fd)
-{
-    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
-    if (clock_gettime(CLOCK_REALTIME, &times[1]) == 0)
-        (void)!futimens(fd, times);
-}
-
-/* Durable in inbox/new and remembered, under the inbox's lock: another run does not store it a second time. *fresh is
- * false for a payload that was stored before. */
-static enum imsg_status store(struct pull *run, struct imsg_view line, const char *name, bool *fresh,
-                              struct imsg_error *err)
-{
-    struct imsg_file file = {.fd = -1};
-    char *temp = NULL, *target = NULL, *seen = NULL;
-    int lock = -1;
-    enum imsg_status status = imsg_lock(run->lock, 0600, &lock, err);
-    if (status == IMSG_OK)
-        status = seen_path(run, name, &seen, err);
-    if (status != IMSG_OK)
-        goto out;
-    *fresh = access(seen, F_OK) != 0;
-    if (*fresh && errno != ENOENT) /* not known: storing it could be the second time */
-        status = imsg_fail(err, IMSG_IO, "\"%s\": %s", seen, strerror(errno));
-    if (!*fresh || status != IMSG_OK)
-        goto out;
-    status = imsg_path_join(run->inbox_tmp, name, &temp, err);
-    if (status == IMSG_OK)
-        status = imsg_path_join(run->inbox_new, name, &target, err);
-    if (status == IMSG_OK)
-        status = imsg_file_create(&file, temp, 0600, err);
-    if (status == IMSG_OK)
-        status = imsg_write_all(file.fd, line, err);
-    if (status == IMSG_OK)
-        status = imsg_write_all(file.fd, imsg_view_str("\n"), err);
-    if (status == IMSG_OK)
-        stamp(file.fd);
-    if (status == IMSG_OK)
-        status = imsg_file_link(&file, target, err);
-    if (status == IMSG_CONFLICT) /* a run was killed between this step and the next */
-        status = IMSG_OK;
-    if (status == IMSG_OK)
-        status = remember(seen, err);
-out:
-    imsg_file_abort(&file);
-    if (lock >= 0)
-        close(lock);
-    free(temp);
-    free(target);
-    free(seen);
-    return status;
-}
 
 /* One waiting message: stored, acknowledged. `name` gets its own name, the payload's hash; "" if another run took the
  * message. */
@@ -166,7 +71,7 @@ static enum imsg_status take(struct pull *run, const char *waiting, char name[st
         status = imsg_fail(err, IMSG_REFUSED, "an envelope for another device");
     if (status == IMSG_OK) {
         imsg_hex(envelope.hash, sizeof envelope.hash, name);
-        status = store(run, imsg_buf_view(&line), name, &fresh, err);
+        status = inbox_store(&run->inbox, imsg_buf_view(&line), name, &fresh, err);
     }
     if (status == IMSG_OK)
         status = imsg_relay_ack(run->relay, run->token, waiting, err);
@@ -231,9 +136,9 @@ static enum imsg_status hand_out(struct pull *run, const char *name, struct imsg
     char *from = NULL, *to = NULL;
     bool stays = false;
     int fd = -1;
-    enum imsg_status status = imsg_path_join(run->inbox_new, name, &from, err);
+    enum imsg_status status = imsg_path_join(run->inbox.new, name, &from, err);
     if (status == IMSG_OK)
-        status = imsg_path_join(run->inbox_cur, name, &to, err);
+        status = imsg_path_join(run->inbox.cur, name, &to, err);
     if (status != IMSG_OK)
         goto out;
     fd = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -288,10 +193,12 @@ static void report_waiting(struct pull *run, const char *name, struct imsg_error
         run->reported_count++;
 }
 
-/* What the relay says is waiting, which need not be all. What is malformed stays at the relay and does not stop the rest. */
-static enum imsg_status round_of(struct pull *run, size_t *taken, struct imsg_error *err)
+/* What waits now, or the start of it where it is very much. What is malformed stays at the relay and does not stop the
+ * rest. */
+static enum imsg_status round_of(struct pull *run, size_t *taken, bool *more, struct imsg_error *err)
 {
     struct imsg_waiting waiting = {0};
+    struct imsg_error later = {0};
     char name[65];
     enum imsg_status status = imsg_relay_list(run->relay, run->token, &waiting, err);
     for (size_t i = 0; status == IMSG_OK && i < waiting.count; i++) {
@@ -309,10 +216,11 @@ static enum imsg_status round_of(struct pull *run, size_t *taken, struct imsg_er
         }
         *taken += status == IMSG_OK;
     }
-    if (status == IMSG_OK)
-        status = imsg_relay_settle(run->relay, 0, -1, err);
+    /* Whatever failed: what is stored is acknowledged. */
+    enum imsg_status told = imsg_relay_settle(run->relay, 0, -1, status == IMSG_OK ? err : &later);
+    *more = waiting.more;
     imsg_waiting_free(&waiting);
-    return status;
+    return status == IMSG_OK ? told : status;
 }
 
 static enum imsg_status receive(struct pull *run, struct imsg_error *err)
@@ -327,11 +235,11 @@ static enum imsg_status receive(struct pull *run, struct imsg_error *err)
         status = imsg_relay_open(location, net, &run->relay, err);
     if (status == IMSG_OK)
         status = imsg_relay_mailbox(run->relay, run->token, err);
-    for (bool again = true; again && status == IMSG_OK;) {
+    for (bool waits = cli_given(&run->cli, 'w'), again = true; again && status == IMSG_OK;) {
         size_t taken = 0;
-        status = round_of(run, &taken, err);
-        bool waits = cli_given(&run->cli, 'w');
-        again = waits || taken > 0;
+        bool more = false;
+        status = round_of(run, &taken, &more, err);
+        again = waits || (more && taken > 0);
         if (status == IMSG_OK && waits && taken == 0)
             status = imsg_relay_wait(run->relay, run->token, LOOK_AGAIN, err);
     }
@@ -339,77 +247,18 @@ static enum imsg_status receive(struct pull *run, struct imsg_error *err)
     return status;
 }
 
-static bool is_name(const char *text)
-{
-    return strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64;
-}
-
-/* When a file came into inbox/new: the order of the relay. */
-struct stored {
-    struct timespec when;
-    char *name;
-};
-
-static int by_time(const void *a, const void *b)
-{
-    const struct stored *x = a, *y = b;
-    if (x->when.tv_sec != y->when.tv_sec)
-        return x->when.tv_sec < y->when.tv_sec ? -1 : 1;
-    if (x->when.tv_nsec != y->when.tv_nsec)
-        return x->when.tv_nsec < y->when.tv_nsec ? -1 : 1;
-    return strcmp(x->name, y->name);
-}
-
-static enum imsg_status list_new(const struct pull *run, struct stored **list, size_t *count, struct imsg_error *err)
-{
-    DIR *folder = opendir(run->inbox_new);
-    struct stat st;
-    enum imsg_status status = IMSG_OK;
-    if (!folder)
-        return imsg_fail(err, IMSG_IO, "\"%s\": %s", run->inbox_new, strerror(errno));
-    for (struct dirent *item; status == IMSG_OK && (item = readdir(folder));) {
-        if (!is_name(item->d_name) || fstatat(dirfd(folder), item->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-            continue;
-        struct stored *grown = realloc(*list, (*count + 1) * sizeof *grown);
-        if (!grown) {
-            status = imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
-            break;
-        }
-        *list = grown;
-        grown[*count] = (struct stored){.when = st.st_mtim};
-        status = imsg_strdup(item->d_name, &grown[*count].name, err);
-        *count += status == IMSG_OK;
-    }
-    closedir(folder);
-    if (*count > 1)
-        qsort(*list, *count, sizeof **list, by_time);
-    return status;
-}
-
-static void free_stored(struct stored *list, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        free(list[i].name);
-    free(list);
-}
-
 static enum imsg_status go_through_new(struct pull *run, struct imsg_error *err)
 {
     struct stored *list = NULL;
     size_t count = 0;
-    char *seen = NULL;
-    enum imsg_status status = list_new(run, &list, &count, err);
+    enum imsg_status status = inbox_list(&run->inbox, &list, &count, err);
     for (size_t i = 0; status == IMSG_OK && i < count; i++) {
         /* A run that ended right after storing it has not come to this, and the relay still has it. */
-        status = seen_path(run, list[i].name, &seen, err);
-        if (status == IMSG_OK && access(seen, F_OK) != 0)
-            status = remember(seen, err);
+        status = inbox_remember(&run->inbox, list[i].name, err);
         if (status == IMSG_OK)
             status = hand_out(run, list[i].name, err);
-        free(seen);
-        seen = NULL;
     }
-    free_stored(list, count);
+    inbox_list_free(list, count);
     return status;
 }
 
@@ -417,10 +266,10 @@ static void note_left(struct pull *run)
 {
     struct stored *list = NULL;
     size_t count = 0;
-    if (list_new(run, &list, &count, NULL) == IMSG_OK && count > 0)
+    if (inbox_list(&run->inbox, &list, &count, NULL) == IMSG_OK && count > 0)
         cli_note(&run->cli, "%zu message%s in inbox/new: imsg-pull --new goes through them", count,
                  count == 1 ? "" : "s");
-    free_stored(list, count);
+    inbox_list_free(list, count);
 }
 
 int main(int argc, char **argv)
@@ -442,7 +291,8 @@ int main(int argc, char **argv)
             break;
         }
     }
-    cli_exclusive(&run.cli, OPT_NEW, 'w', CLI_KEY_RELAY, 0);
+    cli_exclusive(&run.cli, OPT_NEW, 'w', 0);
+    cli_exclusive(&run.cli, OPT_NEW, CLI_KEY_RELAY, 0);
     if (cli_operands(&run.cli) > 0)
         cli_usage(&run.cli, "takes no operand: \"%s\"", cli_operand(&run.cli, 0));
     if (!run.command) /* a command needs whatever it needs */
@@ -450,19 +300,15 @@ int main(int argc, char **argv)
     cli_output_start(&run.cli, &run.out, NULL);
     enum imsg_status status = cli_identity_token(&run.cli, run.identity_path, run.token, &err);
     if (status == IMSG_OK)
-        status = make_home(&run, &err);
+        status = inbox_open(&run.inbox, &run.cli, &err);
     if (status == IMSG_OK)
         status = cli_given(&run.cli, OPT_NEW) ? go_through_new(&run, &err) : receive(&run, &err);
     cli_ok(&run.cli, status, &err);
-    if (run.inbox_new)
+    if (run.inbox.new)
         note_left(&run);
     cli_ok(&run.cli, cli_output_finish(&run.out, true, &err), &err);
     imsg_relay_close(run.relay);
     imsg_strings_free(run.reported, run.reported_count);
-    free(run.inbox_new);
-    free(run.inbox_cur);
-    free(run.inbox_tmp);
-    free(run.lock);
-    free(run.seen);
+    inbox_free(&run.inbox);
     return cli_finish(&run.cli);
 }

@@ -35,7 +35,9 @@ struct imsg_net {
     enum imsg_status (*auth)(void *context, const struct imsg_p256 **key, struct imsg_error *err);
     /* For an s3:// store, asked for when one is opened; the callee's. NULL: there are none. */
     enum imsg_status (*s3)(void *context, const struct imsg_s3 **out, struct imsg_error *err);
-    void *context; /* of both */
+    /* Told once what speaks HTTP from now on, by name and version; or NULL. */
+    void (*loaded)(void *context, const char *version);
+    void *context; /* of all three */
     char **origins; /* configured: what is not one of these came from outside */
     size_t origin_count;
     struct imsg_http *http; /* from the first remote location on */
@@ -87,15 +89,16 @@ IMSG_CHECK enum imsg_status imsg_relay_deliver(struct imsg_relay *relay, const s
 typedef void imsg_delivered(void *context, enum imsg_status status, bool duplicate, struct imsg_error *err);
 void imsg_relay_send(struct imsg_relay *relay, const struct imsg_envelope *envelope, struct imsg_view line,
                      imsg_delivered *done, void *context);
-/* Go on until at most `most` of what was sent (or acknowledged) has no result yet, or until `input` (a descriptor, -1:
+/* Go on until at most `most` of what was sent or acknowledged has no result yet, or until `input` (a descriptor, -1:
  * none) can be read. Relays that share a net move on together. */
 IMSG_CHECK enum imsg_status imsg_relay_settle(struct imsg_relay *relay, size_t most, int input,
                                               struct imsg_error *err);
-/* What is waiting, oldest first: a list of names at the time of the call; of a very full mailbox perhaps not all, the
- * rest once these are acknowledged. Expires messages over 30 days old. */
+/* What is waiting, oldest first: a list of names at the time of the call; of a very full mailbox perhaps not all
+ * (`more`), the rest once these are acknowledged. Expires messages over 30 days old. */
 struct imsg_waiting {
     char **names;
     size_t count;
+    bool more; /* these are not all */
 };
 IMSG_CHECK enum imsg_status imsg_relay_list(struct imsg_relay *relay, const uint8_t token[static 32],
                                             struct imsg_waiting *out, struct imsg_error *err);
@@ -104,8 +107,8 @@ void imsg_waiting_free(struct imsg_waiting *waiting);
  * gone meanwhile. */
 IMSG_CHECK enum imsg_status imsg_relay_fetch(struct imsg_relay *relay, const uint8_t token[static 32],
                                              const char *name, struct imsg_buf *out, struct imsg_error *err);
-/* Delete it at the relay; one that is not there is IMSG_OK. A server may not have answered yet when it comes back: then a
- * failure is that of a later call, or of imsg_relay_settle, which waits for it. */
+/* Delete it at the relay; one that is not there is IMSG_OK. A server need not have answered when it comes back: whether
+ * one of those under way failed is told by imsg_relay_settle. */
 IMSG_CHECK enum imsg_status imsg_relay_ack(struct imsg_relay *relay, const uint8_t token[static 32], const char *name,
                                            struct imsg_error *err);
 /* Until something new may be waiting, at most `seconds`, less where the relay says so (a folder never waits more than 5 s,

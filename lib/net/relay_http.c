@@ -1,5 +1,6 @@
 /* A relay on a server (imsg-serve): POST delivers, a GET that waits brings what is there, DELETE acknowledges. One GET
  * serves a list and the fetching of all it names: the lines come with it. */
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,9 +14,10 @@
 #define TIMEOUT 60          /* seconds for one try */
 #define WAIT_MAX 50         /* seconds of one long poll: proxies often end what is silent for 60 */
 #define WAIT_GRACE 30       /* seconds an answer to one may take longer */
+#define LOOK_AGAIN 5        /* seconds from one wait to the next where nothing new comes */
 #define BATCH_MAX (8 << 20) /* bytes of one list; more comes with the next */
 #define ACKS_UNDER_WAY 64
-#define ANSWER_MAX 65536    /* bytes of any other answer, which nobody reads */
+#define ANSWER_MAX 65536 /* bytes of any other answer, which nobody reads */
 
 struct line {
     char name[65];
@@ -24,11 +26,12 @@ struct line {
 
 struct state {
     struct imsg_remote remote;
-    size_t pending; /* deliveries and acknowledgements without a result */
-    struct imsg_error ack_err;
+    size_t pending;            /* deliveries and acknowledgements without a result */
+    struct imsg_error ack_err; /* the first failure of the latter */
     struct imsg_buf lines;
     struct line *index; /* what they hold */
     size_t count;
+    bool more;  /* than these wait at the relay */
     bool fresh; /* a wait has brought them: the next list need not ask */
 };
 
@@ -245,6 +248,7 @@ static enum imsg_status receive(struct state *state, const char *token, unsigned
     imsg_buf_free(&state->lines);
     state->lines = answer.body;
     answer.body = (struct imsg_buf){0};
+    state->more = answer.cut;
     status = index_lines(state, err);
     if (status == IMSG_OK && answer.cut && state->count == 0)
         status =
@@ -263,6 +267,7 @@ static enum imsg_status http_list(void *opaque, const char *token, struct imsg_w
     state->fresh = false;
     if (status != IMSG_OK || state->count == 0)
         goto out;
+    waiting.more = state->more;
     waiting.names = calloc(state->count, sizeof *waiting.names);
     if (!waiting.names)
         status = imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
@@ -295,11 +300,27 @@ static enum imsg_status http_fetch(void *opaque, const char *token, const char *
     return imsg_fail(err, IMSG_NO_INPUT, "relay \"%s\": message %.8s… is gone", state->remote.location, name);
 }
 
+static bool are_the_same(const struct line *a, const struct line *b, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(a[i].name, b[i].name) != 0)
+            return false;
+    return true;
+}
+
 static enum imsg_status http_wait(void *opaque, const char *token, unsigned seconds, struct imsg_error *err)
 {
     struct state *state = opaque;
+    struct line *before = state->index;
+    size_t count = state->count;
+    state->index = NULL;
+    state->count = 0;
     enum imsg_status status = receive(state, token, seconds < WAIT_MAX ? seconds : WAIT_MAX, err);
     state->fresh = status == IMSG_OK;
+    /* What the caller cannot take, and so leaves where it is, would end every wait at once. */
+    if (status == IMSG_OK && count > 0 && count == state->count && are_the_same(before, state->index, count))
+        poll(NULL, 0, LOOK_AGAIN * 1000);
+    free(before);
     return status;
 }
 
@@ -352,7 +373,7 @@ static enum imsg_status http_ack(void *opaque, const char *token, const char *na
         return status;
     }
     state->pending++;
-    return http_settle(state, ACKS_UNDER_WAY - 1, -1, err);
+    return imsg_http_run(state->remote.net, &state->pending, ACKS_UNDER_WAY - 1, -1, err);
 }
 
 #define COMMON                                                                                                         \

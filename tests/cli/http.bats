@@ -32,12 +32,6 @@ static() { start_nginx static "$(tls "${1:-good}")" "root $T/site;" "${@:2}"; }
 look() { as alice imsg-lookup -d "https://localhost:$PORT" "$@" bob@example.com; }
 # plain [OPTION...]: bob at the server that wire is.
 plain() { as alice imsg-lookup -d "http://127.0.0.1:$PORT" "$@" bob@example.com; }
-# answer NAME STATUS [HEADER...]: a file that wire sends, with its stdin as the body.
-answer() {
-  cat >body
-  { printf 'HTTP/1.1 %s\r\n' "${@:2}" | sed '2,$s|^HTTP/1.1 ||'; printf 'content-length: %s\r\nconnection: close\r\n\r\n' "$(wc -c <body)"; cat body; } >"$1"
-}
-requests() { grep -c '^[A-Z]* /' "$T/$1.log"; }
 
 @test "a plain web host serves a directory over TLS, by its CA or by its pin" {
   static

@@ -78,3 +78,14 @@ start_wire() {
   echo $! >"$T/$name.pid"
   read -r PORT <"$T/$name.port"
 }
+# answer NAME STATUS [HEADER...]: a file that wire sends, with its stdin as the body.
+answer() {
+  cat >"$T/body"
+  {
+    printf 'HTTP/1.1 %s\r\n' "${@:2}" | sed '2,$s|^HTTP/1.1 ||'
+    printf 'content-length: %s\r\nconnection: close\r\n\r\n' "$(wc -c <"$T/body")"
+    cat "$T/body"
+  } >"$1"
+}
+# requests NAME: how many wire was asked.
+requests() { grep -c '^[A-Z]* /' "$T/$1.log"; }

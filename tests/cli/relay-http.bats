@@ -1,0 +1,113 @@
+#!/usr/bin/env bats
+# What imsg-pull does with a relay that is a server, good (imsg-serve) and not (tests/cli/wire.c).
+load common
+load nginx
+load relay
+load serve
+setup_file() { relay_setup_file; }
+setup() {
+  relay_setup
+  BUILD=${BUILD:-$(dirname "$BIN")}
+}
+teardown() {
+  end_servers
+  serve_teardown
+}
+
+pull() { as bob imsg-pull --relay "http://127.0.0.1:$PORT" "$@"; }
+# waiting N [FIRST]: an answer with that many envelopes.
+waiting() { envelopes "$@" | answer list '200 OK'; }
+# served [OPTION...]: a server of his own for alice and bob, without TLS, and N envelopes in bob's mailbox there.
+served() {
+  serve_start --plain-http --register open "${@:2}"
+  PORT=${URL##*:}
+  for user in alice bob; do put_entry "$user"; done
+  envelopes "$1" >sent
+  as alice imsg-push --relay "$URL" sent
+}
+
+@test "an acknowledgement that is refused hides no message" {
+  waiting 70
+  echo '{"reason":"Nobody"}' | answer no '403 Forbidden'
+  start_wire wire list no
+  expect 69 pull
+  errors_are 1
+  err_has "relay \"http://127.0.0.1:$PORT\": 403 Nobody"
+  envelopes 70 | cmp - out
+  holds 70 "$CUR"
+  holds 0 "$NEW"
+  # The next run is given them again, and has the relay forget them.
+  : | answer ok '200 OK'
+  start_wire second list ok
+  expect 0 pull
+  no_out
+  [ "$(grep -c ^DELETE second.log)" -eq 70 ]
+}
+
+@test "an acknowledgement that is answered with nonsense is no fault of a message" {
+  waiting 2
+  : | answer moved '302 Found' 'location: http://127.0.0.1/'
+  start_wire wire list moved
+  expect 76 pull
+  errors_are 1
+  err_has "relay \"http://127.0.0.1:$PORT\": 302, which is not followed"
+  envelopes 2 | cmp - out
+}
+
+@test "an acknowledgement is tried again, and one of what is gone is none too few" {
+  waiting 3
+  : | answer busy '503 Service Unavailable' 'retry-after: 0'
+  : | answer gone '404 Not Found'
+  : | answer ok '200 OK'
+  start_wire wire list busy drop cut gone ok
+  expect 0 pull
+  envelopes 3 | cmp - out
+}
+
+@test "what cannot be taken does not keep -w busy" {
+  echo '{"imsg":"envelope/1"}' | answer list '200 OK'
+  start_wire wire list
+  expect 124 timeout 2 env IMSG_HOME="$T/bob" imsg-pull -w --relay "http://127.0.0.1:$PORT"
+  errors_are 1
+  [ "$(requests wire)" -le 3 ]
+}
+
+@test "each message is safe on the disk before the server is told to forget it" {
+  can_strace
+  served 40
+  IMSG_HOME=$T/bob strace -f -s 300 -o trace -e trace=link,linkat,fsync,sendto imsg-pull --relay "$URL" >out
+  sort out | cmp - <(sort sent) # many were under way at once
+  [ "$(grep -c 'DELETE /3/device' trace)" -eq 40 ]
+  # Linked into new, and then a sync of its folder.
+  awk '/link(at)?\(.*inbox\/new\// { match($0, /inbox\/new\/[0-9a-f]+/); linked[substr($0, RSTART + 10, RLENGTH - 10)] }
+    /fsync\(/ { for (name in linked) { safe[name]; delete linked[name] } }
+    /DELETE \/3\/device\// { match($0, /DELETE \/3\/device\/[0-9a-f]+\/[0-9a-f]+/)
+      name = substr($0, RSTART, RLENGTH); sub(/.*\//, "", name)
+      if (!(name in safe)) { print "not safe: " name; bad = 1 } }
+    END { exit bad }' trace
+}
+
+@test "a pull that is killed at any moment loses nothing, and hands out nothing twice" {
+  can_strace
+  served 30
+  for at in link:1 link:17 fsync:20 fsync:61 sendto:1 sendto:2 sendto:9 sendto:25 rename:1 rename:3; do
+    IMSG_HOME=$T/bob strace -f -qq -o /dev/null -e "trace=${at%:*}" -e "inject=${at%:*}:signal=KILL:when=${at#*:}" \
+      imsg-pull --relay "$URL" >>out || true
+  done
+  as bob imsg-pull --relay "$URL" >>out
+  as bob imsg-pull --new >>out
+  # What was printed and not yet moved to cur when it was killed comes once more.
+  sort -u out | cmp - <(sort sent)
+  cat "$CUR"/* | sort | cmp - <(sort sent)
+  holds 0 "$NEW"
+  [ "$(metric imsg_messages_waiting)" -eq 0 ]
+}
+
+@test "many messages come and go over few connections" {
+  served 400
+  before=$(metric imsg_connections_total)
+  as bob imsg-pull --relay "$URL" >out
+  sort out | cmp - <(sort sent)
+  [ $(($(metric imsg_connections_total) - before)) -le 20 ]
+  [ "$(metric imsg_messages_acknowledged_total)" -eq 400 ]
+}
