@@ -27,6 +27,11 @@ static enum imsg_status auth_key(void *context, const struct imsg_p256 **key, st
     return status;
 }
 
+static void tell_loaded(void *context, const char *version)
+{
+    cli_detail(context, "loaded %s", version);
+}
+
 void cli_net_identity(struct cli *cli, const struct imsg_identity *identity)
 {
     cli->auth = identity->has_pair_ec ? identity->device : identity->signing;
@@ -60,6 +65,7 @@ enum imsg_status cli_net(struct cli *cli, struct imsg_net **out, struct imsg_err
     net->temp = temp && *temp ? temp : NULL;
     net->auth = auth_key;
     net->s3 = cli_s3;
+    net->loaded = tell_loaded;
     net->context = cli;
     for (size_t i = 0; status == IMSG_OK && i < sizeof services / sizeof services[0]; i++) {
         char *location = NULL;

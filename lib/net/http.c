@@ -25,10 +25,12 @@
 #define CONNECT_TIMEOUT 10L  /* seconds */
 #define STALL 30             /* seconds without a byte */
 #define HOST_CONNECTIONS 16L
-#define BUFFER 131072L /* bytes of one read or write */
+#define KEPT_CONNECTIONS 64L /* idle ones; by itself libcurl keeps few when few transfers are left */
+#define BUFFER 131072L       /* bytes of one read or write */
 
 #define FUNCTIONS(X)                                                                                                   \
     X(global_init)                                                                                                     \
+    X(version)                                                                                                         \
     X(version_info)                                                                                                    \
     X(slist_append)                                                                                                    \
     X(slist_free_all)                                                                                                  \
@@ -55,9 +57,9 @@ static char load_error[256];
 
 static void load(void)
 {
+    imsg_crypto_start_tls();
     void *library = dlopen(CURL_LIBRARY, RTLD_NOW | RTLD_LOCAL);
     bool all = library != NULL;
-    imsg_crypto_start_tls();
 #define FIND(name) all = all && (*(void **)&api.name = dlsym(library, "curl_" #name)) != NULL;
     FUNCTIONS(FIND)
     if (!all)
@@ -78,6 +80,11 @@ enum imsg_status imsg_http_load(struct imsg_error *err)
     return status;
 }
 
+const char *imsg_http_version(void)
+{
+    return api.version();
+}
+
 enum imsg_status imsg_curl_open(struct imsg_http *http, struct imsg_error *err)
 {
     enum imsg_status status = imsg_http_load(err);
@@ -87,6 +94,7 @@ enum imsg_status imsg_curl_open(struct imsg_http *http, struct imsg_error *err)
     if (!http->multi)
         return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
     api.multi_setopt(http->multi, CURLMOPT_MAX_HOST_CONNECTIONS, HOST_CONNECTIONS);
+    api.multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, KEPT_CONNECTIONS);
     return IMSG_OK;
 }
 

@@ -69,6 +69,8 @@ enum imsg_status imsg_http_refused(const struct imsg_http_request *request, cons
 
 /* Load libcurl now, before a sandbox closes. IMSG_CONFIG: it is not there. */
 IMSG_CHECK enum imsg_status imsg_http_load(struct imsg_error *err);
+/* What was loaded, and what it is built on: "libcurl/7.88.1 OpenSSL/3.0.17 …". Only after imsg_http_load. */
+const char *imsg_http_version(void);
 /* Ends what is in flight without calling its done functions. NULL is nothing. */
 void imsg_http_free(struct imsg_http *http);
 

@@ -74,6 +74,8 @@ enum imsg_status imsg_http_start(struct imsg_net *net, const struct imsg_http_re
             net->http = NULL;
             return status;
         }
+        if (net->loaded)
+            net->loaded(net->context, imsg_http_version());
     }
     transfer = calloc(1, sizeof *transfer);
     if (!transfer)
