@@ -27,7 +27,8 @@ four() {
 texts() { jq -r .content; }
 pull() { at "$1" imsg-pull | at "$1" imsg-open -j; }
 
-@test "a message reaches every device, the sender's others too, in both directions" {
+# hello_and_back: between all four, in both directions.
+hello_and_back() {
   four
   echo hello | at alice imsg-seal -r bob@example.com | at alice imsg-push
   for device in bob bob-phone alice-phone; do
@@ -39,6 +40,14 @@ pull() { at "$1" imsg-pull | at "$1" imsg-open -j; }
   for device in alice alice-phone bob; do
     [ "$(pull "$device" | texts)" = 'hello yourself' ]
   done
+}
+
+@test "a message reaches every device, the sender's others too, in both directions" { hello_and_back; }
+
+@test "the same by IMSG_CACERT in the place of IMSG_PIN" {
+  unset IMSG_PIN
+  export IMSG_CACERT=$T/data/cert.pem
+  hello_and_back
 }
 
 @test "a group, a reply and a receipt" {
