@@ -5,6 +5,7 @@
  *   cut        closed before a byte is read
  *   drop       a request is read, the answer is not given
  *   hang       the same, and the connection stays until the other side ends it
+ *   stuck      FILE "stuck" in the current folder, then nothing, and the connection stays as with hang
  *   endless    FILE "endless" in the current folder, then bytes without end
  *
  * A test program: it stands on its own. */
@@ -82,7 +83,7 @@ static void serve(int fd, const char *action)
     char bytes[65536];
     if (strcmp(action, "cut") == 0 || !read_request(fd))
         return;
-    if (strcmp(action, "hang") == 0)
+    if (strcmp(action, "hang") == 0 || (strcmp(action, "stuck") == 0 && send_file(fd, "stuck")))
         while (read(fd, bytes, sizeof bytes) > 0)
             ;
     else if (strcmp(action, "endless") == 0) {
