@@ -123,7 +123,7 @@ DEPS_TEST := bats jq curl openssl strace valgrind bsdutils mandoc groff shellche
 DEPS_BENCH := age gnupg minisign openssl gnuplot-nox valgrind
 DEPS_BENCH_SERVE := wrk nginx-light openssl
 # Servers and libraries of others that the deep tests speak to.
-DEPS_DEEP := radosgw ceph-mon ceph-osd
+DEPS_DEEP := radosgw ceph-mon ceph-osd nghttp2-client
 missing = $(shell command -v dpkg-query >/dev/null 2>&1 && for p in $(1); do \
 	dpkg-query -W -f '$${Status}\n' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done)
 
