@@ -318,9 +318,11 @@ static enum imsg_status http_wait(void *opaque, const char *token, unsigned seco
     enum imsg_status status = receive(state, token, seconds < WAIT_MAX ? seconds : WAIT_MAX, err);
     state->fresh = status == IMSG_OK;
     /* What the caller cannot take, and so leaves where it is, would end every wait at once. */
-    if (status == IMSG_OK && count > 0 && count == state->count && are_the_same(before, state->index, count))
-        poll(NULL, 0, LOOK_AGAIN * 1000);
+    bool nothing_new =
+        status == IMSG_OK && count > 0 && count == state->count && are_the_same(before, state->index, count);
     free(before);
+    if (nothing_new)
+        poll(NULL, 0, LOOK_AGAIN * 1000);
     return status;
 }
 
