@@ -498,7 +498,7 @@ IMSG_CHECK enum imsg_status imsg_stream_seal(struct imsg_stream *stream, const s
 IMSG_CHECK enum imsg_status imsg_stream_open(struct imsg_stream *stream, const uint8_t auth[static 65], uint64_t number,
                                              bool last, uint8_t *chunk, size_t len, enum imsg_status *why,
                                              struct imsg_error *err);
-/* The same, step by step, with a trace: it goes on after a failed check, a wrong length apart. auth NULL: the signature
+/* The same, step by step: with a trace it goes on after a failed check, a wrong length apart. auth NULL: the signature
  * is not checked. A stream made without a key checks the signature alone: IMSG_OK tells that, and nothing is
  * decrypted. */
 IMSG_CHECK enum imsg_status imsg_stream_open_traced(struct imsg_stream *stream, const uint8_t *auth, uint64_t number,

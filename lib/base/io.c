@@ -24,13 +24,15 @@ static bool try_again(int fd, short events)
     return poll(&wait, 1, -1) >= 0 || errno == EINTR;
 }
 
-enum imsg_status imsg_write_all(int fd, struct imsg_view bytes, struct imsg_error *err)
+/* At `at`; -1: at the position of the descriptor, which moves on. */
+static enum imsg_status write_from(int fd, off_t at, struct imsg_view bytes, struct imsg_error *err)
 {
     while (bytes.len > 0) {
-        ssize_t n = write(fd, bytes.ptr, bytes.len);
+        ssize_t n = at < 0 ? write(fd, bytes.ptr, bytes.len) : pwrite(fd, bytes.ptr, bytes.len, at);
         if (n > 0) {
             bytes.ptr += n;
             bytes.len -= (size_t)n;
+            at += at < 0 ? 0 : n;
         } else if (n == 0) {
             return imsg_fail(err, IMSG_IO, "cannot write: nothing was taken");
         } else if (!try_again(fd, POLLOUT)) {
@@ -38,6 +40,16 @@ enum imsg_status imsg_write_all(int fd, struct imsg_view bytes, struct imsg_erro
         }
     }
     return IMSG_OK;
+}
+
+enum imsg_status imsg_write_all(int fd, struct imsg_view bytes, struct imsg_error *err)
+{
+    return write_from(fd, -1, bytes, err);
+}
+
+enum imsg_status imsg_write_at(int fd, uint64_t at, struct imsg_view bytes, struct imsg_error *err)
+{
+    return write_from(fd, (off_t)at, bytes, err);
 }
 
 /* One read of at most `want` bytes to the end of buf; *got = 0 at the end of the file. */
@@ -116,11 +128,11 @@ enum imsg_status imsg_read_some(int fd, size_t count, struct imsg_buf *out, stru
     return status;
 }
 
-enum imsg_status imsg_read_into(int fd, uint8_t *out, size_t len, size_t *got, struct imsg_error *err)
+static enum imsg_status read_from(int fd, off_t at, uint8_t *out, size_t len, size_t *got, struct imsg_error *err)
 {
     size_t have = 0;
     while (have < len) {
-        ssize_t n = read(fd, out + have, len - have);
+        ssize_t n = at < 0 ? read(fd, out + have, len - have) : pread(fd, out + have, len - have, at + (off_t)have);
         if (n == 0)
             break;
         if (n > 0)
@@ -130,6 +142,16 @@ enum imsg_status imsg_read_into(int fd, uint8_t *out, size_t len, size_t *got, s
     }
     *got = have;
     return IMSG_OK;
+}
+
+enum imsg_status imsg_read_into(int fd, uint8_t *out, size_t len, size_t *got, struct imsg_error *err)
+{
+    return read_from(fd, -1, out, len, got, err);
+}
+
+enum imsg_status imsg_read_at(int fd, uint64_t at, uint8_t *out, size_t len, size_t *got, struct imsg_error *err)
+{
+    return read_from(fd, (off_t)at, out, len, got, err);
 }
 
 bool imsg_read_would_wait(int fd)

@@ -13,12 +13,17 @@ enum imsg_status imsg_fail_errno(struct imsg_error *err, enum imsg_status status
 
 /* write(2) until all is written. IMSG_IO with errno's text. */
 IMSG_CHECK enum imsg_status imsg_write_all(int fd, struct imsg_view bytes, struct imsg_error *err);
+/* The same at byte `at` of a file; its position stays. */
+IMSG_CHECK enum imsg_status imsg_write_at(int fd, uint64_t at, struct imsg_view bytes, struct imsg_error *err);
 /* Append what is left in fd. Over `max` bytes: IMSG_TOO_LONG. */
 IMSG_CHECK enum imsg_status imsg_read_all(int fd, size_t max, struct imsg_buf *out, struct imsg_error *err);
 /* Append up to `count` bytes, fewer only at the end of the input. */
 IMSG_CHECK enum imsg_status imsg_read_some(int fd, size_t count, struct imsg_buf *out, struct imsg_error *err);
 /* The same into memory of the caller's: *got < len only at the end of the input. */
 IMSG_CHECK enum imsg_status imsg_read_into(int fd, uint8_t *out, size_t len, size_t *got, struct imsg_error *err);
+/* The same from byte `at` of a file; its position stays. */
+IMSG_CHECK enum imsg_status imsg_read_at(int fd, uint64_t at, uint8_t *out, size_t len, size_t *got,
+                                         struct imsg_error *err);
 /* True if a read would have to wait now (an empty pipe): the moment to write out what is done. */
 bool imsg_read_would_wait(int fd);
 /* Open and read a whole file. ENOENT and other open failures: IMSG_NO_INPUT; read failures: IMSG_IO. */

@@ -170,39 +170,17 @@ static bool length_fits(uint64_t number, bool last, size_t len)
     return len <= full && len >= IMSG_STREAM_EXTRA + (number > 0);
 }
 
-enum imsg_status imsg_stream_open(struct imsg_stream *stream, const uint8_t auth[static 65], uint64_t number, bool last,
-                                  uint8_t *chunk, size_t len, enum imsg_status *why, struct imsg_error *err)
-{
-    uint8_t nonce[NONCE], hash[32];
-    size_t content = len - IMSG_STREAM_EXTRA;
-    enum imsg_status status = length_fits(number, last, len) ? IMSG_OK : IMSG_MALFORMED;
-    make_nonce(number, last, nonce);
-    if (status == IMSG_OK)
-        status = signed_hash(stream, nonce, imsg_view_of(chunk, content + TAG), NULL, hash, err);
-    if (status == IMSG_OK)
-        status = imsg_p256_verify(auth, imsg_view_of(hash, sizeof hash), chunk + content + TAG, err);
-    if (status == IMSG_OK)
-        status = imsg_gcm_open(stream->gcm, nonce, (struct imsg_view){0}, chunk, chunk, content, chunk + content, err);
-    if (status == IMSG_OK)
-        return status;
-    imsg_wipe(chunk, len);
-    if (why)
-        *why = status;
-    if (status == IMSG_NO_MEMORY || status == IMSG_INTERNAL)
-        return status;
-    return imsg_fail(err, IMSG_REFUSED, "refused");
-}
-
 enum imsg_status imsg_stream_open_traced(struct imsg_stream *stream, const uint8_t *auth, uint64_t number, bool last,
                                          uint8_t *chunk, size_t len, struct imsg_trace *trace, struct imsg_error *err)
 {
     uint8_t nonce[NONCE], hash[32];
+    struct imsg_error late;
     size_t content = len - IMSG_STREAM_EXTRA;
     make_nonce(number, last, nonce);
     if (!imsg_trace_check(trace, "chunk_length", length_fits(number, last, len),
                           last ? "no length that the last chunk can have" : "no length that a chunk can have"))
         return imsg_fail(err, IMSG_MALFORMED, "chunk %llu has %zu bytes", (unsigned long long)number, len);
-    enum imsg_status status = signed_hash(stream, nonce, imsg_view_of(chunk, content + TAG), trace, hash, err);
+    enum imsg_status status = signed_hash(stream, nonce, imsg_view_of(chunk, content + TAG), trace, hash, err), tag;
     if (status != IMSG_OK)
         return status;
     imsg_trace_value(trace, "chunk_sha256", imsg_view_of(hash, sizeof hash));
@@ -212,10 +190,24 @@ enum imsg_status imsg_stream_open_traced(struct imsg_stream *stream, const uint8
         imsg_trace_check(trace, "signature", status == IMSG_OK, "not the sender's over this chunk at this place");
     }
     imsg_trace_value(trace, "gcm_tag", imsg_view_of(chunk + content, TAG));
-    if (!stream->gcm)
+    if (!stream->gcm || (status != IMSG_OK && !trace))
         return status;
-    enum imsg_status tag =
-        imsg_gcm_open(stream->gcm, nonce, (struct imsg_view){0}, chunk, chunk, content, chunk + content, err);
+    tag = imsg_gcm_open(stream->gcm, nonce, (struct imsg_view){0}, chunk, chunk, content, chunk + content,
+                        status == IMSG_OK ? err : &late);
     imsg_trace_check(trace, "gcm_tag", tag == IMSG_OK, "not that of this ciphertext, under this key, at this place");
     return status == IMSG_OK ? tag : status;
+}
+
+enum imsg_status imsg_stream_open(struct imsg_stream *stream, const uint8_t auth[static 65], uint64_t number, bool last,
+                                  uint8_t *chunk, size_t len, enum imsg_status *why, struct imsg_error *err)
+{
+    enum imsg_status status = imsg_stream_open_traced(stream, auth, number, last, chunk, len, NULL, err);
+    if (status == IMSG_OK)
+        return status;
+    imsg_wipe(chunk, len);
+    if (why)
+        *why = status;
+    if (status == IMSG_NO_MEMORY || status == IMSG_INTERNAL)
+        return status;
+    return imsg_fail(err, IMSG_REFUSED, "refused");
 }

@@ -47,7 +47,7 @@ struct store_backend {
     /* On failure nothing is left behind. */
     enum imsg_status (*commit)(void *state, struct imsg_store_put *put, const char *sha256, char **uri,
                                struct imsg_error *err);
-    void (*discard)(void *state, struct imsg_store_put *put);
+    void (*discard)(void *state, struct imsg_store_put *put); /* NULL: closing put->fd is enough */
     /* `max` lets an engine refuse early; store.c counts too. */
     enum imsg_status (*get)(void *state, const char *uri, uint64_t from, uint64_t max, imsg_sink *sink,
                             void *context, struct imsg_error *err);
@@ -63,6 +63,9 @@ extern const struct store_backend imsg_store_file, imsg_store_http, imsg_store_s
 struct imsg_http_request;
 IMSG_CHECK enum imsg_status imsg_store_temp(const struct imsg_net *net, struct imsg_store_put *put,
                                             struct imsg_error *err);
+/* The same with the PUT of one: a status that is not 200, 201, 204 or `also` (0: none) is a failure. */
+IMSG_CHECK enum imsg_status imsg_store_send(struct imsg_net *net, struct imsg_http_request *request,
+                                            const struct imsg_store_put *put, unsigned also, struct imsg_error *err);
 IMSG_CHECK enum imsg_status imsg_store_fetch(struct imsg_net *net, struct imsg_http_request *request, const char *uri,
                                              uint64_t from, uint64_t max, imsg_sink *sink, void *context,
                                              struct imsg_error *err);

@@ -124,19 +124,16 @@ static size_t on_read(char *buffer, size_t size, size_t count, void *context)
     const struct imsg_http_request *request = transfer->request;
     uint64_t left = request->size - transfer->sent;
     size_t room = size * count < left ? size * count : (size_t)left;
-    ssize_t got;
-    do
-        got = pread(request->fd, buffer, room, (off_t)transfer->sent);
-    while (got < 0 && errno == EINTR);
-    if (got < 0 || (got == 0 && room > 0)) {
-        transfer->sunk = got < 0 ? imsg_fail_errno(&transfer->sink_err, IMSG_IO, errno, "read")
-                                 : imsg_fail(&transfer->sink_err, IMSG_IO, "the file to send has become shorter");
+    size_t got = 0;
+    transfer->sunk = imsg_read_at(request->fd, transfer->sent, (uint8_t *)buffer, room, &got, &transfer->sink_err);
+    if (transfer->sunk == IMSG_OK && got < room)
+        transfer->sunk = imsg_fail(&transfer->sink_err, IMSG_IO, "the file to send has become shorter");
+    if (transfer->sunk != IMSG_OK)
         return CURL_READFUNC_ABORT;
-    }
-    transfer->sent += (uint64_t)got;
+    transfer->sent += got;
     if (request->how && request->how->progress)
         request->how->progress(request->how->context, transfer->sent, request->size);
-    return (size_t)got;
+    return got;
 }
 
 static int on_seek(void *context, curl_off_t offset, int origin)

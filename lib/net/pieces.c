@@ -1,9 +1,7 @@
 #include "net/pieces.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/io.h"
 #include "base/pool.h"
@@ -154,48 +152,24 @@ struct part {
     struct imsg_error err;
 };
 
-static enum imsg_status read_part(const struct part *part, struct imsg_error *err)
-{
-    for (size_t have = 0; have < part->len;) {
-        ssize_t n = pread(part->fd, part->room + have, part->len - have, (off_t)(part->at + have));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? imsg_fail_errno(err, IMSG_IO, errno, "read")
-                         : imsg_fail(err, IMSG_IO, "the file has become shorter");
-        have += (size_t)n;
-    }
-    return IMSG_OK;
-}
-
-static enum imsg_status write_part(const struct part *part, struct imsg_error *err)
-{
-    for (size_t done = 0; done < part->len;) {
-        ssize_t n = pwrite(part->fd, part->room + done, part->len - done, (off_t)(part->at + done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return imsg_fail_errno(err, IMSG_IO, errno, "write");
-        done += (size_t)n;
-    }
-    return IMSG_OK;
-}
-
 static void decrypt_part(void *job)
 {
     struct part *part = job;
     struct imsg_ctr *ctr = NULL;
     uint8_t counter[BLOCK] = {0};
     uint64_t block = part->at / BLOCK;
+    size_t got = 0;
     for (int i = 0; i < 8; i++)
         counter[BLOCK - 1 - i] = (uint8_t)(block >> (8 * i));
     part->status = imsg_ctr_new(part->key, counter, &ctr, &part->err);
     if (part->status == IMSG_OK)
-        part->status = read_part(part, &part->err);
+        part->status = imsg_read_at(part->fd, part->at, part->room, part->len, &got, &part->err);
+    if (part->status == IMSG_OK && got < part->len)
+        part->status = imsg_fail(&part->err, IMSG_IO, "the file has become shorter");
     if (part->status == IMSG_OK)
         part->status = imsg_ctr_update(ctr, part->room, part->room, part->len, &part->err);
     if (part->status == IMSG_OK)
-        part->status = write_part(part, &part->err);
+        part->status = imsg_write_at(part->fd, part->at, imsg_view_of(part->room, part->len), &part->err);
     imsg_ctr_free(ctr);
 }
 

@@ -81,7 +81,8 @@ void imsg_store_abort(struct imsg_store *store, struct imsg_store_put *put)
     /* temp, not fd, tells whether there is one: after {0} descriptor 0 is somebody else's. */
     if (!put->temp)
         return;
-    store->backend->discard(store->state, put);
+    if (store->backend->discard)
+        store->backend->discard(store->state, put);
     release(put);
 }
 

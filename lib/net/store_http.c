@@ -73,44 +73,44 @@ static enum imsg_status http_begin(void *opaque, struct imsg_store_put *put, str
     return imsg_store_temp(remote->net, put, err);
 }
 
+enum imsg_status imsg_store_send(struct imsg_net *net, struct imsg_http_request *request,
+                                 const struct imsg_store_put *put, unsigned also, struct imsg_error *err)
+{
+    struct imsg_http_answer answer = {0};
+    struct stat st;
+    if (fstat(put->fd, &st) != 0)
+        return imsg_fail_errno(err, IMSG_IO, errno, "temporary file");
+    request->fd = put->fd;
+    request->size = (uint64_t)st.st_size;
+    request->how = put->how;
+    request->max = ANSWER_MAX;
+    enum imsg_status status = imsg_http_do(net, request, &answer, err);
+    if (status == IMSG_OK && answer.status != 200 && answer.status != 201 && answer.status != 204 &&
+        answer.status != also)
+        status = imsg_http_refused(request, &answer, err);
+    imsg_http_answer_free(&answer);
+    return status;
+}
+
 static enum imsg_status http_commit(void *opaque, struct imsg_store_put *put, const char *sha256, char **uri,
                                     struct imsg_error *err)
 {
     struct imsg_remote *remote = opaque;
-    struct imsg_http_answer answer = {0};
     char *url = NULL, path[sizeof OBJECTS + 64];
-    struct stat st;
     struct imsg_http_request request;
     snprintf(path, sizeof path, OBJECTS "%s", sha256);
     enum imsg_status status = imsg_remote_url(remote, path, &url, err);
-    if (status == IMSG_OK && fstat(put->fd, &st) != 0)
-        status = imsg_fail_errno(err, IMSG_IO, errno, "temporary file");
     if (status != IMSG_OK)
-        goto out;
+        return status;
     request = imsg_remote_request(remote, "PUT", url);
-    request.fd = put->fd;
-    request.size = (uint64_t)st.st_size;
-    request.max = ANSWER_MAX;
-    request.how = put->how;
     request.bearer = remote;
     request.headers[0] = "content-type: application/octet-stream";
-    status = imsg_http_do(remote->net, &request, &answer, err);
-    if (status == IMSG_OK && answer.status != 200 && answer.status != 201 && answer.status != 204)
-        status = imsg_http_refused(&request, &answer, err);
-    if (status == IMSG_OK) {
+    status = imsg_store_send(remote->net, &request, put, 0, err);
+    if (status == IMSG_OK)
         *uri = url;
-        url = NULL;
-    }
-out:
-    imsg_http_answer_free(&answer);
-    free(url);
+    else
+        free(url);
     return status;
-}
-
-static void http_discard(void *opaque, struct imsg_store_put *put)
-{
-    (void)opaque;
-    (void)put;
 }
 
 /* ---- get ---- */
@@ -170,7 +170,6 @@ const struct store_backend imsg_store_http = {
     .open = http_open,
     .begin = http_begin,
     .commit = http_commit,
-    .discard = http_discard,
     .get = http_get,
     .close = http_close,
 };

@@ -1,10 +1,8 @@
 /* A store in a bucket of S3, or of what speaks as it does: s3://BUCKET[/PREFIX], objects at PREFIX/<sha256>. Requests are
  * signed by libcurl (Signature Version 4), the body's hash being the object's own name. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/io.h"
 #include "base/text.h"
@@ -12,7 +10,6 @@
 #include "net/backend.h"
 #include "net/remote.h"
 
-#define ANSWER_MAX 65536 /* bytes of an answer to a PUT, which nobody reads */
 #define NOTHING "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" /* SHA-256 of no bytes */
 
 struct bucket {
@@ -126,19 +123,18 @@ static enum imsg_status s3_open(const char *location, struct imsg_net *net, void
     return status;
 }
 
-static enum imsg_status url_of(const struct bucket *bucket, const char *name, char **url, struct imsg_error *err)
-{
-    return imsg_path_join(bucket->base, name, url, err);
-}
-
+/* `condition`: one more header, or NULL. */
 static struct imsg_http_request request_for(const struct bucket *bucket, const char *method, const char *url,
-                                            const char *hash_header)
+                                            const char *hash, const char *condition)
 {
     struct imsg_http_request request = {.role = "store", .place = bucket->location, .method = method, .url = url, .fd = -1};
+    size_t i = 0;
     request.s3 = bucket->s3;
-    request.headers[0] = hash_header;
+    request.headers[i++] = hash;
+    if (condition)
+        request.headers[i++] = condition;
     if (bucket->session.len > 0)
-        request.headers[1] = (const char *)bucket->session.ptr;
+        request.headers[i] = (const char *)bucket->session.ptr;
     return request;
 }
 
@@ -152,43 +148,19 @@ static enum imsg_status s3_commit(void *opaque, struct imsg_store_put *put, cons
                                   struct imsg_error *err)
 {
     struct bucket *bucket = opaque;
-    struct imsg_http_answer answer = {0};
     struct imsg_http_request request;
-    struct stat st;
-    char *url = NULL, header[100];
-    enum imsg_status status = url_of(bucket, sha256, &url, err);
-    if (status == IMSG_OK && fstat(put->fd, &st) != 0)
-        status = imsg_fail_errno(err, IMSG_IO, errno, "temporary file");
+    char *url = NULL, hash[100];
+    enum imsg_status status = imsg_path_join(bucket->base, sha256, &url, err);
     if (status != IMSG_OK)
-        goto out;
-    snprintf(header, sizeof header, "x-amz-content-sha256: %s", sha256);
-    request = request_for(bucket, "PUT", url, header);
-    for (size_t i = 1; i < 3; i++) { /* never over what is there */
-        if (request.headers[i])
-            continue;
-        request.headers[i] = "if-none-match: *";
-        break;
-    }
-    request.fd = put->fd;
-    request.size = (uint64_t)st.st_size;
-    request.how = put->how;
-    request.max = ANSWER_MAX;
-    status = imsg_http_do(bucket->net, &request, &answer, err);
+        return status;
+    snprintf(hash, sizeof hash, "x-amz-content-sha256: %s", sha256);
+    request = request_for(bucket, "PUT", url, hash, "if-none-match: *");
     /* 412: an object of this name is there, and a name is a hash. */
-    if (status == IMSG_OK && answer.status != 200 && answer.status != 412)
-        status = imsg_http_refused(&request, &answer, err);
+    status = imsg_store_send(bucket->net, &request, put, 412, err);
     if (status == IMSG_OK)
         status = imsg_path_join(bucket->location, sha256, uri, err);
-out:
-    imsg_http_answer_free(&answer);
     free(url);
     return status;
-}
-
-static void s3_discard(void *opaque, struct imsg_store_put *put)
-{
-    (void)opaque;
-    (void)put;
 }
 
 static enum imsg_status s3_get(void *opaque, const char *uri, uint64_t from, uint64_t max, imsg_sink *sink,
@@ -199,11 +171,11 @@ static enum imsg_status s3_get(void *opaque, const char *uri, uint64_t from, uin
     char *url = NULL;
     size_t len = strlen(bucket->location);
     if (strncmp(uri, bucket->location, len) != 0 || uri[len] != '/' || !imsg_name_is_hash(uri + len + 1))
-        return imsg_fail(err, IMSG_REFUSED, "the attachment is neither at an https URL nor in the store configured");
-    enum imsg_status status = url_of(bucket, uri + len + 1, &url, err);
+        return imsg_store_get_foreign(bucket->net, uri, from, max, sink, context, err);
+    enum imsg_status status = imsg_path_join(bucket->base, uri + len + 1, &url, err);
     if (status != IMSG_OK)
         return status;
-    request = request_for(bucket, "GET", url, "x-amz-content-sha256: " NOTHING);
+    request = request_for(bucket, "GET", url, "x-amz-content-sha256: " NOTHING, NULL);
     status = imsg_store_fetch(bucket->net, &request, uri, from, max, sink, context, err);
     free(url);
     return status;
@@ -214,7 +186,6 @@ const struct store_backend imsg_store_s3 = {
     .open = s3_open,
     .begin = s3_begin,
     .commit = s3_commit,
-    .discard = s3_discard,
     .get = s3_get,
     .close = s3_close,
 };
