@@ -2,13 +2,8 @@
 # docs/by-hand.md: every command on the page, and every value it comes to.
 load common
 load vectors
-setup() {
-  setup_common
-  PAGE=$ROOT/docs/by-hand.md
-}
+setup() { setup_common; }
 teardown() { teardown_common; }
-
-commands() { awk '/^```sh$/ { on = 1; next } /^```$/ { on = 0 } on' "$PAGE"; }
 
 # same_files FOLDER: lines NAME and x41ab… on stdin; each is a file of that name there, with these bytes.
 same_files() {
@@ -27,10 +22,10 @@ same_files() {
 
 @test "the page's commands need only what it says" {
   # What stands where a command can stand, but for the page's own functions and the shell's words.
-  commands | sed -E "s/'[^']*'//g; s/#.*//; s/[(][(]|[(]([a-z]+ &)/[[/g" |
+  commands by-hand.md | sed -E "s/'[^']*'//g; s/#.*//; s/[(][(]|[(]([a-z]+ &)/[[/g" |
     grep -oE '(^|[|;{(]|\bdo|\bthen) *[a-z_]+( |$)' |
     sed -E 's/^.*[|;{( ]([a-z_]+) *$/\1/; s/ *$//; s/^ *//' | sort -u >used
-  commands | grep -oE '^[a-z_]+\(\)' | tr -d '()' >known
+  commands by-hand.md | grep -oE '^[a-z_]+\(\)' | tr -d '()' >known
   echo "openssl xxd jq cat head tail tr sed sort wc printf echo mkdir cd" \
     "case esac for while do done if then fi break" | tr ' ' '\n' >>known
   [ "$(wc -l <used)" -gt 15 ]
@@ -40,7 +35,7 @@ same_files() {
 
 @test "the commands run, and every file is the vector's value of that name, and imsg-inspect's" {
   local format id from to
-  commands >walk
+  commands by-hand.md >walk
   [ "$(wc -l <walk)" -gt 80 ]
   VECTORS=$VECTORS bash -eu -o pipefail walk >said
   [ "$(grep -cx 'Verified OK' said)" -eq 2 ]

@@ -14,6 +14,16 @@ setup_common() {
   cd "$T" || return 1
 }
 
+# keep_base, at the end of setup_file: what is in $T is what setup_base gives each test a copy of.
+keep_base() { cd / && mv "$T" "$BATS_FILE_TMPDIR/base"; }
+setup_base() {
+  setup_common
+  cp -a "$BATS_FILE_TMPDIR/base/." .
+}
+
+# in_memory, before these: $T where there is no disk. Its fsync is most of what some tests would wait for.
+in_memory() { [ -n "${TMPDIR:-}" ] || ! [ -w /dev/shm ] || export TMPDIR=/dev/shm; }
+
 teardown_common() {
   cd / || return 1
   rm -rf "$T"
@@ -57,6 +67,9 @@ expect() {
     return 1
   fi
 }
+
+# commands PAGE: what a page of docs/ has its reader type.
+commands() { awk '/^```sh$/ { on = 1; next } /^```$/ { on = 0 } on' "$ROOT/docs/$1"; }
 
 # The last expect's stderr must have this line fragment (fixed string).
 err_has() { grep -qF -- "$1" "$T/err" || { echo "stderr lacks: $1"; cat "$T/err"; return 1; }; }

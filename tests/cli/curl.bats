@@ -1,22 +1,17 @@
 #!/usr/bin/env bats
 # docs/curl.md: every command on the page, in one shell.
 load common
-setup() {
-  setup_common
-  PAGE=$ROOT/docs/curl.md
-}
+setup() { setup_common; }
 teardown() { teardown_common; }
 
-commands() { awk '/^```sh$/ { on = 1; next } /^```$/ { on = 0 } on' "$PAGE"; }
-
 @test "the page's commands need only what it says" {
-  commands | grep -oE '\bimsg-[a-z]+' | sort -u >used
+  commands curl.md | grep -oE '\bimsg-[a-z]+' | sort -u >used
   printf '%s\n' imsg-keygen imsg-open imsg-seal imsg-serve | diff used -
   # What stands where a command can stand, but for the page's own functions and the shell's words.
   # (A string of jq's may go over lines.)
-  commands | sed 's/#.*//' | tr '\n' '\001' | sed "s/'[^']*'//g" | tr '\001' '\n' | sed -E 's/[(][(]//g; s/[A-Z_]+=[a-z]+ imsg-/imsg-/g' |
+  commands curl.md | sed 's/#.*//' | tr '\n' '\001' | sed "s/'[^']*'//g" | tr '\001' '\n' | sed -E 's/[(][(]//g; s/[A-Z_]+=[a-z]+ imsg-/imsg-/g' |
     grep -oE '(^|[|;{(]|\bdo|\bthen) *[a-z_0-9-]+( |$)' | sed -E 's/^.*[|;{( ]([a-z_0-9-]+) *$/\1/; s/ *$//; s/^ *//' | sort -u >used
-  commands | grep -oE '^[a-z0-9_]+\(\)' | tr -d '()' >known
+  commands curl.md | grep -oE '^[a-z0-9_]+\(\)' | tr -d '()' >known
   echo "curl openssl xxd jq cat head tail tr sed grep fold cmp date printf echo mkdir mkfifo umask kill wait read" \
     "case esac for while do done if then fi break imsg-keygen imsg-open imsg-seal imsg-serve" | tr ' ' '\n' >>known
   [ "$(wc -l <used)" -gt 15 ]
@@ -25,7 +20,7 @@ commands() { awk '/^```sh$/ { on = 1; next } /^```$/ { on = 0 } on' "$PAGE"; }
 }
 
 @test "the commands run, and the message and the file arrive" {
-  commands >walk
+  commands curl.md >walk
   [ "$(wc -l <walk)" -gt 80 ]
   mkdir empty
   # A server that the page could not end is ended by its own pid.
@@ -45,7 +40,7 @@ commands() { awk '/^```sh$/ { on = 1; next } /^```$/ { on = 0 } on' "$PAGE"; }
   {
     echo "trap 'kill \"\$server\" 2>/dev/null || true' EXIT"
     # Before the end, the tools themselves.
-    commands | sed '/^kill \$server/,$d'
+    commands curl.md | sed '/^kill \$server/,$d'
     cat <<'END'
 export IMSG_SERVER=$url IMSG_PIN=$pin
 IMSG_HOME=alice imsg-lookup -q bob@example.com >looked-up

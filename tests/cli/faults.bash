@@ -15,13 +15,11 @@ faults_setup_file() {
   imsg-attach put photo.bin >photo.d
   as carol imsg-keygen -n laptop carol@example.com >laptop
   as carol2 imsg-keygen -n phone carol@example.com >phone
-  cp -a "$T/." "$BATS_FILE_TMPDIR/made"
-  teardown_common
+  keep_base
 }
 
 faults_setup() {
-  # A disk's fsync is most of what these tests would wait for: memory, where there is some.
-  [ -n "${TMPDIR:-}" ] || ! [ -w /dev/shm ] || export TMPDIR=/dev/shm
+  in_memory
   setup_common
   can_strace
   W=$T/w
@@ -33,7 +31,7 @@ CALLS='?open,openat,write,pwrite64,fsync,?link,linkat,?rename,?renameat,?renamea
 fresh() {
   cd "$ALL" || return
   rm -rf "$W"
-  cp -a "$BATS_FILE_TMPDIR/made" "$W"
+  cp -a "$BATS_FILE_TMPDIR/base" "$W"
   cd "$W" || return
   T=$W HOME=$W # as USER and expect go by $T
 }

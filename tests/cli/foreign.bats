@@ -10,14 +10,12 @@ setup_file() {
   new_user alice
   head -c 100000 /dev/urandom >photo.jpg
   as alice imsg-attach put photo.jpg >photo.d
-  cp -a "$T/." "$BATS_FILE_TMPDIR/made"
-  teardown_common
+  keep_base
 }
 setup() {
-  setup_common
+  setup_base
   command -v nginx >/dev/null || skip "nginx is not here"
   BUILD=${BUILD:-$(dirname "$BIN")}
-  cp -a "$BATS_FILE_TMPDIR/made/." "$T"
   mkdir got
 }
 teardown() {

@@ -11,14 +11,12 @@ setup_file() {
   make_cert old DNS:localhost,IP:127.0.0.1 0
   new_user alice
   new_user bob
-  cp -a "$T/." "$BATS_FILE_TMPDIR/made"
-  teardown_common
+  keep_base
 }
 setup() {
-  setup_common
+  setup_base
   command -v nginx >/dev/null || skip "nginx is not here"
   BUILD=${BUILD:-$(dirname "$BIN")}
-  cp -a "$BATS_FILE_TMPDIR/made/." "$T"
   mv .local/share/imsg/directory site
   ENTRY=$(imsg-lookup --path bob@example.com)
   unset IMSG_CACERT IMSG_PIN

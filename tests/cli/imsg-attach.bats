@@ -3,8 +3,7 @@
 load common
 bats_require_minimum_version 1.5.0 # run -STATUS
 setup() {
-  # A disk's fsync is most of what these tests would wait for: memory, where there is some.
-  [ -n "${TMPDIR:-}" ] || ! [ -w /dev/shm ] || export TMPDIR=/dev/shm
+  in_memory
   setup_common
   STORE=$T/.local/share/imsg/store
   mkdir got

@@ -20,13 +20,9 @@ setup_file() {
     jq -r '.positive[-1].envelope_hex' "$VECTORS/$format.json" >base.$format.hex
     unhex <base.$format.hex >base.$format
   done
-  mv "$T" "$BATS_FILE_TMPDIR/base"
-  cd /
+  keep_base
 }
-setup() {
-  setup_common
-  cp -a "$BATS_FILE_TMPDIR/base/." .
-}
+setup() { setup_base; }
 teardown() { teardown_common; }
 
 vector_payload() { # FORMAT ID: its bytes

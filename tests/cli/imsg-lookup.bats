@@ -10,14 +10,11 @@ setup_file() {
   new_user alice alice@example.com
   as alice imsg-keygen -q -n phone -o "$T/phone.json" alice@example.com +15551234567 | as alice imsg-register -q
   new_user bob
-  mv "$T" "$BATS_FILE_TMPDIR/base"
+  keep_base
 }
 
 setup() {
-  setup_common
-  rm -rf "$T"
-  cp -r "$BATS_FILE_TMPDIR/base" "$T"
-  cd "$T" || return 1
+  setup_base
   D=$T/.local/share/imsg/directory
   ALICE=$D/$(imsg-lookup --path alice@example.com)
   BOB=$D/$(imsg-lookup --path bob@example.com)

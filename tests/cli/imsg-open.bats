@@ -17,13 +17,9 @@ setup_file() {
   echo hello >plain
   as alice imsg-seal -q -r bob@example.com plain >hello
   as carol imsg-seal -q -R bob.jsonl - <<<'from carol' >greeting
-  mv "$T" "$BATS_FILE_TMPDIR/base"
-  cd /
+  keep_base
 }
-setup() {
-  setup_common
-  cp -a "$BATS_FILE_TMPDIR/base/." .
-}
+setup() { setup_base; }
 teardown() { teardown_common; }
 
 open() { as bob imsg-open "$@"; }

@@ -9,14 +9,11 @@ setup_file() {
   as phone imsg-keygen -n phone alice@example.com >phone.jsonl
   as tablet imsg-keygen -n tablet alice@example.com +15551234567 >tablet.jsonl
   as bob imsg-keygen -n bob bob@example.com >bob.jsonl
-  mv "$T" "$BATS_FILE_TMPDIR/base"
+  keep_base
 }
 
 setup() {
-  setup_common
-  rm -rf "$T"
-  cp -r "$BATS_FILE_TMPDIR/base" "$T"
-  cd "$T" || return 1
+  setup_base
   S=$T/.local/share/imsg
   D=$S/directory
   ALICE=$D/$(imsg-lookup --path alice@example.com)

@@ -22,13 +22,9 @@ setup_file() {
   for user in alice bob carol; do
     as $user imsg-lookup -q alice@example.com bob@example.com carol@example.com >/dev/null
   done
-  mv "$T" "$BATS_FILE_TMPDIR/base"
-  cd /
+  keep_base
 }
-setup() {
-  setup_common
-  cp -a "$BATS_FILE_TMPDIR/base/." .
-}
+setup() { setup_base; }
 teardown() { teardown_common; }
 
 seal() { as alice imsg-seal "$@"; }

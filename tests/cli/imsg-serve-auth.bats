@@ -3,10 +3,7 @@
 load common
 load serve
 setup_file() { people alice bob carol; }
-setup() {
-  setup_common
-  people_again
-}
+setup() { setup_base; }
 teardown() { serve_teardown; }
 
 @test "no token but the device's own, for this server, of now: 403, and nothing is read or changed" {

@@ -3,10 +3,7 @@
 load common
 load serve
 setup_file() { people alice bob; }
-setup() {
-  setup_common
-  people_again
-}
+setup() { setup_base; }
 teardown() { serve_teardown; }
 
 # put FILE [CURL OPTION...]: bob's entry.

@@ -3,10 +3,7 @@
 load common
 load serve
 setup_file() { people alice bob; }
-setup() {
-  setup_common
-  people_again
-}
+setup() { setup_base; }
 teardown() { serve_teardown; }
 
 @test "a full mailbox: 429 and when to come again; room again after an acknowledgement" {

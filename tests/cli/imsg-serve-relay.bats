@@ -3,10 +3,7 @@
 load common
 load serve
 setup_file() { people alice bob carol; }
-setup() {
-  setup_common
-  people_again
-}
+setup() { setup_base; }
 teardown() { serve_teardown; }
 
 @test "delivered, waiting, acknowledged" {
@@ -221,12 +218,17 @@ teardown() { serve_teardown; }
   done
 }
 
-@test "a message whose time is over is not shown, and a poll waits as if it were not there" {
-  ready
-  when=$(($(date +%s) + 3))
+# expired: alice's message to bob was there, and its time is over.
+expired() {
+  local when=$(($(date +%s) + 3))
   post alice bob line -H "apns-expiration: $when"
   is 200
   while [ "$(date +%s)" -le $when ]; do get bob; done
+}
+
+@test "a message whose time is over is not shown, and a poll waits as if it were not there" {
+  ready
+  expired
   get bob
   is 200
   [ ! -s body ]
@@ -243,10 +245,7 @@ teardown() { serve_teardown; }
 
 @test "delivered again, a message is there until the later date, also where the earlier one is past" {
   ready
-  when=$(($(date +%s) + 3))
-  post alice bob line -H "apns-expiration: $when"
-  is 200
-  while [ "$(date +%s)" -le $when ]; do get bob; done
+  expired
   [ ! -s body ]
   # It may be deleted by now, or not.
   post alice bob line

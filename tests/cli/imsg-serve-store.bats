@@ -4,8 +4,7 @@ load common
 load serve
 setup_file() { people alice bob; }
 setup() {
-  setup_common
-  people_again
+  setup_base
   head -c 300000 /dev/urandom >blob
   BLOB=/store/$(name blob)
 }

@@ -4,10 +4,7 @@
 load common
 load serve
 setup_file() { people alice bob; }
-setup() {
-  setup_common
-  people_again
-}
+setup() { setup_base; }
 teardown() { serve_teardown; }
 
 # ---- start and end ----

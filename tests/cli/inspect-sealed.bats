@@ -12,12 +12,10 @@ setup_file() {
   head -c $((2 * CHUNK + 5)) /dev/urandom >plain
   as alice imsg-seal -q -s -R bob.jsonl -R carol.jsonl plain >sealed
   echo hello | as alice imsg-seal -q -s -R bob.jsonl >small
-  cp -a "$T/." "$BATS_FILE_TMPDIR/made"
-  teardown_common
+  keep_base
 }
 setup() {
-  setup_common
-  cp -a "$BATS_FILE_TMPDIR/made/." "$T"
+  setup_base
   START=$(lines_of sealed)
 }
 teardown() { teardown_common; }
@@ -195,6 +193,6 @@ verdict() { tail -n 1 out | jq -r .verdict.text; }
       look -j "$input" >out 2>err || got=$?
       case $got in 0 | 1 | 65) ;; *) echo "status $got"; xxd changed; cat err; return 1 ;; esac
     done
-    [ "$(jq -s length out)" -ge 0 ]
+    jq . out >/dev/null
   done
 }

@@ -11,13 +11,9 @@ setup_file() {
   new_user carol
   for user in alice bob carol; do as $user imsg-keygen -y >$user.jsonl; done
   for user in alice bob; do as $user imsg-lookup -q alice@example.com bob@example.com carol@example.com >/dev/null; done
-  mv "$T" "$BATS_FILE_TMPDIR/base"
-  cd /
+  keep_base
 }
-setup() {
-  setup_common
-  cp -a "$BATS_FILE_TMPDIR/base/." .
-}
+setup() { setup_base; }
 teardown() { teardown_common; }
 
 # messages USER NUMBERS: one for bob from USER for each number on stdin.

@@ -9,14 +9,9 @@ setup_file() {
   printf 'wrong\n' >wrong
   as alice imsg-keygen -n alice -p --passphrase-file pass alice@example.com >record
   new_user carol
-  mv "$T" "$BATS_FILE_TMPDIR/base"
+  keep_base
 }
-setup() {
-  setup_common
-  rm -rf "$T"
-  cp -r "$BATS_FILE_TMPDIR/base" "$T"
-  cd "$T" || return 1
-}
+setup() { setup_base; }
 teardown() {
   [ -z "${TYPIST_PID:-}" ] || kill "$TYPIST_PID" 2>/dev/null || true
   teardown_common

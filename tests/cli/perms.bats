@@ -6,14 +6,9 @@ load common
 setup_file() {
   setup_common
   (umask 000 && as alice imsg-keygen -n alice alice@example.com >record && as alice imsg-register -q record)
-  mv "$T" "$BATS_FILE_TMPDIR/base"
+  keep_base
 }
-setup() {
-  setup_common
-  rm -rf "$T"
-  cp -a "$BATS_FILE_TMPDIR/base" "$T"
-  cd "$T" || return 1
-}
+setup() { setup_base; }
 teardown() { teardown_common; }
 
 modes_of() { find "$1" -type "$2" -printf '%m\n' | sort -u | tr '\n' ' '; }

@@ -16,13 +16,9 @@ setup_file() {
       imsg-keygen -y -i $user.$kind.json >$user.$kind.jsonl
     done
   done
-  mv "$T" "$BATS_FILE_TMPDIR/base"
-  cd /
+  keep_base
 }
-setup() {
-  setup_common
-  cp -a "$BATS_FILE_TMPDIR/base/." .
-}
+setup() { setup_base; }
 teardown() { teardown_common; }
 
 # positives FORMAT KIND: every one opens to exactly its plaintext, with sender and recipient of that kind.

@@ -16,13 +16,9 @@ setup_file() {
   as alice imsg-seal -R bob.jsonl plain >good
   as alice imsg-seal -E pair -R bob.jsonl plain >good.pair
   as bob imsg-open -j -R alice.jsonl good | jq -c .header >header
-  mv "$T" "$BATS_FILE_TMPDIR/base"
-  cd /
+  keep_base
 }
-setup() {
-  setup_common
-  cp -a "$BATS_FILE_TMPDIR/base/." .
-}
+setup() { setup_base; }
 teardown() { teardown_common; }
 
 open() { as bob imsg-open -R alice.jsonl "$@"; }

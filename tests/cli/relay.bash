@@ -1,18 +1,15 @@
 # Shared by the Bats files about push and pull: alice and bob made once per file, envelopes made from one.
-# A disk's fsync is most of what these tests would wait for, and no test looks at it: memory, where there is some.
 relay_setup_file() {
   setup_common
   new_user alice
   new_user bob
   echo hello | as alice imsg-seal -q -r bob@example.com >one
-  cp -a "$T/." "$BATS_FILE_TMPDIR/made"
-  teardown_common
+  keep_base
 }
 
 relay_setup() {
-  [ -n "${TMPDIR:-}" ] || ! [ -w /dev/shm ] || export TMPDIR=/dev/shm
-  setup_common
-  cp -a "$BATS_FILE_TMPDIR/made/." "$T"
+  in_memory
+  setup_base
   TOKEN=$(jq -r .to_token one)
   RELAY=$T/.local/share/imsg/relay
   # shellcheck disable=SC2034 # for the tests

@@ -15,13 +15,9 @@ setup_file() {
   for user in alice bob carol; do
     as $user imsg-lookup -q alice@example.com bob@example.com carol@example.com +15551234567 >/dev/null
   done
-  mv "$T" "$BATS_FILE_TMPDIR/base"
-  cd /
+  keep_base
 }
-setup() {
-  setup_common
-  cp -a "$BATS_FILE_TMPDIR/base/." .
-}
+setup() { setup_base; }
 teardown() { teardown_common; }
 
 each() { as alice imsg-seal --each "$@"; }

@@ -32,8 +32,7 @@ setup_file() {
   printf 'hello\n' >plain
   seal -R bob.jsonl content >large
   seal -R bob.jsonl plain >small
-  mv "$T" "$BATS_FILE_TMPDIR/base"
-  cd /
+  keep_base
 }
 setup() {
   setup_common

@@ -115,15 +115,13 @@ token() { jq -r .token "$T/$1/identity.json"; }
 # The shared folders stand in for the client: entries and envelopes are made in them and carried by curl.
 DIRECTORY=.local/share/imsg/directory
 
-# people USER...: made once for a file, in setup_file; each test gets a copy by people_again.
+# people USER...: made once for a file, in setup_file; each test gets a copy by setup_base.
 people() {
   local user
   setup_common
   for user; do new_user "$user"; done
-  cp -a "$T/." "$BATS_FILE_TMPDIR"
-  teardown_common
+  keep_base
 }
-people_again() { cp -a "$BATS_FILE_TMPDIR/." "$T"; }
 
 entry_path() { imsg-lookup --path "${2:-$1@example.com}"; }
 

@@ -8,14 +8,12 @@ setup_file() {
   setup_common
   make_ca
   make_cert good DNS:localhost,IP:127.0.0.1
-  cp -a "$T/." "$BATS_FILE_TMPDIR/made"
-  teardown_common
+  keep_base
 }
 setup() {
-  setup_common
+  setup_base
   command -v nginx >/dev/null || skip "nginx is not here"
   nginx -V 2>&1 | grep -q http_dav_module || skip "nginx has no WebDAV here"
-  cp -a "$BATS_FILE_TMPDIR/made/." "$T"
   export IMSG_CACERT=$T/ca.pem
 }
 teardown() {

@@ -4,10 +4,7 @@
 load ../cli/common
 load ../cli/serve
 setup_file() { people alice bob; }
-setup() {
-  setup_common
-  people_again
-}
+setup() { setup_base; }
 teardown() {
   [ -z "${ACKS:-}" ] || kill "$ACKS" 2>/dev/null || true
   serve_teardown

@@ -3,10 +3,7 @@
 load ../cli/common
 load ../cli/serve
 setup_file() { people alice bob; }
-setup() {
-  setup_common
-  people_again
-}
+setup() { setup_base; }
 teardown() {
   [ -z "${DRIP:-}" ] || kill "$DRIP" 2>/dev/null || true
   serve_teardown
