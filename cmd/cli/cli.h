@@ -136,6 +136,8 @@ int cli_finish(struct cli *cli);
 
 /* ---- settings.c ----------------------------------------------------------------------------------------------- */
 
+/* A variable of the environment; NULL if it is not set, or empty. Borrowed. */
+const char *cli_environment(const char *name);
 /* ${XDG:-$HOME/FALLBACK}/imsg; the caller's. */
 IMSG_CHECK enum imsg_status cli_xdg_path(const char *xdg, const char *fallback, char **out, struct imsg_error *err);
 /* $IMSG_HOME, else ${XDG_CONFIG_HOME:-~/.config}/imsg; made 0700 with parents. Borrowed. */
@@ -199,9 +201,8 @@ IMSG_CHECK enum imsg_status cli_s3(void *context, const struct imsg_s3 **out, st
 struct cli_progress {
     struct imsg_transfer how;
     char name[128];
-    uint64_t begun, started, shown; /* imsg_monotonic; shown 0: not yet */
+    uint64_t begun, started, shown; /* imsg_monotonic; 0: not yet */
     uint64_t from, done;
-    uint64_t calls;
 };
 void cli_progress_start(const struct cli *cli, const char *name, struct cli_progress *state);
 /* Before anything else is said. */

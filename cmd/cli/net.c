@@ -47,7 +47,7 @@ enum imsg_status cli_net(struct cli *cli, struct imsg_net **out, struct imsg_err
 {
     struct imsg_net *net = &cli->net;
     const enum cli_service services[] = {CLI_DIRECTORY, CLI_RELAY, CLI_STORE};
-    const char *temp = getenv("TMPDIR");
+    const char *temp = cli_environment("TMPDIR");
     enum imsg_status status = IMSG_OK;
     if (cli->net_ready) {
         *out = net;
@@ -62,7 +62,7 @@ enum imsg_status cli_net(struct cli *cli, struct imsg_net **out, struct imsg_err
     if (status == IMSG_OK && !cli->net_cache &&
         cli_xdg_path("XDG_CACHE_HOME", ".cache", &cli->net_cache, NULL) == IMSG_OK)
         net->cache = cli->net_cache;
-    net->temp = temp && *temp ? temp : NULL;
+    net->temp = temp;
     net->auth = auth_key;
     net->s3 = cli_s3;
     net->loaded = tell_loaded;

@@ -40,7 +40,7 @@ static void progress(void *context, uint64_t done, uint64_t size)
     struct cli_progress *state = context;
     uint64_t now = imsg_monotonic();
     char rate[32], amount[32], left[32], line[256];
-    if (state->calls++ == 0 || done < state->done) { /* the beginning, or that of the sending of what was encrypted */
+    if (!state->started || done < state->done) { /* the beginning, or that of the sending of what was encrypted */
         state->from = done;
         state->started = now;
     }

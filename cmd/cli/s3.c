@@ -8,12 +8,10 @@
 
 #define FILE_MAX_BYTES 65536
 
-static const char *variable(const char *first, const char *second)
+static const char *either(const char *first, const char *second)
 {
-    const char *value = getenv(first);
-    if ((!value || !*value) && second)
-        value = getenv(second);
-    return value && *value ? value : NULL;
+    const char *value = cli_environment(first);
+    return value ? value : cli_environment(second);
 }
 
 /* Without the space around it; cut off in place. */
@@ -65,8 +63,8 @@ static void read_profile(char *text, const char *profile, struct imsg_s3 *s3)
 
 static enum imsg_status from_file(struct cli *cli, struct imsg_s3 *s3, struct imsg_error *err)
 {
-    const char *set = variable("AWS_SHARED_CREDENTIALS_FILE", NULL), *home = variable("HOME", NULL);
-    const char *profile = variable("AWS_PROFILE", NULL);
+    const char *set = cli_environment("AWS_SHARED_CREDENTIALS_FILE"), *home = cli_environment("HOME");
+    const char *profile = cli_environment("AWS_PROFILE");
     char *path = NULL;
     enum imsg_status status = set    ? imsg_path_join(set, "", &path, err)
                               : home ? imsg_path_join(home, ".aws/credentials", &path, err)
@@ -97,15 +95,15 @@ enum imsg_status cli_s3(void *context, const struct imsg_s3 **out, struct imsg_e
     struct cli *cli = context;
     struct imsg_s3 *s3 = &cli->s3;
     struct imsg_url parts;
-    const char *region = variable("AWS_REGION", "AWS_DEFAULT_REGION");
+    const char *region = either("AWS_REGION", "AWS_DEFAULT_REGION");
     enum imsg_status status = IMSG_OK;
     *out = s3;
     if (s3->key)
         return IMSG_OK;
-    struct imsg_s3 made = {.key = variable("AWS_ACCESS_KEY_ID", NULL),
-                           .secret = variable("AWS_SECRET_ACCESS_KEY", NULL),
-                           .session = variable("AWS_SESSION_TOKEN", NULL),
-                           .endpoint = variable("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")};
+    struct imsg_s3 made = {.key = cli_environment("AWS_ACCESS_KEY_ID"),
+                           .secret = cli_environment("AWS_SECRET_ACCESS_KEY"),
+                           .session = cli_environment("AWS_SESSION_TOKEN"),
+                           .endpoint = either("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")};
     if (!made.key || !made.secret) {
         made.key = made.secret = made.session = NULL;
         status = from_file(cli, &made, err);

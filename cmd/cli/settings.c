@@ -14,7 +14,7 @@
 static const char *const names[] = {"IMSG_SERVER", "IMSG_DIRECTORY", "IMSG_RELAY", "IMSG_STORE",
                                     "IMSG_PASSPHRASE_FILE", "IMSG_CACERT", "IMSG_PIN", "IMSG_CLIENT_CERT"};
 
-static const char *environment(const char *name)
+const char *cli_environment(const char *name)
 {
     const char *value = getenv(name);
     return value && *value ? value : NULL;
@@ -24,7 +24,7 @@ enum imsg_status cli_xdg_path(const char *xdg, const char *fallback, char **out,
 {
     char *base = NULL;
     enum imsg_status status;
-    const char *set = environment(xdg), *user = environment("HOME");
+    const char *set = cli_environment(xdg), *user = cli_environment("HOME");
     if (set && set[0] == '/') /* the XDG specification: relative paths are ignored */
         return imsg_path_join(set, "imsg", out, err);
     if (!user)
@@ -39,7 +39,7 @@ enum imsg_status cli_xdg_path(const char *xdg, const char *fallback, char **out,
 enum imsg_status cli_home(struct cli *cli, const char **home, struct imsg_error *err)
 {
     enum imsg_status status = IMSG_OK;
-    const char *set = environment("IMSG_HOME");
+    const char *set = cli_environment("IMSG_HOME");
     if (!cli->home) {
         char *path = NULL;
         status = set ? imsg_path_join(set, "", &path, err) : cli_xdg_path("XDG_CONFIG_HOME", ".config", &path, err);
@@ -120,7 +120,7 @@ out:
 
 enum imsg_status cli_setting(struct cli *cli, const char *name, const char **value, struct imsg_error *err)
 {
-    *value = environment(name);
+    *value = cli_environment(name);
     if (*value)
         return IMSG_OK;
     if (!cli->config_read) {
@@ -181,8 +181,8 @@ enum imsg_status cli_configured(struct cli *cli, enum cli_service service, const
                                 struct imsg_error *err)
 {
     const char *variable = services[service].variable;
-    const char *one = option ? option : environment(variable);
-    const char *all = one ? NULL : environment("IMSG_SERVER");
+    const char *one = option ? option : cli_environment(variable);
+    const char *all = one ? NULL : cli_environment("IMSG_SERVER");
     if (!one && !all) {
         enum imsg_status status = cli_setting(cli, variable, &one, err);
         if (status == IMSG_OK && !one)

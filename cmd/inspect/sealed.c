@@ -18,8 +18,7 @@ struct sealed_run {
     struct imsg_stream *stream; /* with the key, where there is one */
     struct imsg_stream *verifier;
     uint64_t number, at, content;
-    const char *failed; /* the first chunk's reason, or NULL */
-    uint64_t failed_number;
+    uint64_t failed; /* the first chunk that is refused, where there is a reason */
     char reason[160];
 };
 
@@ -95,11 +94,10 @@ static void rows_chunk(json_t *json, struct imsg_view bytes)
 
 static void keep_reason(struct sealed_run *sealed, const char *text)
 {
-    if (sealed->failed)
+    if (sealed->reason[0])
         return;
     snprintf(sealed->reason, sizeof sealed->reason, "%.159s", text);
-    sealed->failed = sealed->reason;
-    sealed->failed_number = sealed->number;
+    sealed->failed = sealed->number;
 }
 
 static void open_chunk(struct sealed_run *sealed, struct item *item, uint8_t *chunk, size_t len, bool last)
@@ -177,9 +175,9 @@ static void verdict(const struct sealed_run *sealed, struct item *item)
         tree_error(item, imsg_fail(&err, IMSG_MALFORMED, "there is no chunk: the file was cut behind its lines"), &err);
     } else if (known->mine > 1) {
         tree_verdict(item, IMSG_REFUSED, "imsg-open refuses it: %u envelopes for this device, not one", known->mine);
-    } else if (sealed->failed) {
+    } else if (sealed->reason[0]) {
         tree_verdict(item, IMSG_REFUSED, "imsg-open refuses it at chunk %llu: %s",
-                     (unsigned long long)sealed->failed_number, sealed->failed);
+                     (unsigned long long)sealed->failed, sealed->reason);
     } else if (keys && known->mine > 0 && !known->held) {
         tree_verdict(item, IMSG_REFUSED, "imsg-open refuses it: the envelope for this device gives no key");
     } else if (known->held) {
