@@ -56,9 +56,9 @@ static enum imsg_status remember_path(const char *path, struct imsg_error *err)
     *strrchr(folder, '/') = '\0';
     status = imsg_make_folders(folder, 0700, err);
     if (status == IMSG_OK)
-        status = imsg_write_file(path, (struct imsg_view){0}, 0600, IMSG_NO_REPLACE, err);
+        status = imsg_mark(path, 0600, err);
     free(folder);
-    return status == IMSG_CONFLICT ? IMSG_OK : status;
+    return status;
 }
 
 /* The kernel stamps files with a clock that stands still for milliseconds: too coarse for the order of --new. */

@@ -336,6 +336,19 @@ enum imsg_status imsg_write_file(const char *path, struct imsg_view bytes, mode_
     return status;
 }
 
+enum imsg_status imsg_mark(const char *path, mode_t mode, struct imsg_error *err)
+{
+    int fd = open_again(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
+    if (fd < 0)
+        return errno == EEXIST ? IMSG_OK
+                               : imsg_fail_errno(err, create_status(errno), errno, "\"%s\": cannot create", path);
+    close(fd); /* nothing was written to it */
+    enum imsg_status status = imsg_sync_folder_of(path, err);
+    if (status != IMSG_OK)
+        unlink(path);
+    return status;
+}
+
 /* One folder, whose parent is there. */
 static enum imsg_status make_folder(const char *path, mode_t mode, struct imsg_error *err)
 {
@@ -358,6 +371,9 @@ static enum imsg_status make_folder(const char *path, mode_t mode, struct imsg_e
 enum imsg_status imsg_make_folders(const char *path, mode_t mode, struct imsg_error *err)
 {
     char *copy = NULL;
+    struct stat st;
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) /* as nearly always */
+        return IMSG_OK;
     enum imsg_status status = imsg_strdup(path, &copy, err);
     if (status != IMSG_OK)
         return status;

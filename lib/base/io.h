@@ -79,6 +79,8 @@ void imsg_file_abort(struct imsg_file *file);
 IMSG_CHECK enum imsg_status imsg_write_file(const char *path, struct imsg_view bytes, mode_t mode,
                                             enum imsg_commit how, struct imsg_error *err);
 
+/* An empty file, durable, that says by its name alone what is to be known. IMSG_OK too where it is there already. */
+IMSG_CHECK enum imsg_status imsg_mark(const char *path, mode_t mode, struct imsg_error *err);
 /* fsync the folder that holds `path`. */
 IMSG_CHECK enum imsg_status imsg_sync_folder_of(const char *path, struct imsg_error *err);
 /* mkdir -p with `mode` for every folder made. */

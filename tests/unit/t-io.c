@@ -465,6 +465,40 @@ static void test_race(void)
     tap_ok(wins[0] + wins[1] == 100 && entries("race") == 100, "one winner each time: %d and %d", wins[0], wins[1]);
 }
 
+static void test_mark(void)
+{
+    size_t before = entries("d");
+    umask(022);
+    tap_status(imsg_mark("d/mark", 0600, &err), IMSG_OK, &err, "a mark");
+    tap_ok(holds("d/mark", "") && mode_of("d/mark") == 0600 && entries("d") == before + 1, "is an empty file");
+    put("d/mark", "kept");
+    tap_status(imsg_mark("d/mark", 0600, &err), IMSG_OK, &err, "it is there already");
+    tap_ok(holds("d/mark", "kept"), "and stays as it is");
+    tap_ok(imsg_mark("gone/mark", 0600, &err) == IMSG_CANNOT_CREATE && err.text[0] == '"', "no folder for it: %s",
+           err.text);
+    unlink("d/mark");
+}
+
+static void test_at(void)
+{
+    uint8_t bytes[8] = {0};
+    size_t got = 0;
+    int fd = open("at", O_RDWR | O_CREAT | O_TRUNC, 0600);
+    tap_status(imsg_write_all(fd, imsg_view_str("0123456789"), &err), IMSG_OK, &err, "ten bytes");
+    tap_status(imsg_write_at(fd, 3, imsg_view_str("abc"), &err), IMSG_OK, &err, "three in the middle");
+    tap_status(imsg_write_all(fd, imsg_view_str("!"), &err), IMSG_OK, &err, "the position has stayed");
+    tap_ok(holds("at", "012abc6789!"), "all at their places");
+    tap_status(imsg_read_at(fd, 2, bytes, 4, &got, &err), IMSG_OK, &err, "read at a place");
+    tap_ok(got == 4 && memcmp(bytes, "2abc", 4) == 0, "what is there");
+    tap_status(imsg_read_at(fd, 8, bytes, sizeof bytes, &got, &err), IMSG_OK, &err, "read past the end");
+    tap_ok(got == 3 && memcmp(bytes, "89!", 3) == 0, "what there is of it");
+    close(fd);
+    fd = open("at", O_RDONLY);
+    tap_status(imsg_write_at(fd, 0, imsg_view_str("x"), &err), IMSG_IO, &err, "not open for writing");
+    close(fd);
+    tap_status(imsg_read_at(fd, 0, bytes, 1, &got, &err), IMSG_IO, &err, "closed");
+}
+
 static void test_folders(void)
 {
     static const char *const good[] = {"m/a/b/c", "m/a/b/c", "m//x///y/", "m/a/../z", "./m/q", "/", ".", "linked/in"};
@@ -554,6 +588,8 @@ int main(void)
     test_commit();
     test_link();
     test_race();
+    test_mark();
+    test_at();
     test_folders();
     test_lock();
     char command[64];
