@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -188,11 +189,27 @@ static enum MHD_Result send_answer(struct request *request)
     return queued;
 }
 
-static enum MHD_Result begin(struct request *request, const char *url, const char *method)
+/* What libmicrohttpd lets pass: it answers any version as if it were its own, and reads a body in a coding that it does
+ * not know until the connection ends. */
+static void check_protocol(struct request *request, const char *version)
+{
+    const char *coding = request_header(request, "Transfer-Encoding");
+    if (strcmp(version, MHD_HTTP_VERSION_1_1) != 0 && strcmp(version, MHD_HTTP_VERSION_1_0) != 0)
+        reply_reason(request, MHD_HTTP_HTTP_VERSION_NOT_SUPPORTED, "BadVersion");
+    else if (coding && strcasecmp(coding, "chunked") != 0)
+        reply_reason(request, MHD_HTTP_NOT_IMPLEMENTED, "BadTransferEncoding");
+    if (request->response)
+        reply_header(request, "Connection", "close");
+}
+
+static enum MHD_Result begin(struct request *request, const char *url, const char *method, const char *version)
 {
     uint64_t length = announced(request);
     snprintf(request->method, sizeof request->method, "%s", method);
     request_deadline(request, BODY_MS);
+    check_protocol(request, version);
+    if (request->response)
+        return send_answer(request); /* where its body ends is not known */
     route_request(request, url, method);
     if (!request->response && request->serve->stopping)
         reply_later(request, MHD_HTTP_SERVICE_UNAVAILABLE, "ServiceUnavailable", 1);
@@ -234,10 +251,9 @@ static enum MHD_Result access_request(void *context, struct MHD_Connection *conn
 {
     struct serve *serve = context;
     struct request *request = *state;
-    (void)version;
     if (!request) {
         request = *state = request_new(serve, connection);
-        return request ? begin(request, url, method) : MHD_NO;
+        return request ? begin(request, url, method, version) : MHD_NO;
     }
     if (*upload_len > 0) {
         size_t len = *upload_len;

@@ -163,7 +163,14 @@ teardown() { serve_teardown; }
   nonsense "${post}Content-Length: 99999999999999999999\r\n\r\n"
   nonsense "${post}Content-Length: 5\r\nContent-Length: 6\r\n\r\nhellos"
   nonsense "${post}Transfer-Encoding: chunked\r\n\r\nxyz\r\nhello\r\n0\r\n\r\n"
-  [ $count -eq 13 ]
+  nonsense "GET /healthz HTTP/9.9\r\n$end\r\n"
+  head -n 1 answer | grep ' 505 '
+  nonsense "GET /healthz HTTP/2.0\r\n$end\r\n"
+  for coding in gzip 'gzip, chunked' identity x; do
+    nonsense "POST /3/device/$(token bob) HTTP/1.1\r\nHost: x\r\n$(auth alice)\r\nTransfer-Encoding: $coding\r\n\r\nhello"
+    head -n 1 answer | grep ' 501 '
+  done
+  [ $count -eq 19 ]
   req GET /healthz
   is 200
   [ "$(metric imsg_messages_stored_total)" = 0 ]
