@@ -128,7 +128,7 @@ struct box {
     uint64_t arrivals;            /* messages that ever came, since the start: who waits looks whether one did */
     int64_t new_count, new_bytes; /* the writer's own: in the transaction that is open */
     bool new_arrival;             /* its own too */
-    uint64_t stored;              /* bytes in the store */
+    uint64_t stored, reserved;    /* bytes in the store; announced by uploads under way */
     struct request *waiting;      /* long polls, the newest first */
 };
 struct boxes {

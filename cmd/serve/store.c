@@ -44,34 +44,50 @@ static bool take_name(struct request *request)
 
 /* ---- room ---- */
 
+static bool fits(uint64_t used, uint64_t bytes, uint64_t quota)
+{
+    return bytes <= quota && used <= quota - bytes;
+}
+
+/* Of the device first, then of the store. */
 static bool reserve(struct upload *upload, uint64_t bytes)
 {
     struct serve *serve = upload->request->serve;
     struct store *store = &serve->store;
     struct box *box = upload->request->box;
     pthread_mutex_lock(&serve->boxes.lock);
-    uint64_t own = box->stored;
+    bool own = fits(box->stored + box->reserved, bytes, serve->device_quota);
+    box->reserved += own ? bytes : 0;
     pthread_mutex_unlock(&serve->boxes.lock);
     pthread_mutex_lock(&store->lock);
-    bool fits = bytes <= serve->quota && store->used + store->reserved <= serve->quota - bytes &&
-                bytes <= serve->device_quota && own + upload->reserved <= serve->device_quota - bytes;
-    if (fits) {
-        store->reserved += bytes;
-        upload->reserved += bytes;
-    }
+    bool all = own && fits(store->used + store->reserved, bytes, serve->quota);
+    store->reserved += all ? bytes : 0;
     pthread_mutex_unlock(&store->lock);
-    if (!fits)
+    if (own && !all) {
+        pthread_mutex_lock(&serve->boxes.lock);
+        box->reserved -= bytes;
+        pthread_mutex_unlock(&serve->boxes.lock);
+    }
+    upload->reserved += all ? bytes : 0;
+    if (!all)
         reply_later(upload->request, MHD_HTTP_INSUFFICIENT_STORAGE, "QuotaExceeded", 3600);
-    return fits;
+    return all;
 }
 
-static void release(struct upload *upload)
+/* What was reserved is no more; so many bytes are now in the store, and the device's part of it. */
+static void settle(struct upload *upload, uint64_t stored, uint64_t own)
 {
-    struct store *store = &upload->request->serve->store;
-    pthread_mutex_lock(&store->lock);
-    store->reserved -= upload->reserved;
+    struct serve *serve = upload->request->serve;
+    struct box *box = upload->request->box;
+    pthread_mutex_lock(&serve->store.lock);
+    serve->store.used += stored;
+    serve->store.reserved -= upload->reserved;
+    pthread_mutex_unlock(&serve->store.lock);
+    pthread_mutex_lock(&serve->boxes.lock);
+    box->stored += own;
+    box->reserved -= upload->reserved;
+    pthread_mutex_unlock(&serve->boxes.lock);
     upload->reserved = 0;
-    pthread_mutex_unlock(&store->lock);
 }
 
 /* ---- PUT ---- */
@@ -203,14 +219,8 @@ static enum imsg_status put_run(struct serve *serve, struct job *job, struct ims
     /* Its row says from now on that it is young; but its time may have been over a moment ago. */
     if (status == IMSG_OK && !is_there(request))
         status = imsg_fail(err, IMSG_TEMPORARY, "the blob expired meanwhile");
-    if (status == IMSG_OK && made) {
-        pthread_mutex_lock(&serve->store.lock);
-        serve->store.used += request->upload->size;
-        pthread_mutex_unlock(&serve->store.lock);
-        pthread_mutex_lock(&serve->boxes.lock);
-        request->box->stored += request->upload->size;
-        pthread_mutex_unlock(&serve->boxes.lock);
-    }
+    if (status == IMSG_OK && made)
+        settle(request->upload, request->upload->size, request->upload->size);
     request->created = made;
     return status;
 }
@@ -259,7 +269,7 @@ static void put_drop(struct request *request)
         close(upload->fd);
         unlink(upload->temp);
     }
-    release(upload);
+    settle(upload, 0, 0);
     imsg_digest_free(upload->digest);
     free(upload->temp);
     free(upload);

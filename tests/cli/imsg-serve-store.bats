@@ -212,6 +212,33 @@ files() {
   files 4
 }
 
+@test "quota: uploads under way count, of the same device too" {
+  registered --plain-http --device-bytes 400000
+  head -c 150000 /dev/urandom >second
+  exec 5<>"/dev/tcp/127.0.0.1/${URL##*:}"
+  printf 'PUT %s HTTP/1.1\r\nHost: x\r\n%s\r\nContent-Length: 300000\r\n\r\n' "$BLOB" "$(auth bob)" >&5
+  head -c 1000 blob >&5
+  until_metric imsg_store_received_bytes_total 1000
+  for how in Expect: 'Transfer-Encoding: chunked'; do
+    put bob second -H "$how"
+    is 507 QuotaExceeded
+  done
+  put alice second
+  is 201
+  # What breaks off gives its part back.
+  exec 5>&-
+  until_metric imsg_connections 1
+  head -c 160000 /dev/urandom >third
+  put bob third
+  is 201
+  head -c 240001 blob >fourth
+  put bob fourth
+  is 507 QuotaExceeded
+  head -c 240000 blob >fifth
+  put bob fifth
+  is 201
+}
+
 @test "--store-days: what is older goes, and makes room" {
   registered --store-bytes 300000
   put bob blob
