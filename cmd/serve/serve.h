@@ -83,6 +83,7 @@ enum statement {
     SQL_INVITE_GET,
     SQL_INVITE_USE,
     SQL_BLOB_SET,
+    SQL_BLOB_AGAIN,
     SQL_BLOB_DROP,
     SQL_BLOB_OLD,
     SQL_COUNT

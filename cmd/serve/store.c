@@ -171,11 +171,19 @@ static void put_data(struct request *request, struct imsg_view bytes)
 struct blob_job {
     struct job job;
     const struct request *request;
+    bool new_row; /* its bytes are the device's from now on */
 };
 
 static enum imsg_status record_run(struct serve *serve, struct job *job, struct imsg_error *err)
 {
-    const struct request *request = ((struct blob_job *)job)->request;
+    struct blob_job *record = (struct blob_job *)job;
+    const struct request *request = record->request;
+    database_blob(&serve->db, SQL_BLOB_AGAIN, 1, imsg_view_of(request->hash, 32));
+    database_number(&serve->db, SQL_BLOB_AGAIN, 2, imsg_now());
+    enum imsg_status status = database_run(&serve->db, SQL_BLOB_AGAIN, err);
+    record->new_row = status == IMSG_OK && sqlite3_changes(serve->db.writer) == 0;
+    if (!record->new_row)
+        return status;
     database_blob(&serve->db, SQL_BLOB_SET, 1, imsg_view_of(request->hash, 32));
     database_blob(&serve->db, SQL_BLOB_SET, 2, imsg_view_of(request->sender, IMSG_TOKEN));
     database_number(&serve->db, SQL_BLOB_SET, 3, (int64_t)request->upload->size);
@@ -183,10 +191,12 @@ static enum imsg_status record_run(struct serve *serve, struct job *job, struct 
     return database_run(&serve->db, SQL_BLOB_SET, err);
 }
 
+/* *made: its file is there now, also where it failed after that. */
 static enum imsg_status keep(struct serve *serve, struct request *request, bool *made, struct imsg_error *err)
 {
     struct upload *upload = request->upload;
     char *path = NULL;
+    struct stat file;
     enum imsg_status status = blob_path(serve, request->hash, &path, err);
     if (status == IMSG_OK && !upload->exists) {
         char *slash = strrchr(path, '/');
@@ -200,9 +210,14 @@ static enum imsg_status keep(struct serve *serve, struct request *request, bool 
             if (!*made && errno != EEXIST)
                 status = imsg_fail(err, IMSG_TEMPORARY, "\"%s\": %s", path, strerror(errno));
         }
-        if (status == IMSG_OK)
-            status = imsg_sync_folder_of(path, err);
     }
+    if (status == IMSG_OK) /* who made it may not have come to this yet, or failed */
+        status = imsg_sync_folder_of(path, err);
+    /* Of a blob that was there before, the body is not what counts. */
+    if (status == IMSG_OK && stat(path, &file) != 0)
+        status = imsg_fail(err, IMSG_TEMPORARY, "\"%s\": %s", path, strerror(errno));
+    else if (status == IMSG_OK)
+        upload->size = (uint64_t)file.st_size;
     free(path);
     return status;
 }
@@ -216,11 +231,13 @@ static enum imsg_status put_run(struct serve *serve, struct job *job, struct ims
     /* A blob that is there already waits another --store-days from now on. */
     if (status == IMSG_OK && queue_wait(&serve->writer, &record.job) != IMSG_OK)
         status = imsg_fail(err, IMSG_TEMPORARY, "the blob cannot be recorded");
+    /* The store is what files there are, a device's part of it what rows there are: one may be made without the other,
+     * and the other when the client tries again. */
+    settle(request->upload, made ? request->upload->size : 0,
+           status == IMSG_OK && record.new_row ? request->upload->size : 0);
     /* Its row says from now on that it is young; but its time may have been over a moment ago. */
     if (status == IMSG_OK && !is_there(request))
         status = imsg_fail(err, IMSG_TEMPORARY, "the blob expired meanwhile");
-    if (status == IMSG_OK && made)
-        settle(request->upload, request->upload->size, request->upload->size);
     request->created = made;
     return status;
 }

@@ -6,6 +6,21 @@ setup_file() { people alice bob; }
 setup() { setup_base; }
 teardown() { serve_teardown; }
 
+# traced OPTION...: strace on the server, until room.
+traced() {
+  strace -f -qq -o trace -p "$SERVER_PID" "$@" 2>strace.err 3>&- &
+  TRACER=$!
+  until grep -qs 'TracerPid:.*[1-9]' "/proc/$SERVER_PID/status"; do
+    kill -0 "$TRACER" 2>/dev/null || skip 'strace cannot attach here'
+  done
+}
+# full CALL: from now on it says that there is no space.
+full() { traced -e trace="$1" -e inject="$1":error=ENOSPC; }
+room() {
+  kill "$TRACER"
+  wait "$TRACER" || true
+}
+
 @test "a full mailbox: 429 and when to come again; room again after an acknowledgement" {
   ready --mailbox-count 2
   post alice bob line
@@ -82,18 +97,6 @@ teardown() { serve_teardown; }
 @test "a full disk: 503 and when to come again, never 200; all is well when there is room" {
   ready
   not_under_valgrind 'the calls would be its own'
-  # full CALL: from now on it says that there is no space.
-  full() {
-    strace -f -qq -o trace -p "$SERVER_PID" -e trace="$1" -e inject="$1":error=ENOSPC 2>strace.err 3>&- &
-    TRACER=$!
-    until grep -qs 'TracerPid:.*[1-9]' "/proc/$SERVER_PID/status"; do
-      kill -0 "$TRACER" 2>/dev/null || skip 'strace cannot attach here'
-    done
-  }
-  room() {
-    kill "$TRACER"
-    wait "$TRACER" || true
-  }
   # The data base.
   full pwrite64
   post alice bob line
@@ -129,6 +132,32 @@ teardown() { serve_teardown; }
   is 201
   find data/partial data/directory -type f >files
   [ "$(wc -l <files)" -eq 2 ]
+}
+
+@test "a full disk: a blob that could not be recorded is counted once, and is whose it is" {
+  ready --store-bytes 30000 --device-bytes 15000
+  not_under_valgrind 'the calls would be its own'
+  put_entry alice
+  head -c 10000 /dev/urandom >blob
+  BLOB=/store/$(sha256sum blob | cut -c 1-64)
+  full pwrite64
+  req PUT "$BLOB" -H "$(auth bob)" --data-binary @blob
+  is 503 ServiceUnavailable
+  room
+  [ "$(metric imsg_store_bytes)" = 10000 ]
+  # Again; and what is there is on disk whoever made it: its folder is synced. Its size is its own.
+  traced -P "$(realpath data)/store/$(sha256sum blob | cut -c 1-2)" -e trace=fsync
+  req PUT "$BLOB" -H "$(auth bob)" --data-binary hello
+  is 204
+  room
+  grep -q fsync trace
+  for restart in '' 1; do
+    [ -z "$restart" ] || { serve_stop && serve_start --store-bytes 30000 --device-bytes 15000; }
+    [ "$(metric imsg_store_bytes)" = 10000 ]
+    head -c 5001 /dev/urandom >extra
+    req PUT "/store/$(sha256sum extra | cut -c 1-64)" -H "$(auth bob)" --data-binary @extra
+    is 507 QuotaExceeded
+  done
 }
 
 @test "what is no HTTP is refused, and others are served" {
