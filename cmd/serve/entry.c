@@ -162,7 +162,7 @@ struct change {
     struct request *request;
     struct imsg_entry entry, old;
     struct imsg_buf before; /* bytes on file */
-    bool exists, same;
+    bool exists, same, invited;
     char *path;
 };
 
@@ -231,6 +231,7 @@ static enum imsg_status check_new(struct change *change, struct imsg_error *err)
     if (!request->has_invite)
         return refuse(request, MHD_HTTP_FORBIDDEN, "InviteRequired", err);
     enum imsg_status status = invite_use(serve, request->invite, change->entry.thumbprint, err);
+    change->invited = status == IMSG_OK;
     return status == IMSG_REFUSED ? refuse(request, MHD_HTTP_FORBIDDEN, "BadInvite", err) : status;
 }
 
@@ -280,6 +281,8 @@ static enum imsg_status put_run(struct serve *serve, struct job *job, struct ims
         status = change.exists ? check_change(&change, err) : check_new(&change, err);
     if (status == IMSG_OK && !change.same)
         status = write_change(&change, err);
+    if (status != IMSG_OK && change.invited)
+        invite_return(serve, change.request->invite);
     pthread_mutex_unlock(&serve->entries);
     change.request->created = !change.exists;
     imsg_entry_free(&change.entry);

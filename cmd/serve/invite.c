@@ -74,3 +74,15 @@ enum imsg_status invite_use(struct serve *serve, const uint8_t code_hash[static 
         return imsg_fail(err, status, "the invite cannot be written");
     return invite.refused ? imsg_fail(err, IMSG_REFUSED, "the invite is not known, or used") : IMSG_OK;
 }
+
+static enum imsg_status return_run(struct serve *serve, struct job *job, struct imsg_error *err)
+{
+    database_blob(&serve->db, SQL_INVITE_RETURN, 1, imsg_view_of(((struct invite_job *)job)->hash, 32));
+    return database_run(&serve->db, SQL_INVITE_RETURN, err);
+}
+
+void invite_return(struct serve *serve, const uint8_t code_hash[static 32])
+{
+    struct invite_job invite = {.job = {.run = return_run}, .hash = code_hash};
+    (void)!queue_wait(&serve->writer, &invite.job); /* the writer has said why not */
+}

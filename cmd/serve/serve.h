@@ -82,6 +82,7 @@ enum statement {
     SQL_INVITE_ADD,
     SQL_INVITE_GET,
     SQL_INVITE_USE,
+    SQL_INVITE_RETURN,
     SQL_BLOB_SET,
     SQL_BLOB_AGAIN,
     SQL_BLOB_DROP,
@@ -364,6 +365,8 @@ IMSG_CHECK enum imsg_status invite_any(struct database *db, bool *any, struct im
 /* Take a code for an account key, waiting for the writer. IMSG_REFUSED: not known, somebody else's, or used up. */
 IMSG_CHECK enum imsg_status invite_use(struct serve *serve, const uint8_t code_hash[static 32], const char *thumbprint,
                                        struct imsg_error *err);
+/* Of a handle that was not made after all: the code is good for another one. */
+void invite_return(struct serve *serve, const uint8_t code_hash[static 32]);
 IMSG_CHECK enum imsg_status invite_hash(const char *code, uint8_t hash[static 32], struct imsg_error *err);
 
 /* ---- the whole ---- */

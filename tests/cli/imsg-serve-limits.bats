@@ -160,6 +160,23 @@ room() {
   done
 }
 
+@test "a full disk: an invite is not used up by entries that could not be written" {
+  ready --register open
+  serve_stop
+  serve_start --register invite
+  not_under_valgrind 'the calls would be its own'
+  expect 0 imsg-serve invite -D data
+  code=$(cat out)
+  full rename
+  for _ in $(seq 12); do
+    put_entry alice -H "imsg-invite: $code"
+    is 500 InternalServerError
+  done
+  room
+  put_entry alice -H "imsg-invite: $code"
+  is 201
+}
+
 @test "what is no HTTP is refused, and others are served" {
   ready --plain-http
   count=0
