@@ -251,6 +251,8 @@ static enum imsg_status write_change(struct change *change, struct imsg_error *e
         status = imsg_write_all(file.fd, imsg_buf_view(&request->body), err);
     if (status == IMSG_OK && fstat(file.fd, &made) != 0)
         status = imsg_fail(err, IMSG_IO, "%s", strerror(errno));
+    if (status == IMSG_IO) /* a full disk, most of the time */
+        status = IMSG_TEMPORARY;
     if (status == IMSG_OK)
         status =
             index_entry(request->serve, request->handle_hash, listed, entry_listed(&change->entry, listed), &made, err);
@@ -263,6 +265,8 @@ static enum imsg_status write_change(struct change *change, struct imsg_error *e
         else if (status != IMSG_OK && !change->exists &&
                  index_entry(request->serve, request->handle_hash, NULL, 0, NULL, NULL) != IMSG_OK)
             request->serve->sick = true;
+        if (status == IMSG_IO)
+            status = IMSG_TEMPORARY;
     }
     imsg_file_abort(&file);
     return status;

@@ -170,7 +170,8 @@ room() {
   full rename
   for _ in $(seq 12); do
     put_entry alice -H "imsg-invite: $code"
-    is 500 InternalServerError
+    is 503 ServiceUnavailable
+    [ "$(header retry-after)" = 5 ]
   done
   room
   put_entry alice -H "imsg-invite: $code"
