@@ -235,6 +235,17 @@ static enum imsg_status check_new(struct change *change, struct imsg_error *err)
     return status == IMSG_REFUSED ? refuse(request, MHD_HTTP_FORBIDDEN, "BadInvite", err) : status;
 }
 
+/* After a commit that failed: was it only the sync of the folder, so that the entry is there all the same? */
+static bool is_on_file(const struct change *change)
+{
+    struct imsg_buf now = {0};
+    bool found = false;
+    bool same = read_entry(change->path, &now, &found, NULL) == IMSG_OK && found &&
+                imsg_view_equal(imsg_buf_view(&now), imsg_buf_view(&change->request->body));
+    imsg_buf_free(&now);
+    return same;
+}
+
 static enum imsg_status write_change(struct change *change, struct imsg_error *err)
 {
     struct request *request = change->request;
@@ -258,11 +269,12 @@ static enum imsg_status write_change(struct change *change, struct imsg_error *e
             index_entry(request->serve, request->handle_hash, listed, entry_listed(&change->entry, listed), &made, err);
     if (status == IMSG_OK) {
         status = imsg_file_commit(&file, IMSG_REPLACE, err);
-        /* It is not there after all: the index must say what is. */
-        if (status != IMSG_OK && change->exists &&
+        /* The index must say what is there. */
+        bool undo = status != IMSG_OK && !is_on_file(change);
+        if (undo && change->exists &&
             index_entry(request->serve, request->handle_hash, listed, entry_listed(&change->old, listed), NULL, NULL))
             request->serve->sick = true;
-        else if (status != IMSG_OK && !change->exists &&
+        else if (undo && !change->exists &&
                  index_entry(request->serve, request->handle_hash, NULL, 0, NULL, NULL) != IMSG_OK)
             request->serve->sick = true;
         if (status == IMSG_IO)
@@ -283,9 +295,11 @@ static enum imsg_status put_run(struct serve *serve, struct job *job, struct ims
         status = read_entry(change.path, &change.before, &change.exists, err);
     if (status == IMSG_OK)
         status = change.exists ? check_change(&change, err) : check_new(&change, err);
-    if (status == IMSG_OK && !change.same)
+    if (status == IMSG_OK && change.same) /* which may be what failed before */
+        status = imsg_sync_folder_of(change.path, err);
+    else if (status == IMSG_OK)
         status = write_change(&change, err);
-    if (status != IMSG_OK && change.invited)
+    if (status != IMSG_OK && change.invited && !is_on_file(&change))
         invite_return(serve, change.request->invite);
     pthread_mutex_unlock(&serve->entries);
     change.request->created = !change.exists;

@@ -178,6 +178,36 @@ room() {
   is 201
 }
 
+@test "an entry whose folder could not be synced: 503, and whom it lists has a mailbox" {
+  serve_start
+  not_under_valgrind 'the calls would be its own'
+  seal alice bob hello >line
+  folder=$T/data/directory/$(dirname "$(entry_path bob)")
+  mkdir -p "$folder"
+  fails() { traced -P "$(realpath "$folder")" -e trace=fsync -e inject=fsync:error=EIO; }
+  fails
+  put_entry bob
+  is 503 ServiceUnavailable
+  put_entry bob # the sync is tried again before it is good
+  [ "$STATUS" -ge 500 ]
+  room
+  put_entry bob
+  is 204
+  post alice bob line
+  is 200
+  # The next one no longer lists him.
+  next_entry bob '.devices = []' >next
+  tag=$(sha256sum "$DIRECTORY/$(entry_path bob)" | cut -c 1-64)
+  fails
+  req PUT "/$(entry_path bob)" -H "If-Match: \"$tag\"" --data-binary @next
+  is 503 ServiceUnavailable
+  room
+  req PUT "/$(entry_path bob)" -H "If-Match: \"$tag\"" --data-binary @next
+  is 204
+  post alice bob line
+  is 410 Unregistered
+}
+
 @test "what is no HTTP is refused, and others are served" {
   ready --plain-http
   count=0
