@@ -163,6 +163,7 @@ static struct request *request_new(struct serve *serve, struct MHD_Connection *c
     request->serve = serve;
     request->connection = connection;
     request->peer = info->socket_context;
+    request->route = ROUTE_NONE;
     request->started = now_ms();
     serve->metrics.active++;
     return request;

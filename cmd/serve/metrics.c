@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static const unsigned codes[STATUS_CODES] = {200, 201, 204, 206, 304, 400, 403, 404, 405, 409,
-                                             410, 412, 413, 416, 428, 429, 500, 503, 507};
+static const unsigned codes[STATUS_CODES] = {200, 201, 204, 206, 304, 400, 403, 404, 405, 409, 410,
+                                             412, 413, 416, 428, 429, 500, 501, 503, 505, 507};
 
 void metrics_count(struct metrics *metrics, enum route route, unsigned status)
 {

@@ -76,7 +76,6 @@ static void no_such_method(struct request *request, const struct verb *verbs)
 
 void route_request(struct request *request, const char *url, const char *method)
 {
-    request->route = ROUTE_NONE;
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
         size_t len = strlen(routes[i].path);
         if (strncmp(url, routes[i].path, len) != 0 || (routes[i].whole && url[len]))

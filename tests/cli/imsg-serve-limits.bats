@@ -243,14 +243,17 @@ room() {
   nonsense "GET /healthz HTTP/9.9\r\n$end\r\n"
   head -n 1 answer | grep ' 505 '
   nonsense "GET /healthz HTTP/2.0\r\n$end\r\n"
+  nonsense "GET /healthz HTTP/1.2\r\n$end\r\n" # ours; those before are libmicrohttpd's
+  head -n 1 answer | grep ' 505 '
   for coding in gzip 'gzip, chunked' identity x; do
     nonsense "POST /3/device/$(token bob) HTTP/1.1\r\nHost: x\r\n$(auth alice)\r\nTransfer-Encoding: $coding\r\n\r\nhello"
     head -n 1 answer | grep ' 501 '
   done
-  [ $count -eq 19 ]
+  [ $count -eq 20 ]
   req GET /healthz
   is 200
   [ "$(metric imsg_messages_stored_total)" = 0 ]
+  [ "$(metric 'imsg_requests_total{route="none",status="501"}') $(metric 'imsg_requests_total{route="none",status="505"}')" = '4 1' ]
   post alice bob line
   is 200
 }
