@@ -350,7 +350,7 @@ static void delete_woken(struct request *request)
         reply_failure(request, request->failure);
     else
         reply_empty(request, MHD_HTTP_OK);
-    request->serve->metrics.acknowledged += request->outcome == OUTCOME_DONE;
+    request->serve->metrics.acknowledged += request->failure == IMSG_OK && request->outcome == OUTCOME_DONE;
 }
 
 const struct verb device_verbs[] = {

@@ -113,6 +113,12 @@ room() {
   is 200
   get bob
   cmp line body
+  # What could not be deleted is not counted as deleted.
+  full pwrite64
+  req DELETE "/3/device/$(token bob)/$(hash_of line)" -H "$(auth bob)"
+  is 503 ServiceUnavailable
+  room
+  [ "$(metric imsg_messages_acknowledged_total) $(metric imsg_messages_waiting)" = '0 1' ]
   # Files.
   head -c 10000 /dev/urandom >blob
   full fsync
