@@ -423,12 +423,14 @@ static void get_end(struct request *request)
     }
     snprintf(tag, sizeof tag, "\"%.64s\"", request->tail);
     const char *none_match = request_header(request, "If-None-Match");
-    if (none_match && strstr(none_match, tag)) {
+    if (none_match && (strcmp(none_match, "*") == 0 || strstr(none_match, tag))) {
         close(fd);
         reply_empty(request, MHD_HTTP_NOT_MODIFIED);
     } else {
         send_file(request, fd, (uint64_t)file.st_size, tag);
     }
+    if (request->status >= MHD_HTTP_BAD_REQUEST)
+        return;
     reply_header(request, "ETag", tag);
     /* The name is the content's hash: what was fetched once is right for ever. */
     reply_header(request, "Cache-Control", "public, max-age=31536000, immutable");
