@@ -207,6 +207,8 @@ static enum MHD_Result begin(struct request *request, const char *url, const cha
 {
     uint64_t length = announced(request);
     snprintf(request->method, sizeof request->method, "%s", method);
+    for (char *at = request->method; *at; at++) /* it goes into the log */
+        *at = (*at >= 'A' && *at <= 'Z') || (*at >= 'a' && *at <= 'z') || *at == '-' ? *at : '?';
     request_deadline(request, BODY_MS);
     check_protocol(request, version);
     if (request->response)

@@ -245,3 +245,21 @@ END
   grep -qE "^20[0-9T:-]*Z GET device 410 Unregistered device $(token alice | head -c 8) [0-9]+ ms\$" serve.err
   without grep -e example.com -e "$(token alice)" serve.err
 }
+
+@test "--log has a line for each method, and nothing in it that a terminal obeys" {
+  for log in json text; do
+    serve_start --log $log --plain-http
+    for method in '\033[31m' '\377\376' 'BREW\t'; do
+      exec 5<>"/dev/tcp/127.0.0.1/${URL##*:}"
+      # shellcheck disable=SC2059 # it is the format
+      printf "$method /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" >bytes
+      cat bytes >&5
+      timeout 30 cat <&5 >answer
+      exec 5>&-
+      head -n 1 answer | grep ' 405 '
+    done
+    serve_stop
+    [ "$(wc -l <serve.err)" -eq 3 ]
+    without grep -aq '[^ -~]' serve.err
+  done
+}
