@@ -80,6 +80,16 @@ static enum imsg_status take_passed(struct listener *listener, struct imsg_error
     return IMSG_OK;
 }
 
+/* Does somebody listen there, that is, does the kernel let us in or have us wait? */
+static bool is_in_use(const struct sockaddr_un *address)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool in_use = fd >= 0 && (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 || errno == EAGAIN);
+    if (fd >= 0)
+        close(fd);
+    return in_use;
+}
+
 static enum imsg_status bind_local(struct listener *listener, const char *path, struct imsg_error *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -89,8 +99,11 @@ static enum imsg_status bind_local(struct listener *listener, const char *path, 
                          sizeof address.sun_path - 1);
     memcpy(address.sun_path, path, strlen(path) + 1);
     /* A socket that a killed server left behind; nothing else is ever removed. */
-    if (lstat(path, &there) == 0 && S_ISSOCK(there.st_mode))
+    if (lstat(path, &there) == 0 && S_ISSOCK(there.st_mode)) {
+        if (is_in_use(&address))
+            return imsg_fail(err, IMSG_UNAVAILABLE, "-l \"%s\": %s", path, strerror(EADDRINUSE));
         unlink(path);
+    }
     listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (listener->fd < 0 || bind(listener->fd, (struct sockaddr *)&address, sizeof address) != 0)
         return imsg_fail(err, IMSG_CANNOT_CREATE, "\"%s\": %s", path, strerror(errno));

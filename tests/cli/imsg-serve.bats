@@ -77,6 +77,10 @@ teardown() { serve_teardown; }
   SERVER_PID=$!
   read -r word where <ready
   curl -sSf --unix-socket sock http://localhost/healthz
+  # Not one that another server listens on.
+  expect 69 timeout 30 imsg-serve -l "$T/sock" -D other --plain-http --origin https://relay.example
+  err_has 'in use'
+  curl -sSf --unix-socket sock http://localhost/healthz
   serve_stop
   [ ! -e sock ]
 }
