@@ -252,11 +252,22 @@ static int by_hash(const void *key, const void *element)
     return memcmp(key, ((const struct seen *)element)->hash, HANDLE_HASH);
 }
 
+/* .HASH.json. and 16 hex digits: an entry that was being written when the last server was killed (imsg_file_create).
+ * Nobody writes one now: the scan holds `entries`. */
+static bool is_left_over(const char *name)
+{
+    uint8_t hash[HANDLE_HASH];
+    return name[0] == '.' && route_hash(name + 1, hash) && strncmp(name + 65, ".json.", 6) == 0 &&
+           strspn(name + 71, "0123456789abcdef") == 16 && !name[87];
+}
+
 static enum imsg_status scan_file(struct scan *scan, int folder, const char *name, struct imsg_error *err)
 {
     uint8_t hash[HANDLE_HASH];
     struct stat file;
     enum imsg_status status = IMSG_OK;
+    if (is_left_over(name))
+        unlinkat(folder, name, 0);
     if (!route_hash(name, hash) || strcmp(name + 64, ".json") != 0)
         return IMSG_OK;
     int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);

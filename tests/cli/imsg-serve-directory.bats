@@ -51,6 +51,24 @@ etag() { printf '"%s"' "$(sha256sum "$1" | cut -d ' ' -f 1)"; }
   cmp one "data/directory$BOB"
 }
 
+@test "a kill while an entry is written leaves nothing" {
+  can_strace
+  serve_start
+  strace -f -qq -o trace -p "$SERVER_PID" -e trace=rename -e inject=rename:signal=KILL 2>strace.err 3>&- &
+  tracer=$!
+  until grep -qs 'TracerPid:.*[1-9]' "/proc/$SERVER_PID/status"; do
+    kill -0 "$tracer" 2>/dev/null || skip 'strace cannot attach here'
+  done
+  put_entry bob
+  [[ $STATUS = curl* ]]
+  wait "$tracer" || true
+  [ "$(find data/directory -type f | wc -l)" -eq 1 ]
+  serve_start
+  find data/directory -type f | diff /dev/null -
+  put_entry bob
+  is 201
+}
+
 @test "the next entry: If-Match, seq and prev" {
   BOB=/$(entry_path bob)
   serve_start
