@@ -148,11 +148,10 @@ static void put_begin(struct request *request)
         reply_reason(request, MHD_HTTP_PRECONDITION_REQUIRED, "PreconditionRequired");
         return;
     }
-    if (match && strlen(match) >= sizeof request->if_match) {
-        reply_reason(request, MHD_HTTP_PRECONDITION_FAILED, "PreconditionFailed");
+    if (match && imsg_strdup(match, &request->if_match, NULL) != IMSG_OK) {
+        reply_failure(request, IMSG_NO_MEMORY);
         return;
     }
-    snprintf(request->if_match, sizeof request->if_match, "%s", match ? match : "");
     request->if_none_match = none != NULL;
     request->has_invite = code && invite_hash(code, request->invite, NULL) == IMSG_OK;
 }

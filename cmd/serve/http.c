@@ -291,6 +291,7 @@ static void completed(void *context, struct MHD_Connection *connection, void **s
     request_deadline(request, IDLE_MS);
     imsg_buf_free(&request->body);
     free(request->handle);
+    free(request->if_match);
     free(request);
     *state = NULL;
     serve->metrics.active--;

@@ -283,7 +283,7 @@ struct request {
     uint8_t handle_hash[HANDLE_HASH], invite[32];
     char *handle;
     bool has_invite, created;
-    char if_match[80]; /* an entity tag with its quotes, "*", or "" */
+    char *if_match; /* entity tags with their quotes, "*", or NULL */
     bool if_none_match;
     /* store */
     struct upload *upload;

@@ -99,7 +99,7 @@ etag() { printf '"%s"' "$(sha256sum "$1" | cut -d ' ' -f 1)"; }
     is 409 Conflict
   done
   cmp one "data/directory$BOB"
-  put two -H "If-Match: $(etag one)"
+  put two -H "If-Match: \"x\", $(etag two), $(etag one)"
   is 204
   [ "$(header etag)" = "$(etag two)" ]
   cmp two "data/directory$BOB"
