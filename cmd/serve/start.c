@@ -129,18 +129,18 @@ static enum imsg_status start_data(struct serve *serve, struct imsg_error *err)
         status = boxes_start(&serve->boxes, err);
     if (status == IMSG_OK)
         status = authorizer_start(&serve->authorizer, err);
-    if (status == IMSG_OK)
-        status = index_start(serve, err);
     if (status == IMSG_OK && serve->registration == REGISTER_INVITE)
         status = first_invite(serve, err);
     if (status == IMSG_OK)
         status = queue_start(&serve->writer, serve, 1, writer_loop, err);
     if (status == IMSG_OK)
         status = queue_start(&serve->files, serve, 2, file_loop, err);
+    if (status == IMSG_OK) /* before what each device has in the store is read */
+        status = store_start(serve, err);
+    if (status == IMSG_OK)
+        status = index_start(serve, err);
     if (status == IMSG_OK)
         status = index_scan(serve, err);
-    if (status == IMSG_OK)
-        status = store_start(serve, err);
     return status;
 }
 

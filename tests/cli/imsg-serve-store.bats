@@ -264,6 +264,21 @@ files() {
   is 200
 }
 
+@test "a kill while old blobs are deleted: what is gone is nobody's, at the next start" {
+  registered --device-bytes 300000
+  put bob blob
+  is 201
+  serve_kill
+  rm "data$(dirname "$BLOB")/$(name blob | cut -c 1-2)/$(name blob)" # its row was to follow
+  serve_start --device-bytes 300000
+  [ "$(metric imsg_store_bytes)" = 0 ]
+  put bob blob
+  is 201
+  head -c 1 blob >one
+  put bob one
+  is 507 QuotaExceeded
+}
+
 @test "many at once, of several people, the same ones too" {
   registered
   for n in $(seq 1 20); do
