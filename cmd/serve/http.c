@@ -142,7 +142,10 @@ void request_park(struct request *request, struct queue *queue)
     request->parked = true;
     request_deadline(request, -1);
     MHD_suspend_connection(request->connection);
-    queue_add(queue, &request->job);
+    if (!queue_add(queue, &request->job)) { /* the server ends */
+        request->failure = IMSG_TEMPORARY;
+        request_resume(request);
+    }
 }
 
 void request_resume(struct request *request)

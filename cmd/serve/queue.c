@@ -18,14 +18,18 @@ enum imsg_status queue_start(struct queue *queue, struct serve *serve, size_t co
     return IMSG_OK;
 }
 
-void queue_add(struct queue *queue, struct job *job)
+bool queue_add(struct queue *queue, struct job *job)
 {
     job->next = NULL;
     pthread_mutex_lock(&queue->lock);
-    *queue->tail = job;
-    queue->tail = &job->next;
-    pthread_cond_signal(&queue->more);
+    bool open = !queue->closed;
+    if (open) {
+        *queue->tail = job;
+        queue->tail = &job->next;
+        pthread_cond_signal(&queue->more);
+    }
     pthread_mutex_unlock(&queue->lock);
+    return open;
 }
 
 struct job *queue_take(struct queue *queue, size_t max)
@@ -93,7 +97,8 @@ enum imsg_status queue_wait(struct queue *queue, struct job *job)
                               .inner = job,
                               .lock = PTHREAD_MUTEX_INITIALIZER,
                               .over = PTHREAD_COND_INITIALIZER};
-    queue_add(queue, &awaited.job);
+    if (!queue_add(queue, &awaited.job))
+        return IMSG_TEMPORARY;
     pthread_mutex_lock(&awaited.lock);
     while (!awaited.is_over)
         pthread_cond_wait(&awaited.over, &awaited.lock);

@@ -53,7 +53,8 @@ struct queue {
 /* Start `count` threads that run `loop`. */
 IMSG_CHECK enum imsg_status queue_start(struct queue *queue, struct serve *serve, size_t count, void *(*loop)(void *),
                                         struct imsg_error *err);
-void queue_add(struct queue *queue, struct job *job);
+/* False: the queue is closed, and the job is not done. */
+IMSG_CHECK bool queue_add(struct queue *queue, struct job *job);
 /* Wait for jobs and take up to `max` of them; NULL once the queue is closed and empty. */
 struct job *queue_take(struct queue *queue, size_t max);
 /* What is in it is still done; returns when the threads have ended. */

@@ -54,14 +54,10 @@ etag() { printf '"%s"' "$(sha256sum "$1" | cut -d ' ' -f 1)"; }
 @test "a kill while an entry is written leaves nothing" {
   can_strace
   serve_start
-  strace -f -qq -o trace -p "$SERVER_PID" -e trace=rename -e inject=rename:signal=KILL 2>strace.err 3>&- &
-  tracer=$!
-  until grep -qs 'TracerPid:.*[1-9]' "/proc/$SERVER_PID/status"; do
-    kill -0 "$tracer" 2>/dev/null || skip 'strace cannot attach here'
-  done
+  traced -e trace=rename -e inject=rename:signal=KILL
   put_entry bob
   [[ $STATUS = curl* ]]
-  wait "$tracer" || true
+  wait "$TRACER" || true
   [ "$(find data/directory -type f | wc -l)" -eq 1 ]
   serve_start
   find data/directory -type f | diff /dev/null -

@@ -6,20 +6,8 @@ setup_file() { people alice bob; }
 setup() { setup_base; }
 teardown() { serve_teardown; }
 
-# traced OPTION...: strace on the server, until room.
-traced() {
-  strace -f -qq -o trace -p "$SERVER_PID" "$@" 2>strace.err 3>&- &
-  TRACER=$!
-  until grep -qs 'TracerPid:.*[1-9]' "/proc/$SERVER_PID/status"; do
-    kill -0 "$TRACER" 2>/dev/null || skip 'strace cannot attach here'
-  done
-}
 # full CALL: from now on it says that there is no space.
 full() { traced -e trace="$1" -e inject="$1":error=ENOSPC; }
-room() {
-  kill "$TRACER"
-  wait "$TRACER" || true
-}
 
 @test "a full mailbox: 429 and when to come again; room again after an acknowledgement" {
   ready --mailbox-count 2

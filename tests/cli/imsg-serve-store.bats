@@ -178,6 +178,26 @@ files() {
   cmp blob body
 }
 
+@test "SIGTERM: who sends the last byte when the time to do so is over is told" {
+  registered --plain-http
+  not_under_valgrind 'the calls would be its own'
+  exec 5<>"/dev/tcp/127.0.0.1/${URL##*:}"
+  printf 'PUT %s HTTP/1.1\r\nHost: x\r\n%s\r\nContent-Length: 300000\r\n\r\n' "$BLOB" "$(auth bob)" >&5
+  head -c 1000 blob >&5
+  until_metric imsg_store_received_bytes_total 1000
+  # The threads that would store it end slowly.
+  traced -e trace=exit -e inject=exit:delay_enter=2000000
+  kill "$SERVER_PID"
+  until grep -q 'exit(' trace; do [ $SECONDS -lt 60 ]; done
+  tail -c +1001 blob >&5
+  timeout 30 cat <&5 >answer
+  head -n 1 answer | grep ' 503 '
+  exec 5>&-
+  wait "$SERVER_PID"
+  SERVER_PID=
+  files 0
+}
+
 @test "quota: of the store and of a device; announced or not" {
   registered --store-bytes 500000 --device-bytes 400000
   head -c 150000 /dev/urandom >second

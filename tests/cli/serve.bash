@@ -51,6 +51,7 @@ serve_kill() {
 }
 
 serve_teardown() {
+  [ -z "${TRACER:-}" ] || kill "$TRACER" 2>/dev/null || true
   [ -z "${POLL:-}" ] || kill "$POLL" 2>/dev/null || true
   [ -z "${SERVER_PID:-}" ] || kill -9 "$SERVER_PID" 2>/dev/null || true
   teardown_common
@@ -178,6 +179,20 @@ until_metric() {
 }
 
 # ---- a server, a message ----
+
+# traced OPTION...: strace on the server, until room.
+traced() {
+  strace -f -qq -o trace -p "$SERVER_PID" "$@" 2>strace.err 3>&- &
+  TRACER=$!
+  until grep -qs 'TracerPid:.*[1-9]' "/proc/$SERVER_PID/status"; do
+    kill -0 "$TRACER" 2>/dev/null || skip 'strace cannot attach here'
+  done
+}
+room() {
+  kill "$TRACER"
+  wait "$TRACER" || true
+  TRACER=
+}
 
 # ready [OPTION...]: a server that knows bob; "line" is alice's message to him.
 ready() {
