@@ -1,4 +1,5 @@
-/* counters.json: {"imsg":"counters/1","counters":{"OWN/RECIPIENT/PREKEY":N}}, the three keys' x in hex. */
+/* counters.json: {"imsg":"counters/1","counters":{"OWN/RECIPIENT/PREKEY":N}}, the three keys' x in hex, in the order of
+ * their last use. */
 #include "cli/cli.h"
 
 #include <errno.h>
@@ -16,6 +17,7 @@
 
 #define LOCK_TRIES 200 /* about two seconds */
 #define COUNTERS_MAX ((size_t)64 << 20) /* bytes */
+#define KEPT 1024 /* counters, or all of one sealing: 0.2 MB that every sealing reads and writes */
 
 /* The file itself is the lock, and is rewritten in place: a crash may cost the counts, never a message. Whoever holds it
  * does so for a moment; one that is stopped there must not stop us. */
@@ -85,8 +87,11 @@ void cli_counters(struct cli *cli, const uint8_t own_x[static 32], const struct 
         name[129] = '/';
         imsg_hex(devices[i]->prekey.x, 32, name + 130);
         counters[i] = (uint32_t)json_integer_value(json_object_get(all, name));
+        json_object_del(all, name); /* to the end */
         ok = json_object_set_new(all, name, json_integer((json_int_t)counters[i] + 1)) == 0;
     }
+    while (ok && json_object_size(all) > (count > KEPT ? count : KEPT))
+        ok = json_object_del(all, json_object_iter_key(json_object_iter(all))) == 0;
     if (!ok || !store(fd, document))
         cli_note(cli, "counters.json could not be kept: the counters may repeat");
     json_decref(document);

@@ -551,6 +551,20 @@ counts() { jq -c '.counters | to_entries | sort_by(.key) | map(.value)' alice/co
   [ ! -s err ]
 }
 
+@test "counters.json does not grow for ever: the counters used last are kept" {
+  seal -q -R bob.jsonl plain >/dev/null
+  bob=$(jq -c '.counters | keys[0]' alice/counters.json)
+  jq -c '.counters += ([range(6000) | {key: "\(.)", value: .}] | from_entries)' alice/counters.json >many
+  cp many alice/counters.json
+  expect 0 seal -q -R carol.jsonl plain
+  jq -e '.counters | length == 1024 and to_entries[0].value == 4977 and to_entries[-2].value == 5999 and
+    to_entries[-1].value == 1' alice/counters.json
+  # One that is used comes to the end, and keeps its count.
+  cp many alice/counters.json
+  expect 0 seal -q -R bob.jsonl plain
+  jq -e --argjson bob "$bob" '.counters | length == 1024 and (to_entries[-1] | .key == $bob and .value == 2)' alice/counters.json
+}
+
 # ---- inputs and outputs ----
 
 @test "standard input has one owner" {
