@@ -180,9 +180,7 @@ static bool check_options(struct setup *setup)
 static enum imsg_status invite(struct setup *setup, struct imsg_error *err)
 {
     char code[21];
-    enum imsg_status status = imsg_make_folders(setup->data, 0700, err);
-    if (status == IMSG_OK)
-        status = database_open(&setup->serve.db, setup->data, err);
+    enum imsg_status status = database_open(&setup->serve.db, setup->data, false, err);
     if (status == IMSG_OK)
         status = invite_make(&setup->serve.db, code, err);
     if (status == IMSG_OK)

@@ -2,10 +2,12 @@
  * returned is on disk. Statements are made once; readers have a connection per thread and never wait for the writer. */
 #include "serve/serve.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define BUSY_MS 10000     /* another process writes only invites */
 #define WRITER_PAGES 2000 /* of 4 KiB: the page cache */
@@ -113,11 +115,17 @@ static void close_reader(void *connection)
     sqlite3_close_v2(connection);
 }
 
-enum imsg_status database_open(struct database *db, const char *folder, struct imsg_error *err)
+enum imsg_status database_open(struct database *db, const char *folder, bool create, struct imsg_error *err)
 {
     enum imsg_status status = imsg_path_join(folder, "mail.db", &db->path, err);
-    if (status != IMSG_OK)
+    if (status == IMSG_OK && !create && access(db->path, F_OK) != 0) {
+        status = imsg_fail_errno(err, IMSG_NO_INPUT, errno, "\"%s\"", db->path);
+        imsg_error_hint(err, "imsg-serve makes it when it starts");
+    }
+    if (status != IMSG_OK) {
+        database_close(db);
         return status;
+    }
     mode_t before = umask(077); /* envelopes tell who writes to whom */
     int code =
         sqlite3_open_v2(db->path, &db->writer, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);

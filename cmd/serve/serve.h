@@ -97,8 +97,8 @@ struct database {
     pthread_key_t reader; /* a connection per thread that reads */
     bool has_key;
 };
-/* DATA/mail.db, made where it is missing: WAL, synchronous=FULL. */
-IMSG_CHECK enum imsg_status database_open(struct database *db, const char *folder, struct imsg_error *err);
+/* DATA/mail.db, made where it is missing if `create`, else IMSG_NO_INPUT: WAL, synchronous=FULL. */
+IMSG_CHECK enum imsg_status database_open(struct database *db, const char *folder, bool create, struct imsg_error *err);
 void database_close(struct database *db);
 /* imsg_fail with SQLite's words: IMSG_TEMPORARY where it may pass by itself (disk full, busy), else IMSG_IO. */
 enum imsg_status database_fail(sqlite3 *connection, const char *what, struct imsg_error *err);

@@ -124,7 +124,7 @@ static void set_limits(struct serve *serve)
 /* What is on disk, and the threads that change it. */
 static enum imsg_status start_data(struct serve *serve, struct imsg_error *err)
 {
-    enum imsg_status status = database_open(&serve->db, serve->data, err);
+    enum imsg_status status = database_open(&serve->db, serve->data, true, err);
     if (status == IMSG_OK)
         status = boxes_start(&serve->boxes, err);
     if (status == IMSG_OK)

@@ -249,6 +249,15 @@ etag() { printf '"%s"' "$(sha256sum "$1" | cut -d ' ' -f 1)"; }
   [ -n "$first" ]
 }
 
+@test "no invite for a folder that is no server's: a mistyped name makes nothing" {
+  expect 66 imsg-serve invite -D dtaa
+  err_has 'dtaa/mail.db'
+  no_out
+  mkdir empty
+  expect 66 imsg-serve invite -D empty
+  [ ! -e dtaa ] && [ -z "$(ls -A empty)" ]
+}
+
 @test "imsg-register --invite brings the code" {
   serve_start --register invite
   export IMSG_SERVER=$URL IMSG_CACERT=$T/data/cert.pem
