@@ -5,22 +5,15 @@
 
 #include "imsg.h"
 
-/* One lean start of OpenSSL (no configuration file, no name tables, no error strings, no atexit). Called by every
- * function here that needs it; a tool may call it first. */
+/* One lean start of OpenSSL (no configuration file, no name tables, no error strings, no atexit), whose private numbers
+ * are in locked memory where the limit on it allows. Called by every function here that needs it; a tool may call it
+ * first. */
 void imsg_crypto_start(void);
 /* Names that TLS looks up by itself (certificates' digests, the ciphers of encrypted key files): before libcurl. */
 void imsg_crypto_start_tls(void);
 
 /* ---- secret.c ---- */
-bool imsg_equal_ct(const void *a, const void *b, size_t len);          /* constant time */
-/* Memory of its own pages: locked (best effort), not dumped, wiped when freed. */
-struct imsg_secret {
-    uint8_t *ptr;
-    size_t len;
-    size_t mapped;
-};
-IMSG_CHECK enum imsg_status imsg_secret_alloc(struct imsg_secret *secret, size_t len, struct imsg_error *err);
-void imsg_secret_free(struct imsg_secret *secret);
+bool imsg_equal_ct(const void *a, const void *b, size_t len); /* constant time */
 
 /* ---- random.c ---- the one seam through which randomness comes (RAND_priv_bytes). Failure: IMSG_INTERNAL. */
 IMSG_CHECK enum imsg_status imsg_random(void *out, size_t len, struct imsg_error *err);

@@ -6,7 +6,6 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/bn.h>
@@ -121,7 +120,7 @@ enum imsg_status imsg_p256_check(const uint8_t point[static 65], struct imsg_err
 /* A secret number: OpenSSL takes its constant-time paths where the flag is set. */
 static BIGNUM *secret_number(const uint8_t bytes[static 32])
 {
-    BIGNUM *number = BN_new();
+    BIGNUM *number = BN_secure_new();
     if (number) {
         BN_set_flags(number, BN_FLG_CONSTTIME);
         if (BN_bin2bn(bytes, 32, number))
@@ -142,7 +141,7 @@ enum imsg_status imsg_p256_from_scalar(const uint8_t d[static 32], struct imsg_p
 
     if (!scalar_in_range(d))
         return imsg_fail(err, IMSG_MALFORMED, "private key is zero or not below the order of the curve");
-    key = calloc(1, sizeof *key);
+    key = OPENSSL_secure_zalloc(sizeof *key);
     scalar = secret_number(d);
     ctx = BN_CTX_new();
     product = curve ? EC_POINT_new(curve) : NULL;
@@ -216,8 +215,7 @@ void imsg_p256_free(struct imsg_p256 *key)
     if (!key)
         return;
     EVP_PKEY_free(atomic_load(&key->evp));
-    imsg_wipe(key, sizeof *key);
-    free(key);
+    OPENSSL_secure_clear_free(key, sizeof *key);
 }
 
 enum imsg_status imsg_p256_ecdh(const struct imsg_p256 *key, const uint8_t point[static 65], uint8_t secret[static 32],
@@ -255,7 +253,7 @@ out:
 
 EVP_PKEY *imsg_p256_evp(const struct imsg_p256 *key)
 {
-    /* The one thing that changes in a key others read at the same time; every key comes from calloc. */
+    /* The one thing that changes in a key others read at the same time; every key is in memory that may be written. */
     _Atomic(EVP_PKEY *) *slot = &((struct imsg_p256 *)(uintptr_t)key)->evp;
     EVP_PKEY *made = NULL;
     EVP_PKEY *there = atomic_load(slot);

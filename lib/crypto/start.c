@@ -7,6 +7,8 @@
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 
+enum { SECURE_HEAP = 65536, SECURE_HEAP_MIN = 32 }; /* bytes: in all, and of one number. Some 1,000 private keys */
+
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 /* Each of these is work of the order of a millisecond in a process that lives for five: the configuration file, the
@@ -21,6 +23,8 @@ static void start(void)
     /* A random generator on a hash, for the usual one on AES would have all ciphers made (ciphers.c). Both are those of
      * SP 800-90A, of 256 bits, and seeded by the system. */
     (void)RAND_set_DRBG_type(NULL, "HASH-DRBG", NULL, NULL, "SHA256");
+    /* Best effort: RLIMIT_MEMLOCK may be zero. Then it is used, but not locked. */
+    (void)CRYPTO_secure_malloc_init(SECURE_HEAP, SECURE_HEAP_MIN);
 }
 
 void imsg_crypto_start(void)

@@ -188,8 +188,8 @@ verdict() { tail -n 1 out | jq -r .verdict.text; }
       byte=$(printf '\\x%02x' $((RANDOM % 256)))
       printf '%b' "$byte" | dd of=changed bs=1 seek=$at conv=notrunc status=none
     done
-    head -c $((1 + RANDOM % (size - 1))) changed >cut
-    for input in changed cut; do
+    head -c $((1 + RANDOM % (size - 1))) changed >beginning
+    for input in changed beginning; do
       got=0 opened=0
       look -j "$input" >out 2>err || got=$?
       case $got in 0 | 1 | 65) ;; *) echo "status $got"; xxd $input; cat err; return 1 ;; esac

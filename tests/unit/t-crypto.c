@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <jansson.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/rand.h>
 
@@ -381,20 +382,19 @@ static bool not_dumped(const void *ptr)
 
 static void test_secret(void)
 {
-    struct imsg_secret secret = {0};
+    struct imsg_p256 *key = NULL;
     struct imsg_error err;
     uint8_t a[40], b[40];
 
-    tap_status(imsg_secret_alloc(&secret, 5000, &err), IMSG_OK, &err, "a secret");
-    tap_ok(secret.ptr && secret.len == 5000 && secret.mapped >= 5000, "its size");
-    memset(secret.ptr, 0x55, secret.len);
-    tap_ok(not_dumped(secret.ptr), "it is not dumped");
-    imsg_secret_free(&secret);
-    tap_ok(!secret.ptr && secret.len == 0 && secret.mapped == 0, "it is gone");
-    imsg_secret_free(&secret);
-    tap_status(imsg_secret_alloc(&secret, 0, &err), IMSG_OK, &err, "an empty secret");
-    imsg_secret_free(&secret);
-    tap_status(imsg_secret_alloc(&secret, SIZE_MAX, &err), IMSG_NO_MEMORY, &err, "an endless secret");
+    imsg_crypto_start();
+    size_t before = CRYPTO_secure_used();
+    tap_status(imsg_p256_generate(&key, &err), IMSG_OK, &err, "a private key");
+    tap_ok(CRYPTO_secure_used() > before, "its number is on the secure heap");
+    imsg_p256_free(key);
+    tap_ok(CRYPTO_secure_used() == before, "and gone from there with the key");
+    void *number = OPENSSL_secure_malloc(32);
+    tap_ok(number && CRYPTO_secure_allocated(number) && not_dumped(number), "which is not dumped");
+    OPENSSL_secure_free(number);
 
     fill(a, 7, 5, sizeof a);
     memcpy(b, a, sizeof b);

@@ -467,7 +467,7 @@ static void test_race(void)
 
 static void test_mark(void)
 {
-    size_t before = entries("d");
+    int before = entries("d");
     umask(022);
     tap_status(imsg_mark("d/mark", 0600, &err), IMSG_OK, &err, "a mark");
     tap_ok(holds("d/mark", "") && mode_of("d/mark") == 0600 && entries("d") == before + 1, "is an empty file");
