@@ -102,13 +102,15 @@ static void leave_oldest(struct boxes *boxes, struct box *box)
     }
 }
 
-bool box_wait(struct boxes *boxes, struct request *request, uint64_t seen)
+enum box_wait box_wait(struct boxes *boxes, struct request *request, uint64_t seen)
 {
     struct serve *serve = request->serve;
     pthread_mutex_lock(&boxes->lock);
     struct box *box = request->box;
-    bool parks = box->arrivals == seen && box->limit != 0 && !serve->stopping && !request->gone;
-    if (parks) {
+    enum box_wait result = serve->stopping || request->gone                ? BOX_OVER
+                           : box->arrivals != seen || box->limit == 0 ? BOX_CHANGED
+                                                                      : BOX_PARKED;
+    if (result == BOX_PARKED) {
         leave_oldest(boxes, box);
         request->box_next = box->waiting;
         box->waiting = request;
@@ -126,7 +128,7 @@ bool box_wait(struct boxes *boxes, struct request *request, uint64_t seen)
         MHD_suspend_connection(request->connection);
     }
     pthread_mutex_unlock(&boxes->lock);
-    return parks;
+    return result;
 }
 
 void box_wake(struct boxes *boxes, struct request *request)

@@ -147,6 +147,9 @@ static enum imsg_status post_run(struct serve *serve, struct job *job, struct im
     struct request *request = (struct request *)job;
     struct box *box = request->box;
     int64_t size = (int64_t)request->body.len;
+    request->outcome = OUTCOME_UNREGISTERED;
+    if (box->limit == 0) /* since the headers were looked at; only this thread changes it */
+        return IMSG_OK;
     bool full = (int64_t)box->count + box->new_count >= (int64_t)serve->mailbox_count ||
                 (int64_t)box->bytes + box->new_bytes + size > (int64_t)serve->mailbox_bytes;
     bool stored = false, held = false;
@@ -201,6 +204,10 @@ static void post_woken(struct request *request)
     struct metrics *metrics = &request->serve->metrics;
     if (request->failure != IMSG_OK) {
         reply_failure(request, request->failure);
+    } else if (request->outcome == OUTCOME_UNREGISTERED) {
+        struct box box = {0};
+        box_look(&request->serve->boxes, request->token, &box);
+        reply_unregistered(request, box.gone);
     } else if (request->outcome == OUTCOME_FULL) {
         metrics->limited++;
         reply_later(request, MHD_HTTP_TOO_MANY_REQUESTS, "TooManyRequests", FULL_RETRY);
@@ -272,9 +279,10 @@ static void reply_stream(struct request *request, int64_t after, struct imsg_buf
     reply_header(request, "Content-Type", "application/x-ndjson");
 }
 
-/* What waits, or park, or nothing. */
-static void get_now(struct request *request)
+/* What waits, or park, or nothing. True: something changed meanwhile, so look again. */
+static bool look(struct request *request)
 {
+    enum box_wait wait = BOX_OVER;
     struct imsg_buf block = {0};
     struct imsg_error err = {0};
     int64_t after = 0;
@@ -291,11 +299,20 @@ static void get_now(struct request *request)
         reply_unregistered(request, box.gone);
     } else if (more) {
         reply_stream(request, after, &block);
-    } else if (block.len > 0 || request->wait_until <= now_ms() ||
-               !box_wait(&request->serve->boxes, request, box.arrivals)) {
-        reply_body(request, MHD_HTTP_OK, "application/x-ndjson", &block);
+    } else {
+        if (block.len == 0 && request->wait_until > now_ms())
+            wait = box_wait(&request->serve->boxes, request, box.arrivals);
+        if (wait == BOX_OVER)
+            reply_body(request, MHD_HTTP_OK, "application/x-ndjson", &block);
     }
     imsg_buf_free(&block);
+    return wait == BOX_CHANGED;
+}
+
+static void get_now(struct request *request)
+{
+    while (look(request))
+        ;
 }
 
 static void get_end(struct request *request)

@@ -148,9 +148,10 @@ void boxes_free(struct boxes *boxes);
 struct box *box_find(struct boxes *boxes, const uint8_t token[static 32], bool make);
 /* A copy of the numbers, lock taken inside; false: never heard of. */
 bool box_look(struct boxes *boxes, const uint8_t token[static 32], struct box *out);
-/* Park a long poll unless a message came since there were `seen` arrivals (true: parked). The request's connection is
- * suspended under the lock, so that a message that is committed meanwhile cannot be missed. */
-bool box_wait(struct boxes *boxes, struct request *request, uint64_t seen);
+/* Park a long poll, unless something changed since there were `seen` arrivals, or nobody waits any more. The request's
+ * connection is suspended under the lock, so that a message that is committed meanwhile cannot be missed. */
+enum box_wait { BOX_PARKED, BOX_CHANGED, BOX_OVER };
+enum box_wait box_wait(struct boxes *boxes, struct request *request, uint64_t seen);
 /* With the lock held: take a request out of the lists and resume it. */
 void box_wake(struct boxes *boxes, struct request *request);
 void box_wake_all(struct boxes *boxes, struct box *box);
@@ -251,7 +252,7 @@ struct verb {
     void (*woken)(struct request *request); /* after a park: answer or park again */
     void (*drop)(struct request *request);  /* the request is over, answered or not; may be NULL */
 };
-enum outcome { OUTCOME_NONE, OUTCOME_DONE, OUTCOME_DUPLICATE, OUTCOME_FULL, OUTCOME_UNREGISTERED, OUTCOME_FAILED };
+enum outcome { OUTCOME_NONE, OUTCOME_DONE, OUTCOME_DUPLICATE, OUTCOME_FULL, OUTCOME_UNREGISTERED };
 struct upload;
 struct request {
     struct job job; /* first: a job is its request */

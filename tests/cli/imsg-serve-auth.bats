@@ -157,6 +157,24 @@ teardown() { serve_teardown; }
   done
 }
 
+@test "a message that is on its way in while its device is taken off is not stored" {
+  can_strace
+  ready
+  next_entry bob '.devices = []' >two
+  tag=$(sha256sum "$DIRECTORY/$(entry_path bob)" | cut -c 1-64)
+  traced -e trace=fdatasync -e inject=fdatasync:delay_enter=2000000
+  curl -sS --cacert data/cert.pem -o put -w '%{http_code}' -X PUT "$URL/$(entry_path bob)" -H "If-Match: \"$tag\"" \
+    --data-binary @two >put.code 2>put.err 3>&- &
+  put=$!
+  # In the middle of the commit the device is still listed.
+  until grep -qs fdatasync trace; do kill -0 $put; done
+  post alice bob line
+  is 410 Unregistered
+  wait $put
+  [ "$(cat put.code)" = 204 ]
+  [ "$(metric imsg_messages_waiting)" = 0 ]
+}
+
 @test "a device taken off while a push to it is under way: 410" {
   ready --plain-http
   BOB=/$(entry_path bob)
