@@ -107,7 +107,7 @@ enum box_wait box_wait(struct boxes *boxes, struct request *request, uint64_t se
     struct serve *serve = request->serve;
     pthread_mutex_lock(&boxes->lock);
     struct box *box = request->box;
-    enum box_wait result = serve->stopping || request->gone                ? BOX_OVER
+    enum box_wait result = serve->stopping || request->gone           ? BOX_OVER
                            : box->arrivals != seen || box->limit == 0 ? BOX_CHANGED
                                                                       : BOX_PARKED;
     if (result == BOX_PARKED) {
