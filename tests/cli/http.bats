@@ -254,6 +254,32 @@ plain() { as alice imsg-lookup -d "http://127.0.0.1:$PORT" "$@" bob@example.com;
   [ "$(requests wire)" -eq 4 ]
 }
 
+# register USER: at the server that wire is.
+register() { as "$1" imsg-register -d "http://127.0.0.1:$PORT" "$1.jsonl"; }
+
+@test "a change that is tried again because its answer was lost is no conflict with itself" {
+  : | answer none '404 Not Found'
+  : | answer changed '412 Precondition Failed'
+  as carol imsg-keygen carol@example.com >carol.jsonl
+  start_wire wire none drop changed echo
+  expect 0 register carol
+  err_has 'registered 1 device for mailto:carol@example.com (seq 1)'
+  [ "$(grep -c '^PUT' wire.log)" -eq 2 ]
+  [ "$(requests wire)" -eq 4 ]
+}
+
+@test "412 because of somebody else's change is a conflict" {
+  : | answer none '404 Not Found'
+  : | answer changed '412 Precondition Failed'
+  as mallory imsg-keygen dave@example.com | as mallory imsg-register -q -d theirs
+  answer theirs.answer '200 OK' 'etag: "1"' <"theirs/$(imsg-lookup --path dave@example.com)"
+  as dave imsg-keygen dave@example.com >dave.jsonl
+  start_wire wire none changed theirs.answer
+  expect 1 register dave
+  err_has 'its entry is by account key'
+  [ "$(grep -c '^PUT' wire.log)" -eq 1 ]
+}
+
 @test "--retry-for takes seconds" {
   for seconds in -1 x 1.5 '' 99999999; do expect 64 as alice imsg-lookup -d site --retry-for "$seconds" bob@example.com; done
 }

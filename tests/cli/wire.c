@@ -7,6 +7,7 @@
  *   hang       the same, and the connection stays until the other side ends it
  *   stuck      FILE "stuck" in the current folder, then nothing, and the connection stays as with hang
  *   endless    FILE "endless" in the current folder, then bytes without end
+ *   echo       a request is read, and answered with the last body that came, or as much of it as is kept
  *
  * A test program: it stands on its own. */
 #include <arpa/inet.h>
@@ -21,6 +22,8 @@
 #include <unistd.h>
 
 static FILE *record;
+static char last[65536]; /* the body that came last */
+static size_t last_len;
 
 static void die(const char *what)
 {
@@ -51,6 +54,10 @@ static int read_request(int fd)
     for (char *line = head; (line = strchr(line, '\n')) != NULL; line++)
         if (strncasecmp(line + 1, "content-length:", 15) == 0)
             wanted = strtoul(line + 16, NULL, 10);
+    if (wanted > 0) {
+        last_len = body < sizeof last ? body : sizeof last;
+        memcpy(last, end + 4, last_len);
+    }
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     if (strstr(head, "100-continue") && write(fd, go_on, sizeof go_on - 1) < 0)
         return 0;
@@ -59,6 +66,9 @@ static int read_request(int fd)
         ssize_t n = read(fd, rest, sizeof rest);
         if (n <= 0)
             return 0;
+        size_t kept = (size_t)n < sizeof last - last_len ? (size_t)n : sizeof last - last_len;
+        memcpy(last + last_len, rest, kept);
+        last_len += kept;
         body += (size_t)n;
     }
     return 1;
@@ -91,6 +101,9 @@ static void serve(int fd, const char *action)
         if (send_file(fd, "endless"))
             while (write(fd, bytes, sizeof bytes) > 0)
                 ;
+    } else if (strcmp(action, "echo") == 0) {
+        dprintf(fd, "HTTP/1.1 200 OK\r\ncontent-length: %zu\r\nconnection: close\r\n\r\n", last_len);
+        (void)!write(fd, last, last_len);
     } else if (strcmp(action, "drop") != 0 && send_file(fd, action)) {
         shutdown(fd, SHUT_WR);
         while (read(fd, bytes, sizeof bytes) > 0)
