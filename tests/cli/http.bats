@@ -162,6 +162,11 @@ plain() { as alice imsg-lookup -d "http://127.0.0.1:$PORT" "$@" bob@example.com;
   as bob imsg-keygen -q -o phone.json -n phone bob@example.com | as bob imsg-register -q -d site
   expect 0 look --cacert ca.pem
   [ "$(wc -l <out)" -eq 2 ]
+  # … which is the copy from now on …
+  mv out second
+  expect 0 look --cacert ca.pem
+  cmp second out
+  [ "$(grep -c '" 304 ' static.log)" -eq 2 ]
   # … nor where the host is away, or has none any more.
   kill "$(cat static.pid)"
   while [ -e static.pid ]; do :; done
