@@ -231,9 +231,22 @@ plain() { as alice imsg-lookup -d "http://127.0.0.1:$PORT" "$@" bob@example.com;
   for status in '503 Service Unavailable' '429 Too Many Requests' '408 Request Timeout' '500 Internal Server Error'; do
     : | answer busy "$status" 'retry-after: 1'
     start_wire wire busy ok
+    start=$(date +%s%3N)
     expect 0 plain
+    [ $(($(date +%s%3N) - start)) -ge 1000 ]
     [ "$(requests wire)" -eq 2 ]
   done
+}
+
+@test "without a Retry-After it is tried again after a while, less and less often" {
+  : | answer busy '503 Service Unavailable'
+  start_wire wire busy
+  start=$(date +%s%3N)
+  expect 75 plain --retry-for 4
+  # The waits are random. Four of them always fit into the 4 s, and next to never into 0.1 s.
+  [ "$(requests wire)" -ge 4 ]
+  [ "$(requests wire)" -le 30 ]
+  [ $(($(date +%s%3N) - start)) -ge 100 ]
 }
 
 @test "a Retry-After beyond --retry-for is not waited for: 75, with the time" {

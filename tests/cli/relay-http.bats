@@ -26,6 +26,19 @@ served() {
   as alice imsg-push --relay "$URL" sent
 }
 
+@test "whom the relay asks to wait sends nothing until then, no other message either" {
+  : | answer busy '429 Too Many Requests' 'retry-after: 1'
+  : | answer ok '200 OK'
+  envelopes 17 >sent
+  # 16 are under way at a time: the 17th, or the first again, is asked to wait as well.
+  # shellcheck disable=SC2046 # words
+  start_wire wire busy $(printf 'ok %.0s' {1..15}) busy ok
+  start=$(date +%s%3N)
+  expect 0 as alice imsg-push --relay "http://127.0.0.1:$PORT" sent
+  [ $(($(date +%s%3N) - start)) -ge 2000 ]
+  [ "$(requests wire)" -eq 19 ]
+}
+
 @test "an acknowledgement that is refused hides no message" {
   waiting 70
   echo '{"reason":"Nobody"}' | answer no '403 Forbidden'
