@@ -31,6 +31,15 @@ look() { as alice imsg-lookup -d "https://localhost:$PORT" "$@" bob@example.com;
 # plain [OPTION...]: bob at the server that wire is.
 plain() { as alice imsg-lookup -d "http://127.0.0.1:$PORT" "$@" bob@example.com; }
 
+# shim NAME [OPTION...] <SOURCE: $T/NAME.so, for LD_PRELOAD.
+shim() {
+  command -v "${CC:-cc}" >/dev/null || skip "no compiler is here"
+  cat >"$1.c"
+  "${CC:-cc}" -shared -fPIC -o "$1.so" "$1.c" "${@:2}"
+}
+# preload NAME COMMAND...: the sanitizers' runtime would be first.
+preload() { ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0 LD_PRELOAD=$T/$1.so "${@:2}"; }
+
 @test "a plain web host serves a directory over TLS, by its CA or by its pin" {
   static
   as alice imsg-lookup -d site bob@example.com >want
@@ -296,6 +305,50 @@ register() { as "$1" imsg-register -d "http://127.0.0.1:$PORT" "$1.jsonl"; }
   expect 1 register dave
   err_has 'its entry is by account key'
   [ "$(grep -c '^PUT' wire.log)" -eq 1 ]
+}
+
+@test "a server that says nothing, or next to nothing, is 75 in time" {
+  not_under_valgrind 'it would have no time to start'
+  # A clock that is twenty times as fast: 10 s to connect, 30 s without a byte, 60 s for an entry.
+  shim fast <<'EOF'
+#define _GNU_SOURCE
+#include <poll.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+int clock_gettime(clockid_t clock, struct timespec *at)
+{
+    int result = (int)syscall(SYS_clock_gettime, clock, at);
+    if (clock == CLOCK_MONOTONIC) {
+        long ns = at->tv_nsec * 20;
+        at->tv_sec = at->tv_sec * 20 + ns / 1000000000;
+        at->tv_nsec = ns % 1000000000;
+    }
+    return result;
+}
+int poll(struct pollfd *fds, nfds_t count, int ms)
+{
+    struct timespec wait = {ms / 20 / 1000, ms % 20000 * 50000L};
+    return (int)syscall(SYS_ppoll, fds, count, ms < 0 ? NULL : &wait, NULL, 0);
+}
+int __poll_chk(struct pollfd *fds, nfds_t count, int ms, size_t size)
+{
+    (void)size;
+    return poll(fds, count, ms);
+}
+EOF
+  fast() { IMSG_HOME=$T/alice preload fast timeout 12 "$@" --retry-for 0; }
+  printf 'HTTP/1.1 200 OK\r\n\r\n' >endless
+  start_wire wire hang
+  expect 75 fast imsg-pull --relay "http://127.0.0.1:$PORT"
+  errors_are 1
+  expect 75 fast imsg-attach put --store "http://127.0.0.1:$PORT" site/"$ENTRY"
+  errors_are 1
+  expect 75 fast imsg-pull --relay "https://127.0.0.1:$PORT"
+  errors_are 1
+  start_wire second drip
+  expect 75 fast imsg-lookup -d "http://127.0.0.1:$PORT" bob@example.com
+  errors_are 1
 }
 
 @test "--retry-for takes seconds" {

@@ -7,6 +7,7 @@
  *   hang       the same, and the connection stays until the other side ends it
  *   stuck      FILE "stuck" in the current folder, then nothing, and the connection stays as with hang
  *   endless    FILE "endless" in the current folder, then bytes without end
+ *   drip       the same, but a byte only every 10 ms
  *   echo       a request is read, and answered with the last body that came, or as much of it as is kept
  *
  * A test program: it stands on its own. */
@@ -19,6 +20,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 static FILE *record;
@@ -101,6 +103,11 @@ static void serve(int fd, const char *action)
         if (send_file(fd, "endless"))
             while (write(fd, bytes, sizeof bytes) > 0)
                 ;
+    } else if (strcmp(action, "drip") == 0) {
+        const struct timespec pause = {.tv_nsec = 10000000};
+        if (send_file(fd, "endless"))
+            while (write(fd, "x", 1) > 0)
+                nanosleep(&pause, NULL);
     } else if (strcmp(action, "echo") == 0) {
         dprintf(fd, "HTTP/1.1 200 OK\r\ncontent-length: %zu\r\nconnection: close\r\n\r\n", last_len);
         (void)!write(fd, last, last_len);
