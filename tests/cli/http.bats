@@ -110,6 +110,22 @@ preload() { ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0 LD_PRELOAD=$
   static good 'ssl_protocols TLSv1.1; ssl_ciphers ALL:@SECLEVEL=0;'
   expect 76 look --cacert ca.pem
   [ ! -s static.log ]
+  # Nor is it where OpenSSL would let it.
+  shim lax -lssl -lcrypto <<'EOF'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <openssl/ssl.h>
+SSL_CTX *SSL_CTX_new(const SSL_METHOD *method)
+{
+    SSL_CTX *(*next)(const SSL_METHOD *), *context;
+    *(void **)&next = dlsym(RTLD_NEXT, "SSL_CTX_new");
+    context = next(method);
+    SSL_CTX_set_security_level(context, 0);
+    return context;
+}
+EOF
+  expect 76 preload lax look --cacert ca.pem
+  [ ! -s static.log ]
 }
 
 @test "what does not speak TLS, and what does not speak HTTP, is 76" {
