@@ -96,6 +96,21 @@ preload() { ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0 LD_PRELOAD=$
   expect 0 look --pin "$(pin_of good.pem);$(pin_of self.pem)"
 }
 
+@test "a CA file is in the place of the system's CAs" {
+  local system
+  system=$(curl-config --ca 2>/dev/null) && [ -e "$system" ] || skip "where the system keeps its CAs is not known"
+  unshare -rm true 2>/dev/null || skip "no name space of one's own here"
+  static
+  mkdir certs
+  cp ca.pem "certs/${system##*/}"
+  cp ca.pem certs
+  openssl rehash certs 2>/dev/null
+  with_system() { unshare -rm sh -c "mount --bind certs '${system%/*}' && exec \"\$@\"" - "$@"; }
+  export IMSG_HOME=$T/alice
+  expect 0 with_system imsg-lookup -d "https://localhost:$PORT" bob@example.com
+  expect 1 with_system imsg-lookup -d "https://localhost:$PORT" --cacert other.pem bob@example.com
+}
+
 @test "a pin that is none, and a CA file that is not there, are 78" {
   static
   for pin in x "$(pin_of good.pem | cut -c 9-)" "sha256//AAAA" "$T/good.pem" "$(pin_of good.pem);" ''; do
