@@ -48,6 +48,21 @@ fails_everywhere() {
   fails_everywhere 'undefined symbol: curl_version'
 }
 
+@test "a libcurl that is too old is the same" {
+  command -v "${CC:-cc}" >/dev/null || skip "no compiler is here"
+  {
+    for name in global_init version slist_append slist_free_all easy_init easy_setopt easy_getinfo easy_cleanup \
+      easy_strerror multi_init multi_setopt multi_add_handle multi_remove_handle multi_perform multi_poll \
+      multi_info_read multi_cleanup; do
+      echo "void *curl_$name(void) { return 0; }"
+    done
+    echo 'static struct { int age; const char *version; unsigned number; } old = {9, "7.84.0", 0x075400};'
+    echo 'void *curl_version_info(void) { return &old; }'
+  } >curl.c
+  "${CC:-cc}" -shared -fPIC -o lib/libcurl.so.4 curl.c
+  fails_everywhere 'libcurl.so.4 is older than 7.85'
+}
+
 @test "what needs no server does not load it" {
   echo nonsense >lib/libcurl.so.4
   with_lib new_user alice
