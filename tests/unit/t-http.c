@@ -221,6 +221,30 @@ static void test_addresses(void)
     tap_ok(!imsg_address_is_global(&other), "nor is what is no address of the internet");
 }
 
+static bool may_connect(struct imsg_net *net, struct origin origin, const char *socket, int family, const char *text)
+{
+    const struct imsg_http_request request = {.socket = socket};
+    const struct transfer transfer = {.net = net, .request = &request, .origin = &origin};
+    struct sockaddr_in v4 = {.sin_family = (sa_family_t)family};
+    return inet_pton(AF_INET, text, &v4.sin_addr) == 1 && transfer_may_connect(&transfer, (struct sockaddr *)&v4);
+}
+
+static void test_connections(void)
+{
+    struct imsg_net strict = {.retry_for = 0}, lax = {.allow_private = true};
+    const struct origin own = {.configured = true}, local = {.configured = true, .loopback_only = true}, foreign = {0};
+    tap_ok(may_connect(&strict, own, NULL, AF_INET, "10.0.0.1"), "one's own server may be anywhere");
+    tap_ok(may_connect(&strict, local, NULL, AF_INET, "127.0.0.2"), "http may go to this machine");
+    tap_ok(!may_connect(&lax, local, NULL, AF_INET, "10.0.0.1") && !may_connect(&lax, local, NULL, AF_INET, "8.8.8.8"),
+           "and to no other, whatever its name resolves to");
+    tap_ok(may_connect(&strict, foreign, NULL, AF_INET, "8.8.8.8"), "somebody else's server may be a public one");
+    tap_ok(!may_connect(&strict, foreign, NULL, AF_INET, "10.0.0.1"), "and no other");
+    tap_ok(may_connect(&lax, foreign, NULL, AF_INET, "10.0.0.1"), "unless that is allowed");
+    tap_ok(may_connect(&strict, own, "/s", AF_UNIX, "0.0.0.0") &&
+               !may_connect(&strict, own, "/s", AF_INET, "127.0.0.1"),
+           "a Unix socket is one");
+}
+
 static void test_urls(void)
 {
     static const char *const good[] = {"https://host.example",     "https://host.example/",
@@ -360,6 +384,7 @@ int main(void)
     test_reason();
     test_range();
     test_addresses();
+    test_connections();
     test_urls();
     test_origins();
     test_body();
