@@ -75,6 +75,7 @@ is_signed() { [ "$(header authorization | sed 's/.*Signature=//')" = "$(signatur
   expect 0 get
   is_signed
   grep -qi '^range: bytes=40000-' wire.log
+  [ "$(header x-amz-content-sha256)" = "$(sha256sum </dev/null | cut -c1-64)" ]
   cmp f f-1
 }
 
@@ -91,6 +92,16 @@ is_signed() { [ "$(header authorization | sed 's/.*Signature=//')" = "$(signatur
   AWS_ENDPOINT_URL=http://127.0.0.1:1 put f >f.d
 }
 
+@test "without an endpoint it is Amazon's of the region, with the bucket in the host where its certificate allows" {
+  start_wire wire drop
+  unset no_proxy NO_PROXY
+  export https_proxy=http://127.0.0.1:$PORT AWS_REGION=eu-west-1 # which sees where it was to go
+  expect 75 put f
+  STORE=s3://bucket.example/x expect 75 put f
+  [ "$(grep ^CONNECT wire.log | cut -d' ' -f2)" = "bucket.s3.eu-west-1.amazonaws.com:443
+s3.eu-west-1.amazonaws.com:443" ]
+}
+
 @test "credentials come from the file, by profile" {
   s3_server ok
   mkdir .aws
@@ -103,6 +114,16 @@ is_signed() { [ "$(header authorization | sed 's/.*Signature=//')" = "$(signatur
   AWS_PROFILE=other put f >f.d
   header authorization | grep -q 'Credential=AKIDOTHER/[0-9]*/us-east-1/'
   is_signed
+  # A session is that of its key: neither is taken from elsewhere.
+  printf '%s\n' '[session]' 'aws_access_key_id=AKIDSESSION' "aws_secret_access_key=$AWS_SECRET_ACCESS_KEY" \
+    'aws_session_token=FwoGZXIvYXdzFILE' >>.aws/credentials
+  AWS_PROFILE=session put f >f.d
+  [ "$(header x-amz-security-token)" = FwoGZXIvYXdzFILE ]
+  is_signed
+  s3_server ok
+  AWS_SESSION_TOKEN=FwoGZXIvYXdzEXAMPLE put f >f.d
+  header authorization | grep -q 'Credential=AKIDFILE/'
+  [ -z "$(header x-amz-security-token)" ]
   mv .aws/credentials here
   AWS_SHARED_CREDENTIALS_FILE=$T/here put f >f.d
   header authorization | grep -q 'Credential=AKIDFILE/'
