@@ -70,6 +70,19 @@ webdav() {
   [ ! -e "got/.$sum.part" ]
 }
 
+@test "a host that gives no parts gives all of it again, and what was there is passed over" {
+  webdav 'max_ranges 0;'
+  new_user alice
+  head -c 3000000 /dev/urandom >photo.jpg
+  as alice imsg-attach put photo.jpg >photo.d
+  sum=$(jq -r .sha256 photo.d)
+  mkdir got
+  head -c 1000000 "dav/store/$sum" >"got/.$sum.part"
+  imsg-attach get -o got photo.d >line
+  cmp photo.jpg got/photo.jpg
+  [ "$(grep -c "GET /store/$sum HTTP/2.0\" 200 3000000 " dav.log)" -eq 1 ]
+}
+
 @test "a host that may be read only, or has no room, keeps the descriptor from being made" {
   mkdir dav
   start_nginx dav "$(tls good)" "root $T/dav;"
