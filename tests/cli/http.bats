@@ -285,7 +285,7 @@ EOF
   expect 75 plain --retry-for 4
   # The waits are random. Four of them always fit into the 4 s, and next to never into 0.1 s.
   [ "$(requests wire)" -ge 4 ]
-  [ "$(requests wire)" -le 30 ]
+  [ "$(requests wire)" -le 12 ]
   [ $(($(date +%s%3N) - start)) -ge 100 ]
 }
 
