@@ -39,6 +39,15 @@ served() {
   [ "$(requests wire)" -eq 19 ]
 }
 
+@test "a message that is too long for the relay is 65" {
+  echo '{"reason":"PayloadTooLarge"}' | answer large '413 Content Too Large'
+  start_wire wire large
+  expect 65 as alice imsg-push --relay "http://127.0.0.1:$PORT" one
+  errors_are 1
+  err_has "relay \"http://127.0.0.1:$PORT\": 413 PayloadTooLarge"
+  [ "$(requests wire)" -eq 1 ]
+}
+
 @test "an acknowledgement that is refused hides no message" {
   waiting 70
   echo '{"reason":"Nobody"}' | answer no '403 Forbidden'
