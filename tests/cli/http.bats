@@ -278,6 +278,15 @@ EOF
   done
 }
 
+@test "the time for trying again starts anew after each answer" {
+  answer bob.ok '200 OK' <"site/$ENTRY"
+  answer alice.ok '200 OK' <"site/$(imsg-lookup --path alice@example.com)"
+  : | answer busy '503 Service Unavailable' 'retry-after: 1'
+  start_wire wire busy alice.ok busy bob.ok
+  expect 0 plain --retry-for 2 alice@example.com
+  [ "$(requests wire)" -eq 4 ]
+}
+
 @test "without a Retry-After it is tried again after a while, less and less often" {
   : | answer busy '503 Service Unavailable'
   start_wire wire busy
@@ -336,6 +345,27 @@ register() { as "$1" imsg-register -d "http://127.0.0.1:$PORT" "$1.jsonl"; }
   expect 1 register dave
   err_has 'its entry is by account key'
   [ "$(grep -c '^PUT' wire.log)" -eq 1 ]
+}
+
+@test "a get that breaks off again and again goes on as long as each try brings something" {
+  head -c 90000 /dev/urandom >f
+  as alice imsg-attach put --store store f >f.d
+  sum=$(jq -r .sha256 f.d)
+  for i in 0 1 2 3 4 5 6 7 8; do
+    at=$((i * 10000))
+    {
+      printf 'HTTP/1.1 %s\r\ncontent-length: %d\r\n' "$([ $i -eq 0 ] && echo 200 OK || echo 206 Part)" $((90000 - at))
+      printf 'content-range: bytes %d-89999/90000\r\n\r\n' $at
+      head -c $((at + 10000)) "store/$sum" | tail -c 10000
+    } >"part.$i"
+  done
+  start_wire wire part.{0..8}
+  jq -c ".uri = \"http://127.0.0.1:$PORT/store/$sum\"" f.d >remote.d
+  mkdir got
+  # Eight waits of up to a quarter of a second each, and none counts with the one before.
+  expect 0 as alice imsg-attach get --retry-for 1 --store "http://127.0.0.1:$PORT" -o got remote.d
+  cmp f got/f
+  [ "$(requests wire)" -eq 9 ]
 }
 
 @test "a server that says nothing, or next to nothing, is 75 in time" {
