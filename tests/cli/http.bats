@@ -347,6 +347,16 @@ register() { as "$1" imsg-register -d "http://127.0.0.1:$PORT" "$1.jsonl"; }
   [ "$(grep -c '^PUT' wire.log)" -eq 1 ]
 }
 
+@test "nothing is changed at a host that gives no ETag: 76" {
+  as carol imsg-keygen carol@example.com | as carol imsg-register -q -d carols
+  answer entry '200 OK' <"carols/$(imsg-lookup --path carol@example.com)"
+  as carol imsg-keygen --rotate >carol.jsonl
+  start_wire wire entry
+  expect 76 register carol
+  err_has 'gives no ETag'
+  [ "$(grep -c '^PUT' wire.log)" -eq 0 ]
+}
+
 @test "a get that breaks off again and again goes on as long as each try brings something" {
   head -c 90000 /dev/urandom >f
   as alice imsg-attach put --store store f >f.d
