@@ -15,7 +15,6 @@ BUILD ?= build
 PKG_CONFIG ?= pkg-config
 INSTALL ?= install
 BATS ?= bats
-CLANG_FORMAT ?= clang-format
 
 CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Wshadow -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wconversion -Wpointer-arith -Wundef
