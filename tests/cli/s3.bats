@@ -150,7 +150,7 @@ s3.eu-west-1.amazonaws.com:443" ]
 @test "nothing but an object of the bucket and prefix is asked for" {
   s3_server ok
   put f >f.d
-  for uri in s3://bucket/other/ s3://other/some/prefix/ s3://bucket/some/prefix/../; do
+  for uri in s3://bucket/other/ s3://other/some/prefix/ s3://packet/some/prefix/ s3://bucket/some/prefix/../; do
     jq -c --arg uri "$uri" '.uri = $uri + .sha256' f.d >bad.d
     expect 1 imsg-attach get --store s3://bucket/some/prefix -o . bad.d
   done
