@@ -151,6 +151,12 @@ EOF
   expect 76 plain
 }
 
+@test "a connection that ends in the handshake may pass: 75" {
+  start_wire wire end
+  expect 75 as alice imsg-lookup -d "https://127.0.0.1:$PORT" --retry-for 0 bob@example.com
+  errors_are 1
+}
+
 @test "http is for this machine, or for --insecure-http" {
   start_nginx static "listen 127.0.0.1:%PORT%;" "root $T/site;"
   for host in 127.0.0.1 localhost; do

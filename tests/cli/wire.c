@@ -3,6 +3,7 @@
  *
  *   FILE       one request is read, its body too, and answered with the bytes of FILE
  *   cut        closed before a byte is read
+ *   end        nothing is sent, and what comes is read until the other side ends it too
  *   drop       a request is read, the answer is not given
  *   hang       the same, and the connection stays until the other side ends it
  *   stuck      FILE "stuck" in the current folder, then nothing, and the connection stays as with hang
@@ -93,6 +94,12 @@ static int send_file(int fd, const char *path)
 static void serve(int fd, const char *action)
 {
     char bytes[65536];
+    if (strcmp(action, "end") == 0) {
+        shutdown(fd, SHUT_WR);
+        while (read(fd, bytes, sizeof bytes) > 0)
+            ;
+        return;
+    }
     if (strcmp(action, "cut") == 0 || !read_request(fd))
         return;
     if (strcmp(action, "hang") == 0 || (strcmp(action, "stuck") == 0 && send_file(fd, "stuck")))
