@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # imsg-attach: files through the store and back; nothing unverified, nothing outside DIR, nothing replaced.
 load common
+load nginx
 bats_require_minimum_version 1.5.0 # run -STATUS
 setup() {
   in_memory
@@ -8,7 +9,10 @@ setup() {
   STORE=$T/.local/share/imsg/store
   mkdir got
 }
-teardown() { teardown_common; }
+teardown() {
+  end_servers
+  teardown_common
+}
 
 put() { imsg-attach put "$@"; }
 get() { imsg-attach get "$@"; }
@@ -491,7 +495,6 @@ part() { echo "got/.$(jq -r .sha256 f.d).part"; }
 }
 
 @test "what came from a server before it broke off stays, and the rest is asked for" {
-  load nginx
   stored 1000000
   BUILD=${BUILD:-$(dirname "$BIN")}
   sum=$(jq -r .sha256 f.d)
@@ -508,7 +511,6 @@ part() { echo "got/.$(jq -r .sha256 f.d).part"; }
   cmp f got/f
   [ "$(all_in got)" = ./f ]
   grep -qi '^range: bytes=400000-' wire.log
-  end_servers
 }
 
 # ---- progress ----
