@@ -223,7 +223,7 @@ bad_prekey() { # a character in the signature of the prekey
 @test "not one line is 66, and so is a file that is not there, while the others go on" {
   expect 66 as alice imsg-register </dev/null
   errors_are 1
-  expect 66 as alice imsg-register <&-
+  [ -n "${VALGRIND:-}" ] || expect 66 as alice imsg-register <&- # valgrind puts a file of its own there
   : >empty
   expect 66 as alice imsg-register empty
   expect 66 as alice imsg-register missing phone.jsonl .
