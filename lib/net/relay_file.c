@@ -2,7 +2,9 @@
  *
  * link() is what makes delivering and de-duplicating one step: of any number of senders that deliver the same payload
  * one makes the name and the others learn that it is there. */
+#define _GNU_SOURCE /* O_PATH */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +62,29 @@ enum imsg_status imsg_mailbox_paths(const struct relay_folder *relay, const char
     else
         imsg_mailbox_free(&box);
     return status;
+}
+
+int imsg_mailbox_open(const struct mailbox *box, const char *name)
+{
+    int fd = -1, path = open(box->path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (path < 0)
+        return -1;
+    fd = openat(path, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int number = errno;
+    close(path);
+    errno = number;
+    return fd;
+}
+
+/* Nobody takes anything out of such a mailbox. */
+static bool is_linked(const struct mailbox *box)
+{
+    const char *const paths[] = {box->path, box->tmp, box->new};
+    struct stat st;
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
+        if (lstat(paths[i], &st) == 0 && S_ISLNK(st.st_mode))
+            return true;
+    return false;
 }
 
 enum imsg_status imsg_mailbox_missing(const struct relay_folder *relay, const char *token, struct imsg_error *err)
@@ -156,6 +181,8 @@ static enum imsg_status file_deliver(void *opaque, const char *token, const char
     enum imsg_status status = imsg_mailbox_paths(relay, token, &box, err);
     if (status == IMSG_OK)
         status = imsg_path_join(box.new, name, &message, err);
+    if (status == IMSG_OK && is_linked(&box))
+        status = imsg_mailbox_missing(relay, token, err);
     if (status != IMSG_OK)
         goto out;
     imsg_mailbox_sweep(relay, token, &box);
@@ -205,18 +232,22 @@ static enum imsg_status file_ack(void *opaque, const char *token, const char *na
     struct relay_folder *relay = opaque;
     struct mailbox box = {0};
     char *message = NULL;
+    int new = -1;
     enum imsg_status status = imsg_mailbox_paths(relay, token, &box, err);
     if (status == IMSG_OK)
         status = imsg_path_join(box.new, name, &message, err);
     if (status != IMSG_OK)
         goto out;
-    if (unlink(message) == 0)
+    new = imsg_mailbox_open(&box, "new");
+    if (new >= 0 && unlinkat(new, name, 0) == 0)
         status = imsg_folder_sync_of(&relay->folder, message, err);
     else if (errno == ENOENT || errno == ENOTDIR)
         status = imsg_folder_check(&relay->folder, err);
     else
         status = imsg_folder_fail(&relay->folder, message, errno, err);
 out:
+    if (new >= 0)
+        close(new);
     free(message);
     imsg_mailbox_free(&box);
     return status;

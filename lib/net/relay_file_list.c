@@ -68,7 +68,7 @@ static void expire(const struct mailbox *box, int new, const char *name, time_t 
     if (imsg_random(random, sizeof random, NULL) != IMSG_OK)
         goto out;
     imsg_hex(random, sizeof random, aside);
-    tmp = open(box->tmp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    tmp = imsg_mailbox_open(box, "tmp");
     if (tmp < 0 || renameat(new, name, tmp, aside) != 0)
         goto out;
     if (fstatat(tmp, aside, &st, AT_SYMLINK_NOFOLLOW) == 0 && !is_old(&st, now, MESSAGE_AGE)) {
@@ -87,7 +87,7 @@ bool imsg_mailbox_has(const struct mailbox *box, const char *name)
     bool has = false;
     struct stat st;
     time_t now = imsg_now();
-    int new = open(box->new, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int new = imsg_mailbox_open(box, "new");
     if (new < 0 || fstatat(new, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
         goto out;
     has = !is_old(&st, now, MESSAGE_AGE);
@@ -99,11 +99,23 @@ out:
     return has;
 }
 
+static DIR *open_folder(const struct mailbox *box, const char *name)
+{
+    int fd = imsg_mailbox_open(box, name);
+    DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!folder && fd >= 0) {
+        int number = errno;
+        close(fd);
+        errno = number;
+    }
+    return folder;
+}
+
 static void sweep_leftovers(const struct mailbox *box, time_t now)
 {
     struct dirent *entry;
     struct stat st;
-    DIR *tmp = opendir(box->tmp);
+    DIR *tmp = open_folder(box, "tmp");
     if (!tmp)
         return;
     while ((entry = readdir(tmp)) != NULL)
@@ -121,7 +133,7 @@ static enum imsg_status look(const struct relay_folder *relay, const char *token
     struct dirent *entry;
     struct stat st;
     time_t now = imsg_now();
-    DIR *new = opendir(box->new);
+    DIR *new = open_folder(box, "new");
     if (!new && (errno == ENOENT || errno == ENOTDIR))
         return imsg_mailbox_missing(relay, token, err);
     if (!new)

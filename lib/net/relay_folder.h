@@ -26,6 +26,9 @@ struct mailbox {
 IMSG_CHECK enum imsg_status imsg_mailbox_paths(const struct relay_folder *relay, const char *token, struct mailbox *out,
                                                struct imsg_error *err);
 void imsg_mailbox_free(struct mailbox *box);
+/* A descriptor of the mailbox's folder "tmp" or "new", or -1 with errno: ENOTDIR also for a link, for what is removed
+ * there is removed in the mailbox and nowhere else, whoever put a link in its place. */
+int imsg_mailbox_open(const struct mailbox *box, const char *name);
 /* Which it is after ENOENT: no mailbox (IMSG_UNAVAILABLE) or no relay (IMSG_TEMPORARY). Never IMSG_OK. */
 enum imsg_status imsg_mailbox_missing(const struct relay_folder *relay, const char *token, struct imsg_error *err);
 /* Drop what is too old, if this was not done within the hour. What cannot be dropped stays: nobody's delivery fails

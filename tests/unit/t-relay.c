@@ -196,6 +196,37 @@ static void test_expiry(void)
     imsg_relay_close(relay);
 }
 
+/* A link in the place of a mailbox, or of a part of it: whoever visits would remove files of his own elsewhere. */
+static void test_links(void)
+{
+    static const char *const parts[] = {"tmp", "new", ""};
+    char name[65], box[512], there[512];
+    name_of(1, name);
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        struct imsg_relay *relay = open_relay("links");
+        struct imsg_waiting waiting = {0};
+        tap_status(imsg_relay_mailbox(relay, TOKEN, &err), IMSG_OK, &err, "mailbox");
+        put_file(in_box("links", "tmp", "letter"), "mine\n");
+        put_file(in_box("links", "new", name), "{}\n");
+        set_age(in_box("links", "tmp", "letter"), 37 * 3600);
+        snprintf(box, sizeof box, "%s", in_box("links", parts[i], ""));
+        if (!parts[i][0])
+            box[strlen(box) - 1] = '\0'; /* its slash */
+        snprintf(there, sizeof there, "%s", in_scratch("links", "there"));
+        if (rename(box, there) != 0 || symlink(there, box) != 0)
+            perror("a link to a folder");
+        tap_status(deliver(relay, 2, 100, NULL), IMSG_UNAVAILABLE, &err, "deliver: \"%s\" is a link", parts[i]);
+        if (imsg_relay_list(relay, TOKEN, &waiting, NULL) == IMSG_OK)
+            imsg_waiting_free(&waiting);
+        (void)!imsg_relay_ack(relay, TOKEN, name, NULL);
+        tap_ok(parts[i][0] == 'n' || exists(in_box("links", "tmp", "letter")), "nothing is swept there");
+        tap_ok(parts[i][0] == 't' || exists(in_box("links", "new", name)), "nor acknowledged");
+        imsg_relay_close(relay);
+        if (unlink(box) != 0 || rename(there, box) != 0)
+            perror("the folder back");
+    }
+}
+
 static int deliver_denied(void *context)
 {
     struct imsg_relay *relay = context;
@@ -371,6 +402,7 @@ int main(void)
     test_locations();
     test_round();
     test_odd_files();
+    test_links();
     test_expiry();
     test_failures();
     struct imsg_relay *relay = open_relay("race");
