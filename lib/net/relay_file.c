@@ -220,6 +220,10 @@ static enum imsg_status file_fetch(void *opaque, const char *token, const char *
         status = imsg_path_join(box.new, name, &message, err);
     if (status == IMSG_OK)
         status = imsg_folder_read(&relay->folder, message, max, out, &found, err);
+    /* By its sender's umask, say: it may stay so, and is no reason to leave the others. */
+    if (status == IMSG_TEMPORARY && access(message, R_OK) != 0 && errno == EACCES)
+        status = imsg_fail(err, IMSG_PROTOCOL, "relay folder \"%s\": message %.8s… may not be read",
+                           relay->folder.base, name);
     if (status == IMSG_OK && !found)
         status = imsg_fail(err, IMSG_NO_INPUT, "relay folder \"%s\": message %.8s… is gone", relay->folder.base, name);
     free(message);

@@ -233,6 +233,17 @@ static int deliver_denied(void *context)
     return (int)deliver(relay, 7, 100, NULL);
 }
 
+static int fetch_first(void *context)
+{
+    struct imsg_relay *relay = context;
+    struct imsg_buf line = {0};
+    char name[65];
+    name_of(1, name);
+    enum imsg_status status = imsg_relay_fetch(relay, TOKEN, name, &line, &err);
+    imsg_buf_free(&line);
+    return (int)status;
+}
+
 static int deliver_to_small_disk(void *context)
 {
     struct imsg_relay *relay = context;
@@ -246,11 +257,17 @@ static int deliver_to_small_disk(void *context)
 static void test_failures(void)
 {
     struct imsg_relay *relay = open_relay("failing");
+    char name[65];
     tap_status(imsg_relay_mailbox(relay, TOKEN, &err), IMSG_OK, &err, "mailbox");
     tap_ok(end_child(start_child(deliver_to_small_disk, relay)) == IMSG_TEMPORARY, "a write that fails is temporary");
     tap_ok(count_files(in_scratch("failing", "")) == 0, "and leaves nothing");
     chmod(in_box("failing", "tmp", ""), 0755);
     chmod(in_box("failing", "new", ""), 0755);
+    name_of(1, name);
+    put_file(in_box("failing", "new", name), "{}\n");
+    chmod(in_box("failing", "new", name), 0);
+    tap_ok(run_as_nobody(fetch_first, relay) == IMSG_PROTOCOL, "one message that may not be read");
+    unlink(in_box("failing", "new", name));
     if (getuid() != 0)
         chmod(in_box("failing", "tmp", ""), 0555);
     tap_ok(run_as_nobody(deliver_denied, relay) == IMSG_UNAVAILABLE, "a mailbox that may not be written");
