@@ -203,7 +203,7 @@ static bool try_again(struct imsg_http *http, struct transfer *transfer, enum tr
         origin->trouble = 0;
         return false;
     }
-    if (transfer->request->sink && transfer->received > 0 && transfer->answer.status / 100 == 2) {
+    if (transfer->given > transfer->given_before) {
         transfer->trouble = origin->trouble = 0;
         transfer->tries = 1;
     }
@@ -265,6 +265,7 @@ static void start_due(struct imsg_http *http, int *next)
         imsg_buf_clear(&transfer->answer.body);
         transfer->answer.status = 0;
         transfer->received = transfer->sent = transfer->skip = 0;
+        transfer->given_before = transfer->given;
         transfer->has_retry_after = transfer->has_range = transfer->blocked = transfer->head_ended = false;
         transfer->tries++;
         transfer->bearer = NULL;

@@ -48,8 +48,9 @@ struct transfer {
     bool has_range, over, out_of_turn, blocked;
     uint64_t sent;
     /* of all */
-    uint64_t given; /* bytes the sink has taken */
-    uint64_t skip;  /* bytes to come that it has already */
+    uint64_t given;        /* bytes the sink has taken, */
+    uint64_t given_before; /* and had when this try began */
+    uint64_t skip;         /* bytes to come that it has already */
     enum imsg_status sunk;
     struct imsg_error sink_err;
     char text[512]; /* what went wrong, in words */

@@ -513,6 +513,17 @@ part() { echo "got/.$(jq -r .sha256 f.d).part"; }
   grep -qi '^range: bytes=400000-' wire.log
 }
 
+@test "a server that breaks off at the same byte each time is given up like one that says nothing" {
+  stored 1000000
+  BUILD=${BUILD:-$(dirname "$BIN")}
+  { printf 'HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n'; head -c 400000 "$OBJECT"; } >half
+  start_wire wire half
+  jq -c ".uri = \"http://127.0.0.1:$PORT/store/$(jq -r .sha256 f.d)\"" f.d >remote.d
+  expect 75 timeout 300 "$BIN/imsg-attach" get --store "http://127.0.0.1:$PORT" --retry-for 1 -o got remote.d
+  errors_are 1
+  head -c 400000 "$OBJECT" | cmp - "$(part)"
+}
+
 # ---- progress ----
 
 @test "on a terminal a long transfer shows how far it is; not with -q, not in a file" {
