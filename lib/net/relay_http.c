@@ -16,6 +16,7 @@
 #define WAIT_GRACE 30       /* seconds an answer to one may take longer */
 #define LOOK_AGAIN 5        /* seconds from one wait to the next where nothing new comes */
 #define BATCH_MAX (8 << 20) /* bytes of one list; more comes with the next */
+#define LINES_MAX 32768     /* of it; as many envelopes are longer than that */
 #define ACKS_UNDER_WAY 64
 #define ANSWER_MAX 65536 /* bytes of any other answer, which nobody reads */
 
@@ -194,7 +195,7 @@ static enum imsg_status name_line(struct imsg_view text, char name[static 65], s
     return status;
 }
 
-/* Every whole line; what was cut off at the end comes again. */
+/* Every whole line, up to LINES_MAX; what was cut off at the end comes again. */
 static enum imsg_status index_lines(struct state *state, struct imsg_error *err)
 {
     const uint8_t *at = state->lines.ptr, *end = at ? at + state->lines.len : at, *stop;
@@ -207,10 +208,14 @@ static enum imsg_status index_lines(struct state *state, struct imsg_error *err)
         count += *c == '\n';
     if (count == 0)
         return IMSG_OK;
+    state->more |= count > LINES_MAX;
+    count = count < LINES_MAX ? count : LINES_MAX;
     state->index = calloc(count, sizeof *state->index);
     if (!state->index)
         return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
     for (; status == IMSG_OK && at < end && (stop = memchr(at, '\n', (size_t)(end - at))) != NULL; at = stop + 1) {
+        if (state->count == count)
+            break;
         struct line *line = &state->index[state->count];
         if (stop == at)
             continue;

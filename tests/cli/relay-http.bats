@@ -95,6 +95,15 @@ served() {
   [ "$(requests wire)" -le 3 ]
 }
 
+@test "of a list of countless lines no more are looked at than it could have envelopes" {
+  not_under_valgrind 'a million lines'
+  seq 1100000 | answer list '200 OK'
+  start_wire wire list
+  expect 76 timeout 300 env IMSG_HOME="$T/bob" imsg-pull --relay "http://127.0.0.1:$PORT"
+  errors_are 32768
+  no_out
+}
+
 @test "each message is safe on the disk before the server is told to forget it" {
   can_strace
   served 40
