@@ -85,6 +85,9 @@ enum imsg_status imsg_http_start(struct imsg_net *net, const struct imsg_http_re
         free(transfer);
         return status;
     }
+    /* Trouble of long ago, with nothing asked since, says nothing of now. */
+    if (imsg_monotonic() - transfer->origin->failed > (uint64_t)net->retry_for * 1000)
+        transfer->origin->trouble = 0;
     transfer->net = net;
     transfer->request = request;
     transfer->given = request->from;
@@ -209,6 +212,7 @@ static bool try_again(struct imsg_http *http, struct transfer *transfer, enum tr
     }
     transfer->trouble = transfer->trouble ? transfer->trouble : now;
     origin->trouble = origin->trouble ? origin->trouble : now;
+    origin->failed = now;
     wait = delay(transfer);
     uint64_t since = origin->trouble < transfer->trouble ? origin->trouble : transfer->trouble;
     if (now + wait > since + (uint64_t)transfer->net->retry_for * 1000)

@@ -23,6 +23,7 @@ struct origin {
     bool configured; /* else it came from outside */
     bool loopback_only;
     uint64_t trouble;    /* since when it has failed without an answer between, monotonic ms; 0: it has not */
+    uint64_t failed;     /* when it did last */
     uint64_t not_before; /* Retry-After, monotonic ms */
 };
 

@@ -39,6 +39,27 @@ served() {
   [ "$(requests wire)" -eq 19 ]
 }
 
+@test "a failure long before is not counted against a message that comes later" {
+  : | answer long '503 Service Unavailable' 'retry-after: 9'
+  : | answer busy '503 Service Unavailable'
+  : | answer ok '200 OK'
+  envelopes 2 >sent
+  start_wire wire long busy ok
+  mkfifo lines
+  as alice imsg-push --retry-for 1 --relay "http://127.0.0.1:$PORT" <lines 2>err &
+  exec 7>lines
+  head -n1 sent >&7
+  until grep -q 'line 1: ' err; do :; done
+  sleep 1.1 # longer than --retry-for
+  tail -n1 sent >&7
+  exec 7>&-
+  status=0
+  wait $! || status=$?
+  [ "$status" -eq 75 ]
+  errors_are 1
+  [ "$(requests wire)" -eq 3 ]
+}
+
 @test "a message that is too long for the relay is 65" {
   echo '{"reason":"PayloadTooLarge"}' | answer large '413 Content Too Large'
   start_wire wire large
