@@ -494,6 +494,30 @@ part() { echo "got/.$(jq -r .sha256 f.d).part"; }
   [ "$(wc -c <"$(part)")" -eq 500000 ]
 }
 
+@test "what a put that was killed left in the folder goes after 36 hours, and nothing else does" {
+  stored 1000
+  store=$(dirname "$OBJECT")
+  mkfifo in
+  imsg-attach put - <in >line &
+  exec 7>in
+  head -c 3000000 /dev/zero >&7
+  until [ -n "$(find "$store" -name '.tmp-*' -size +0)" ]; do :; done
+  kill $!
+  wait $! || true
+  exec 7>&-
+  left=$(find "$store" -name '.tmp-*')
+  : >"$store/.tmp-other"
+  touch -d '37 hours ago' "$store/.tmp-other" "$OBJECT"
+  touch -d '35 hours ago' "$left"
+  expect 0 imsg-attach put f
+  [ -e "$left" ]
+  touch -d '37 hours ago' "$left"
+  expect 0 imsg-attach put f
+  [ ! -e "$left" ]
+  [ -e "$OBJECT" ]
+  [ -e "$store/.tmp-other" ]
+}
+
 @test "what came from a server before it broke off stays, and the rest is asked for" {
   stored 1000000
   BUILD=${BUILD:-$(dirname "$BIN")}
