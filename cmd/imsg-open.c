@@ -120,8 +120,6 @@ static void check(const struct open_run *run)
         stdin_uses += strcmp(run->record_files[i], "-") == 0;
         cli_output_not_input(cli, &run->out, run->record_files[i]);
     }
-    if (run->identity_path)
-        cli_output_not_input(cli, &run->out, run->identity_path);
     stdin_uses += run->identity_path && strcmp(run->identity_path, "-") == 0;
     if (stdin_uses > 1)
         cli_usage(cli, "standard input can be only one of the inputs");
@@ -183,6 +181,7 @@ int main(int argc, char **argv)
     }
     cli_output_start(&run.cli, &run.out, run.output);
     check(&run);
+    cli_output_not_keys(&run.cli, &run.out, run.identity_path);
     cli_sandbox_for(&run.cli, run.record_count ? 0 : CLI_USES(CLI_DIRECTORY), run.directory, NULL, NULL);
     run_inputs(&run);
     /* A file is replaced only if nothing failed, in the records either; what went to stdout is out. */

@@ -316,6 +316,7 @@ int main(int argc, char **argv)
     cli_output_start(&run.cli, &run.undelivered, run.undelivered_path);
     for (int i = 0; i == 0 || i < cli_operands(&run.cli); i++)
         cli_output_not_input(&run.cli, &run.undelivered, cli_operand(&run.cli, i));
+    cli_output_not_keys(&run.cli, &run.undelivered, run.cli.auth_path);
     /* Without --relay any envelope may name a server. */
     if (run.relay_option)
         cli_sandbox_for(&run.cli, CLI_USES(CLI_RELAY), NULL, run.relay_option, NULL);

@@ -172,7 +172,7 @@ static void check(const struct seal *run)
         cli_usage(cli, "--group and --type take UTF-8 text");
     if (uses_of_stdin(run) > 1)
         cli_usage(cli, "standard input can be only one of the inputs");
-    const char *inputs[] = {cli_operand(cli, 0), run->attach, run->reply_path, run->identity_path};
+    const char *inputs[] = {cli_operand(cli, 0), run->attach, run->reply_path};
     for (size_t i = 0; i < sizeof inputs / sizeof inputs[0]; i++)
         if (inputs[i] || i == 0)
             cli_output_not_input(cli, &run->out, inputs[i]);
@@ -274,6 +274,7 @@ int main(int argc, char **argv)
     take_options(&run);
     cli_output_start(&run.cli, &run.out, run.output);
     check(&run);
+    cli_output_not_keys(&run.cli, &run.out, run.identity_path);
     cli_sandbox_for(&run.cli, services(&run), run.directory, NULL, run.store);
     cli_ok(&run.cli, cli_given(&run.cli, OPT_EACH) ? work_each(&run, &err) : work(&run, &err), &err);
     cli_input_close(&run.input);

@@ -232,6 +232,8 @@ struct cli_output {
 void cli_output_start(struct cli *cli, struct cli_output *out, const char *path);
 /* Refuse (64) if the output is also one of the inputs. */
 void cli_output_not_input(const struct cli *cli, const struct cli_output *out, const char *operand);
+/* Same for the identity (NULL: the default one) and the passphrase file: they are inputs too. */
+void cli_output_not_keys(struct cli *cli, const struct cli_output *out, const char *identity);
 /* Buffered. `binary`: refused with IMSG_USAGE when stdout is a terminal and -o - was not given. */
 IMSG_CHECK enum imsg_status cli_output_write(struct cli_output *out, struct imsg_view bytes, bool binary,
                                              struct imsg_error *err);

@@ -64,6 +64,18 @@ void cli_output_not_input(const struct cli *cli, const struct cli_output *out, c
         cli_usage(cli, "\"%s\" is both input and output", out->path);
 }
 
+void cli_output_not_keys(struct cli *cli, const struct cli_output *out, const char *identity)
+{
+    char *standard = NULL;
+    if (out->path && !identity && cli_home_path(cli, "identity.json", &standard, NULL) == IMSG_OK)
+        identity = standard;
+    if (identity)
+        cli_output_not_input(cli, out, identity);
+    if (cli->passphrase_file)
+        cli_output_not_input(cli, out, cli->passphrase_file);
+    free(standard);
+}
+
 /* A device or a pipe is written to as it is; only a regular file can be replaced by a complete one. */
 static enum imsg_status open_file(struct cli_output *out, struct imsg_error *err)
 {

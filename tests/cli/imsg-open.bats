@@ -390,14 +390,17 @@ seal() { as alice imsg-seal -q -R bob.jsonl "$@"; }
 
 @test "an output that is also an input is refused, and stays as it was" {
   cp bob/identity.json me.json
+  echo secret >phrase
   ln -s hello link
-  sha256sum hello alice.jsonl me.json >sums
+  sha256sum hello alice.jsonl me.json bob/identity.json phrase >sums
   expect 64 open -o hello hello
   expect 64 open -o hello greeting hello
   expect 64 open -o link hello
   expect 64 open -o hello <hello
   expect 64 open -R alice.jsonl -o alice.jsonl hello
   expect 64 open -i me.json -o me.json hello
+  expect 64 open -o bob/identity.json hello
+  expect 64 open --passphrase-file phrase -o phrase hello
   sha256sum --quiet -c sums
 }
 

@@ -290,6 +290,9 @@ push() { as alice imsg-push "$@"; }
   expect 64 push --undelivered same <same
   ln -s same link
   expect 64 push --undelivered link same
+  cp alice/identity.json before
+  expect 64 push --undelivered alice/identity.json same
+  cmp before alice/identity.json
   cmp one same
   expect 64 push --relay a --relay b one
   expect 64 push - - <one

@@ -585,13 +585,14 @@ counts() { jq -c '.counters | to_entries | sort_by(.key) | map(.value)' alice/co
   as bob imsg-open -q -j lines >opened
   cp alice/identity.json me.json
   ln -s plain link
-  sha256sum plain bob.jsonl descriptor opened me.json >sums
+  sha256sum plain bob.jsonl descriptor opened me.json alice/identity.json >sums
   expect 64 seal -R bob.jsonl -o plain plain
   expect 64 seal -R bob.jsonl -o link plain
   expect 64 seal -R bob.jsonl -o plain <plain
   expect 64 seal -R bob.jsonl -o bob.jsonl plain
   expect 64 seal -R bob.jsonl -a descriptor -o descriptor plain
   expect 64 seal --reply opened -o opened plain
+  expect 64 seal -R bob.jsonl -o alice/identity.json plain
   expect 64 seal -i me.json -R bob.jsonl -o me.json plain
   sha256sum --quiet -c sums
 }
