@@ -78,7 +78,7 @@ static enum imsg_status put_file(struct attach *run, const char *file, bool *las
     if (status == IMSG_OK)
         status = imsg_attachment_print(&attachment, &line, err);
     if (status == IMSG_OK) {
-        status = cli_output_write(&run->out, imsg_buf_view(&line), false, err);
+        status = cli_output_json(&run->out, imsg_buf_view(&line), err);
         if (status == IMSG_OK)
             status = cli_output_flush(&run->out, err);
         *last = status != IMSG_OK;
@@ -195,7 +195,7 @@ static enum imsg_status get_line(struct attach *run, struct imsg_view line, stru
     if (status == IMSG_OK)
         status = imsg_buf_text(&text, "\n", err);
     if (status == IMSG_OK)
-        status = cli_output_write(&run->out, imsg_buf_view(&text), false, err);
+        status = cli_output_json(&run->out, imsg_buf_view(&text), err);
     if (status == IMSG_OK)
         status = cli_output_flush(&run->out, err);
     imsg_buf_free(&text);

@@ -45,7 +45,7 @@ static enum imsg_status print_handle(struct lookup *run, const char *handle, str
     for (size_t i = 0; status == IMSG_OK && i < entry.devices.count; i++) {
         status = imsg_device_print(&entry.devices.items[i], handle, &line, err);
         if (status == IMSG_OK)
-            status = cli_output_write(&run->out, imsg_buf_view(&line), false, err);
+            status = cli_output_json(&run->out, imsg_buf_view(&line), err);
         imsg_buf_clear(&line);
     }
     imsg_buf_free(&line);

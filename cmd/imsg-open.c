@@ -143,7 +143,7 @@ static void print_after(struct open_run *run)
     cli_output_start(&run->cli, &out, NULL);
     enum imsg_status status = IMSG_OK;
     if (run->cli.status == 0 && run->after.len > 0)
-        status = cli_output_write(&out, imsg_buf_view(&run->after), false, &err);
+        status = cli_output_json(&out, imsg_buf_view(&run->after), &err);
     if (cli_ok(&run->cli, status, &err))
         cli_ok(&run->cli, cli_output_finish(&out, true, &err), &err);
     imsg_buf_free(&run->after);

@@ -114,7 +114,7 @@ static enum imsg_status print(struct pull *run, int fd, struct imsg_error *err)
     struct imsg_buf line = {0};
     enum imsg_status status = imsg_read_all(fd, IMSG_LINE_MAX + 1, &line, err);
     if (status == IMSG_OK)
-        status = cli_output_write(&run->out, imsg_buf_view(&line), false, err);
+        status = cli_output_json(&run->out, imsg_buf_view(&line), err);
     if (status == IMSG_OK)
         status = cli_output_flush(&run->out, err);
     imsg_buf_free(&line);

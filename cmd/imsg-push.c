@@ -120,7 +120,7 @@ static enum imsg_status print_receipt(struct push *run, const struct imsg_envelo
     if (status == IMSG_OK)
         status = imsg_buf_text(&line, "\n", err);
     if (status == IMSG_OK)
-        status = cli_output_write(&run->receipts, imsg_buf_view(&line), false, err);
+        status = cli_output_json(&run->receipts, imsg_buf_view(&line), err);
     if (status == IMSG_OK)
         status = cli_output_flush(&run->receipts, err);
     imsg_buf_free(&line);

@@ -237,6 +237,8 @@ void cli_output_not_keys(struct cli *cli, const struct cli_output *out, const ch
 /* Buffered. `binary`: refused with IMSG_USAGE when stdout is a terminal and -o - was not given. */
 IMSG_CHECK enum imsg_status cli_output_write(struct cli_output *out, struct imsg_view bytes, bool binary,
                                              struct imsg_error *err);
+/* JSON from outside: on a terminal nothing in its strings acts on it. */
+IMSG_CHECK enum imsg_status cli_output_json(struct cli_output *out, struct imsg_view text, struct imsg_error *err);
 IMSG_CHECK enum imsg_status cli_output_flush(struct cli_output *out, struct imsg_error *err);
 /* keep: flush, and for a file commit it (created even if nothing was written); else drop what is pending and leave the
  * file as it was. Frees everything. */

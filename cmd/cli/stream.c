@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/text.h"
+
 #define PENDING 65536 /* bytes gathered before a write */
 
 static bool is_stdio(const char *operand)
@@ -140,6 +142,18 @@ enum imsg_status cli_output_write(struct cli_output *out, struct imsg_view bytes
         status = imsg_buf_append(&out->pending, bytes.ptr, bytes.len, err);
     if (status == IMSG_OK && out->pending.len >= PENDING)
         status = cli_output_flush(out, err);
+    return status;
+}
+
+enum imsg_status cli_output_json(struct cli_output *out, struct imsg_view text, struct imsg_error *err)
+{
+    struct imsg_buf safe = {0};
+    enum imsg_status status = open_output(out, false, err);
+    if (status == IMSG_OK && out->tty)
+        status = imsg_escape_json(text, &safe, err);
+    if (status == IMSG_OK)
+        status = cli_output_write(out, out->tty ? imsg_buf_view(&safe) : text, false, err);
+    imsg_buf_free(&safe);
     return status;
 }
 

@@ -99,7 +99,7 @@ enum imsg_status open_release(struct open_run *run, const struct imsg_envelope *
     if (json)
         status = open_print(run, envelope, message, true, &line, err);
     if (status == IMSG_OK && json)
-        status = cli_output_write(&run->out, imsg_buf_view(&line), false, err);
+        status = cli_output_json(&run->out, imsg_buf_view(&line), err);
     else if (status == IMSG_OK)
         status = cli_output_write(&run->out, message->content, !imsg_utf8_valid(message->content), err);
     if (status == IMSG_OK && !run->out.path) /* message by message, for whoever reads along */

@@ -262,6 +262,24 @@ enum imsg_status imsg_escape(struct imsg_view text, struct imsg_buf *out, struct
     return IMSG_OK;
 }
 
+enum imsg_status imsg_escape_json(struct imsg_view text, struct imsg_buf *out, struct imsg_error *err)
+{
+    enum imsg_status status = IMSG_OK;
+    for (size_t i = 0, len; status == IMSG_OK && i < text.len; i += len) {
+        uint32_t code = 0;
+        char escape[8];
+        len = utf8_sequence(text.ptr + i, text.len - i, &code);
+        len = len ? len : 1;
+        if (code > 0x20 && harmful(code)) {
+            snprintf(escape, sizeof escape, "\\u%04x", (unsigned)(code & 0xffff));
+            status = imsg_buf_text(out, escape, err);
+        } else {
+            status = imsg_buf_append(out, text.ptr + i, len, err);
+        }
+    }
+    return status;
+}
+
 bool imsg_uuid_valid(const char *text)
 {
     for (size_t i = 0; i < 36; i++) {

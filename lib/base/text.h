@@ -26,6 +26,8 @@ bool imsg_utf8_valid(struct imsg_view text);
 /* Append `text` with what may harm a terminal escaped: C0 (also tab and newline), DEL, C1, bidi controls, bytes that
  * are no UTF-8, as \xNN or \u{NNNN}; a backslash stays. */
 IMSG_CHECK enum imsg_status imsg_escape(struct imsg_view text, struct imsg_buf *out, struct imsg_error *err);
+/* Same for JSON, which means the same afterwards: \uNNNN. There is no C0 in its strings, and between them it stays. */
+IMSG_CHECK enum imsg_status imsg_escape_json(struct imsg_view text, struct imsg_buf *out, struct imsg_error *err);
 
 /* RFC 3339, UTC, "2026-11-24T03:20:00Z" (20 characters and a NUL). */
 void imsg_time_format(time_t when, char out[static 21]);

@@ -427,6 +427,20 @@ seal() { as alice imsg-seal -q -R bob.jsonl "$@"; }
   [ "$(tr -d '\r' <out)" = hello ]
 }
 
+@test "JSON from outside is escaped on a terminal, and means the same" {
+  printf 'a\302\2332J\177\342\200\256b\\n\n' >content
+  seal -g $'g\302\233' content >lines
+  open -q -j lines >want
+  as eve imsg-keygen -n $'x\302\233\177' eve@example.com | as eve imsg-register -q
+  as bob imsg-lookup -q eve@example.com >>want
+  export IMSG_HOME=$T/bob
+  expect 0 script -qec 'imsg-open -q -j lines; imsg-lookup -q eve@example.com' /dev/null </dev/null
+  tr -d '\r' <out >shown
+  LC_ALL=C.UTF-8 run ! grep -qaP '[\x00-\x09\x0b-\x1f\x7f\x{9b}\x{202e}]' shown
+  jq -S . shown >got
+  jq -S . want | diff got -
+}
+
 @test "messages come out one by one while the input is still open" {
   mkfifo in mid
   as bob imsg-open -q <in >mid &
