@@ -164,6 +164,10 @@ static void walk(struct item *item, json_t *parent, const char *kind, struct ims
     enum imsg_status status = IMSG_OK;
     bool more = false;
     char field[80];
+    if (text.len > IMSG_LINE_MAX) { /* no document is: a million rows of it would take gigabytes */
+        unreadable_row(item, parent, kind, imsg_view_of(text.ptr + at, text.len - at), at);
+        return;
+    }
     if (depth > NESTING_MAX || imsg_json_walk(text, at, &cursor, NULL) != IMSG_OK)
         return;
     for (unsigned i = 0; (status = imsg_json_walk_next(&cursor, &found, &more, NULL)) == IMSG_OK && more; i++) {

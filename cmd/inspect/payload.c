@@ -138,6 +138,10 @@ static void rows_protobuf(json_t *parent, const struct known *known, struct imsg
     struct imsg_pb_field field;
     bool more;
     char name[40];
+    if (bytes.len > IMSG_PAYLOAD_MAX) { /* nothing of these forms is, and two bytes can be a field */
+        hex_row(parent, known->kind, bytes, 0, bytes.len, "unreadable");
+        return;
+    }
     while (imsg_pb_next(&reader, &field, &more, NULL) == IMSG_OK && more) {
         json_t *value = field.wire == IMSG_PB_VARINT ? json_integer((json_int_t)field.varint) : tree_hex(field.bytes);
         field_name(known, field.number, name);

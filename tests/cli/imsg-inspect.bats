@@ -753,6 +753,19 @@ have() { # FEATURE: was it built with it
   grep -q 'packed more than 4 times' out
 }
 
+@test "what is larger than its form can be is not taken apart: millions of rows would fill the memory" {
+  zeros() { yes "$1" | head -n 600000 | tr -d '\n'; }
+  { printf '{"imsg":"envelope/1","x":['; zeros 0,; printf '0]}'; } >document
+  { printf '{"imsg":"message/1","x":['; zeros 0,; printf '0]}\n'; } >body
+  zeros $'\1\2' | tr '\1\2' '\n\0' >payload
+  local input
+  for input in document body payload; do
+    expect 65 imsg-inspect -j $input
+    jq -e '.fields | map(.field) | index("unreadable")' out
+    jq -e '.fields | length < 3' out
+  done
+}
+
 @test "a NUL in a property list is shown, or refused where it would end the program" {
   have plist
   # {"a": "c<NUL>d"}, then {"a<NUL>b": "c<NUL>d"}.
