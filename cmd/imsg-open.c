@@ -33,33 +33,41 @@ static const struct cli_tool tool = {
 
 /* ---- --raw ---- */
 
-/* Every record of the handle is tried: a bare payload does not say which device sealed it. */
+static enum imsg_status try_sender(struct open_run *run, const struct imsg_device *sender, struct imsg_view payload,
+                                   struct imsg_buf *plaintext, bool *tried, struct imsg_error *err)
+{
+    if (!imsg_device_has_handle(sender, run->from[0]) || !imsg_device_offers(sender, run->format))
+        return IMSG_REFUSED;
+    *tried = true;
+    return imsg_open_payload(&run->identity, sender, run->format, payload, plaintext, NULL, err);
+}
+
+/* Every record of the handle is tried: a bare payload does not say which device sealed it. One's own is known without a
+ * directory. */
 static enum imsg_status open_raw(struct open_run *run, const struct cli_input *input, struct imsg_error *err)
 {
     struct imsg_buf payload = {0}, plaintext = {0};
     const struct imsg_devices *list = &run->records;
     const char *from = run->from[0];
     bool tried = false;
-    enum imsg_status status = imsg_read_all(input->fd, IMSG_PAYLOAD_MAX, &payload, err);
+    enum imsg_status status = imsg_read_all(input->fd, IMSG_PAYLOAD_MAX, &payload, err), found = IMSG_OK;
     if (status == IMSG_TOO_LONG)
         status = imsg_fail(err, IMSG_MALFORMED, "larger than a payload can be (%d bytes)", IMSG_PAYLOAD_MAX);
+    if (status == IMSG_OK)
+        status = open_unlock(run, err);
     if (status != IMSG_OK)
         goto out;
-    status = open_unlock(run, err);
-    if (status == IMSG_OK && run->record_count == 0 && !imsg_device_has_handle(&run->own, from))
-        status = open_look_up(run, from, &list, err);
-    if (status != IMSG_OK)
+    status = try_sender(run, &run->own, imsg_buf_view(&payload), &plaintext, &tried, err);
+    if (status == IMSG_REFUSED && run->record_count == 0)
+        found = open_look_up(run, from, &list, err);
+    if (found != IMSG_OK) {
+        status = found;
         goto out;
-    status = imsg_fail(err, IMSG_REFUSED, "no record of %s to verify with", from);
-    for (size_t i = 0; i <= list->count && status != IMSG_OK; i++) {
-        const struct imsg_device *sender = i < list->count ? &list->items[i] : &run->own;
-        if (!imsg_device_has_handle(sender, from) || !imsg_device_offers(sender, run->format))
-            continue;
-        tried = true;
-        status = imsg_open_payload(&run->identity, sender, run->format, imsg_buf_view(&payload), &plaintext, NULL, err);
-        if (status != IMSG_REFUSED)
-            break;
     }
+    if (status == IMSG_REFUSED && !tried)
+        (void)imsg_fail(err, IMSG_REFUSED, "no record of %s to verify with", from);
+    for (size_t i = 0; i < list->count && status == IMSG_REFUSED; i++)
+        status = try_sender(run, &list->items[i], imsg_buf_view(&payload), &plaintext, &tried, err);
     if (status == IMSG_OK)
         status =
             cli_output_write(&run->out, imsg_buf_view(&plaintext), !imsg_utf8_valid(imsg_buf_view(&plaintext)), err);

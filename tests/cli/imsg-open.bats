@@ -300,7 +300,10 @@ seal() { as alice imsg-seal -q -R bob.jsonl "$@"; }
   no_out
   expect 1 open --raw -E pair-ec --from nobody@example.com payload
   no_out
-  # one's own device needs no directory
+  # one's own device needs no directory, one's other devices do
+  as phone imsg-seal -q --raw -E pair -R alice.jsonl plain >payload
+  expect 0 as alice imsg-open --raw -E pair --from alice@example.com payload
+  cmp plain out
   as bob imsg-seal -q --raw -E pair -R bob.jsonl plain >payload
   rm -r .local
   expect 0 open --raw -E pair --from bob@example.com payload
