@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +15,36 @@
 #include "base/text.h"
 
 #define PENDING 65536 /* bytes gathered before a write */
+
+static char unfinished[PATH_MAX]; /* the temporary file of the output */
+
+static void remove_unfinished(int number)
+{
+    unlink(unfinished); /* once renamed, there is nothing of that name */
+    raise(number);      /* as without a handler: SA_RESETHAND */
+}
+
+/* Whoever ends the run, with ^C for one, leaves no part of a plaintext lying about. */
+static enum imsg_status create_unfinished(struct imsg_file *file, const char *path, struct imsg_error *err)
+{
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+    enum { COUNT = sizeof signals / sizeof signals[0] };
+    struct sigaction old, action = {.sa_handler = remove_unfinished, .sa_flags = (int)SA_RESETHAND};
+    sigset_t held, before;
+    sigemptyset(&held);
+    for (size_t i = 0; i < COUNT; i++)
+        sigaddset(&held, signals[i]);
+    pthread_sigmask(SIG_BLOCK, &held, &before);
+    enum imsg_status status = imsg_file_create(file, path, 0666, err);
+    if (status == IMSG_OK && strlen(file->temp) < sizeof unfinished) {
+        strcpy(unfinished, file->temp);
+        for (size_t i = 0; i < COUNT; i++)
+            if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL) /* not what is ignored */
+                sigaction(signals[i], &action, NULL);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return status;
+}
 
 static bool is_stdio(const char *operand)
 {
@@ -89,7 +121,7 @@ static enum imsg_status open_file(struct cli_output *out, struct imsg_error *err
             status = imsg_fail(err, IMSG_CANNOT_CREATE, "\"%s\": %s", out->path, strerror(errno));
     } else {
         char *real = realpath(out->path, NULL); /* through a link to what it names; NULL: a new file */
-        status = imsg_file_create(&out->file, real ? real : out->path, 0666, err);
+        status = create_unfinished(&out->file, real ? real : out->path, err);
         free(real);
     }
     return status;

@@ -405,6 +405,24 @@ refused() {
   done
 }
 
+@test "ended by a signal, it leaves no temporary file" {
+  mkfifo in
+  local signal pid got
+  for signal in HUP TERM; do
+    IMSG_HOME=$T/alice imsg-seal -q -s -R bob.jsonl -o new <in 7>&- &
+    pid=$!
+    exec 7>in
+    head -c $((2 * CHUNK)) random >&7
+    until compgen -G '.new.*' >temp; do kill -0 $pid; done
+    kill -$signal $pid
+    got=0
+    wait $pid || got=$?
+    [ "$got" -eq $((128 + $(kill -l $signal))) ]
+    exec 7>&-
+    run ! compgen -G '.new*'
+  done
+}
+
 @test "an output that is also an input is refused" {
   cp small same
   expect 64 open -o same same
