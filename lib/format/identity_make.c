@@ -167,6 +167,7 @@ enum imsg_status imsg_identity_print(const struct imsg_identity *identity, struc
                                      struct imsg_error *err)
 {
     json_t *object = NULL;
+    size_t before = out->len;
     enum imsg_status status = imsg_document_new("identity/1", &object, err);
     if (status == IMSG_OK)
         status = set_common(identity, object, err);
@@ -182,6 +183,11 @@ enum imsg_status imsg_identity_print(const struct imsg_identity *identity, struc
         status = imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
     if (status == IMSG_OK)
         status = imsg_document_line(object, out, err);
+    if (status == IMSG_OK && out->len - before > IMSG_LINE_MAX) { /* nobody could read it again */
+        imsg_wipe(out->ptr + before, out->len - before);
+        out->len = before;
+        status = imsg_fail(err, IMSG_TOO_LONG, "the identity would be longer than %d bytes", IMSG_LINE_MAX);
+    }
     imsg_json_wipe(json_object_get(object, "keys"));
     imsg_json_wipe(json_object_get(object, "retired"));
     json_decref(object);

@@ -232,6 +232,21 @@ sha256_of_hex() { xxd -r -p <<<"$1" | sha256sum | cut -d' ' -f1; }
   [ "$(jq -c .later alice/identity.json)" = '{"a":[1]}' ]
 }
 
+@test "--rotate leaves an identity alone that would grow beyond what can be read again" {
+  as alice imsg-keygen -q alice@example.com >record
+  local len
+  len=$(wc -c <alice/identity.json)
+  head -c $((1048576 - len - 20)) /dev/zero | tr '\0' a >filler
+  jq -c --rawfile later filler '.later = $later' alice/identity.json >before
+  cat before >alice/identity.json
+  expect 65 as alice imsg-keygen --rotate
+  no_out
+  err_has 'longer than 1048576 bytes'
+  cmp before alice/identity.json
+  expect 0 as alice imsg-keygen -y
+  cmp record out
+}
+
 @test "--rotate of an identity file behind a link rotates the file, and the link stays" {
   as alice imsg-keygen -q -o real.json alice@example.com >record
   ln -s ../real.json alice/identity.json
