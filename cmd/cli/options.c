@@ -220,6 +220,7 @@ int cli_next(struct cli *cli, const char **arg)
         if (key == -1) {
             cli->next = optind;
             cli_exclusive(cli, CLI_KEY_PASSPHRASE_FILE, CLI_KEY_PASSPHRASE_FD, 0);
+            cli->stdin_taken = cli->passphrase_fd == STDIN_FILENO;
             return -1;
         }
         const char *word = cli->argv[optind - 1];

@@ -143,6 +143,24 @@ $tool: hint: $tool --help lists the options" ]
   for fd in -1 x '' 1024 3x 0x3 99999999999999999999; do expect 64 imsg-register --passphrase-fd "$fd"; done
 }
 
+@test "standard input that gives the passphrase gives nothing else" {
+  as alice imsg-keygen -p --passphrase-fd 0 alice@example.com <<<secret >record
+  expect 0 as alice imsg-keygen -y --passphrase-fd 0 <<<secret
+  cmp record out
+  echo hello >plain
+  expect 0 as alice imsg-seal -R record --passphrase-fd 0 plain <<<secret
+  cp out lines
+  expect 0 as alice imsg-open -q -R record --passphrase-fd 0 lines <<<secret
+  cmp plain out
+  expect 64 as alice imsg-seal -R record --passphrase-fd 0 <plain
+  err_has 'standard input can be only one of the inputs'
+  for tool in imsg-open imsg-inspect imsg-push imsg-register; do
+    expect 64 as alice $tool --passphrase-fd 0 <lines
+    expect 64 as alice $tool --passphrase-fd 0 - <lines
+  done
+  expect 64 imsg-keygen -y -i - --passphrase-fd 0 <alice/identity.json
+}
+
 @test "options come in any order, in both forms, and -- ends them" {
   imsg-lookup --path alice@example.com >want
   expect 0 imsg-lookup alice@example.com --path
