@@ -179,8 +179,9 @@ static enum imsg_status store_content(struct seal *run, struct seal_message *mes
         status = imsg_attachment_put(store, content, only ? run->input.fd : -1, &progress.how, &attachment, err);
         cli_progress_end(&progress);
     }
-    if (status == IMSG_OK && file && strcmp(file, "-") != 0)
-        status = imsg_strdup(slash ? slash + 1 : file, &attachment.name, err);
+    const char *base = slash ? slash + 1 : file;
+    if (status == IMSG_OK && file && strcmp(file, "-") != 0 && imsg_utf8_valid(imsg_view_str(base)))
+        status = imsg_strdup(base, &attachment.name, err);
     if (status == IMSG_OK && type)
         status = imsg_strdup(type, &attachment.type, err);
     if (status == IMSG_OK)

@@ -478,6 +478,10 @@ edge() {
   mkdir got
   as bob imsg-attach get -o got <opened >/dev/null
   cmp noise got/*
+  # a name that is no text is left out
+  cp noise $'noise\377'
+  expect 0 seal -S -R bob.jsonl $'noise\377'
+  as bob imsg-open -q -j <out | jq -e '.header.attachments[] | has("name") | not'
 }
 
 @test "--store says where -S stores, and stores nothing alone" {
