@@ -264,7 +264,7 @@ enum imsg_status imsg_lines_next(struct imsg_lines *lines, struct imsg_view *lin
             lines->number++;
             if (len > lines->max)
                 return overlong(lines, err);
-            *line = imsg_view_of(first, len);
+            *line = imsg_view_of(first, len == 1 && first[0] == '\r' ? 0 : len); /* blank where lines end in CRLF */
             *more = true;
             if (cut)
                 *cut = !newline;

@@ -52,6 +52,13 @@ seal() { as alice imsg-seal -q -R bob.jsonl "$@"; }
   expect 0 open -q lines
   printf 'hello\nfrom carol\n' | cmp - out
   [ ! -s err ]
+  # with CRLF too
+  sed 's/$/\r/' lines >crlf
+  sed 's/$/\r/' alice.jsonl >records
+  printf '\r\n' >>records
+  expect 0 open -q -R records -R carol.jsonl crlf
+  printf 'hello\nfrom carol\n' | cmp - out
+  [ ! -s err ]
 }
 
 @test "empty input is no error" {
