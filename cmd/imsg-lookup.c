@@ -138,6 +138,7 @@ int main(int argc, char **argv)
             run.accept = arg;
     }
     cli_exclusive(&run.cli, OPT_PINS, OPT_PATH, OPT_ACCEPT, 0);
+    cli_exclusive(&run.cli, OPT_PINS, 'd', 0);
     if (cli_given(&run.cli, OPT_PINS) ? cli_operands(&run.cli) > 0 : cli_operands(&run.cli) == 0)
         cli_usage(&run.cli, cli_given(&run.cli, OPT_PINS) ? "--pins takes no HANDLE" : "no HANDLE to look up");
     if (run.accept && cli_operands(&run.cli) != 1)

@@ -441,6 +441,7 @@ hinted() { sed -n 's/^imsg-[a-z]*: hint: .*then: //p' "$T/err"; }
   expect 64 as dave imsg-lookup --pins alice@example.com
   expect 64 as dave imsg-lookup --accept "$key" --path alice@example.com
   expect 64 as dave imsg-lookup --pins --path
+  expect 64 as dave imsg-lookup --pins -d elsewhere
   expect 64 as dave imsg-lookup
   [ ! -e dave ]
 }
