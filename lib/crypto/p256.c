@@ -14,7 +14,7 @@
 #include <openssl/params.h>
 
 struct imsg_p256 {
-    uint8_t scalar[32];
+    uint8_t *scalar; /* 32 bytes on the secure heap, which holds no pointers: leak checkers do not look there */
     uint8_t point[65];
     _Atomic(EVP_PKEY *) evp; /* NULL until the first signature: an ephemeral key never needs it */
 };
@@ -141,11 +141,13 @@ enum imsg_status imsg_p256_from_scalar(const uint8_t d[static 32], struct imsg_p
 
     if (!scalar_in_range(d))
         return imsg_fail(err, IMSG_MALFORMED, "private key is zero or not below the order of the curve");
-    key = OPENSSL_secure_zalloc(sizeof *key);
+    key = OPENSSL_zalloc(sizeof *key);
+    if (key)
+        key->scalar = OPENSSL_secure_malloc(32);
     scalar = secret_number(d);
     ctx = BN_CTX_new();
     product = curve ? EC_POINT_new(curve) : NULL;
-    if (!key || !scalar || !ctx || !product || EC_POINT_mul(curve, product, scalar, NULL, NULL, ctx) != 1 ||
+    if (!key || !key->scalar || !scalar || !ctx || !product || EC_POINT_mul(curve, product, scalar, NULL, NULL, ctx) != 1 ||
         EC_POINT_point2oct(curve, product, POINT_CONVERSION_UNCOMPRESSED, key->point, 65, ctx) != 65)
         goto out;
     memcpy(key->scalar, d, 32);
@@ -215,7 +217,8 @@ void imsg_p256_free(struct imsg_p256 *key)
     if (!key)
         return;
     EVP_PKEY_free(atomic_load(&key->evp));
-    OPENSSL_secure_clear_free(key, sizeof *key);
+    OPENSSL_secure_clear_free(key->scalar, 32);
+    OPENSSL_free(key);
 }
 
 enum imsg_status imsg_p256_ecdh(const struct imsg_p256 *key, const uint8_t point[static 65], uint8_t secret[static 32],
