@@ -147,7 +147,8 @@ enum imsg_status imsg_p256_from_scalar(const uint8_t d[static 32], struct imsg_p
     scalar = secret_number(d);
     ctx = BN_CTX_new();
     product = curve ? EC_POINT_new(curve) : NULL;
-    if (!key || !key->scalar || !scalar || !ctx || !product || EC_POINT_mul(curve, product, scalar, NULL, NULL, ctx) != 1 ||
+    if (!key || !key->scalar || !scalar || !ctx || !product ||
+        EC_POINT_mul(curve, product, scalar, NULL, NULL, ctx) != 1 ||
         EC_POINT_point2oct(curve, product, POINT_CONVERSION_UNCOMPRESSED, key->point, 65, ctx) != 65)
         goto out;
     memcpy(key->scalar, d, 32);

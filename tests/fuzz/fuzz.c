@@ -3,9 +3,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <openssl/crypto.h>
+
 #include "base/json.h"
+#include "crypto/crypto.h"
 
 #define PAINT 0x5A
+#define SECURE_HEAP 65536 /* all of it: lib/crypto/start.c */
+
+/* LeakSanitizer's, where it is. */
+void __lsan_register_root_region(const void *start, size_t size) __attribute__((weak));
+
+/* OpenSSL's random generator is on its secure heap, where LeakSanitizer looks for pointers only if it is told to. */
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc;
+    (void)argv;
+    imsg_crypto_start();
+    void *heap = OPENSSL_secure_malloc(SECURE_HEAP);
+    if (heap && __lsan_register_root_region)
+        __lsan_register_root_region(heap, SECURE_HEAP);
+    OPENSSL_secure_free(heap);
+    return 0;
+}
 
 struct imsg_error fuzz_err;
 

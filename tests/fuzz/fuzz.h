@@ -15,7 +15,8 @@
 
 #include "imsg.h"
 
-/* libFuzzer's. Always returns 0. */
+/* libFuzzer's. Always return 0. */
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* abort() unless it holds: a finding for libFuzzer as for replay.c. */
