@@ -1,5 +1,6 @@
 #include "net/folder.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,6 +14,8 @@
 #include "base/io.h"
 #include "base/text.h"
 #include "crypto/crypto.h"
+
+#define LEFTOVER_AGE (36 * 3600) /* seconds */
 
 enum imsg_status imsg_folder_set(struct imsg_folder *folder, const char *role, const char *location,
                                  struct imsg_error *err)
@@ -199,6 +202,31 @@ out:
     if (number)
         *number = cause;
     return status;
+}
+
+/* Does imsg_folder_temp make such a name? */
+static bool is_temp(const char *name, const char *prefix)
+{
+    size_t len = strlen(prefix);
+    return strncmp(name, prefix, len) == 0 && strspn(name + len, "0123456789abcdef") == 32 && !name[len + 32];
+}
+
+void imsg_folder_sweep(int fd, const char *prefix)
+{
+    struct stat st;
+    time_t now = imsg_now();
+    DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!folder) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;)
+        if ((!prefix || is_temp(entry->d_name, prefix)) &&
+            fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+            st.st_mtim.tv_sec < now - LEFTOVER_AGE)
+            unlinkat(fd, entry->d_name, 0);
+    closedir(folder);
 }
 
 enum imsg_status imsg_folder_sync_file(const struct imsg_folder *folder, const char *path, int fd,

@@ -38,6 +38,9 @@ IMSG_CHECK enum imsg_status imsg_folder_read(const struct imsg_folder *folder, c
 /* parent/PREFIX + 32 random hex digits, created exclusively. *number (may be NULL) gets errno on failure. */
 IMSG_CHECK enum imsg_status imsg_folder_temp(const struct imsg_folder *folder, const char *parent, const char *prefix,
                                              int *fd, char **path, int *number, struct imsg_error *err);
+/* What killed processes left of these in the folder `fd`, which is closed (-1: nothing is done): regular files 36 hours
+ * old, as in Maildir; prefix NULL: of whatever name. What cannot be removed stays: nobody's work fails for it. */
+void imsg_folder_sweep(int fd, const char *prefix);
 /* Write `bytes` and sync them. */
 IMSG_CHECK enum imsg_status imsg_folder_write(const struct imsg_folder *folder, const char *path, int fd,
                                               struct imsg_view bytes, struct imsg_error *err);

@@ -13,7 +13,6 @@
 #include "net/relay_folder.h"
 
 #define MESSAGE_AGE (IMSG_RELAY_DAYS * 86400) /* seconds */
-#define LEFTOVER_AGE (36 * 3600)              /* seconds; as in Maildir */
 #define SWEEP_EVERY 3600                      /* seconds; a bulk sender would read the folder for each message */
 
 struct found {
@@ -111,20 +110,6 @@ static DIR *open_folder(const struct mailbox *box, const char *name)
     return folder;
 }
 
-static void sweep_leftovers(const struct mailbox *box, time_t now)
-{
-    struct dirent *entry;
-    struct stat st;
-    DIR *tmp = open_folder(box, "tmp");
-    if (!tmp)
-        return;
-    while ((entry = readdir(tmp)) != NULL)
-        if (fstatat(dirfd(tmp), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-            is_old(&st, now, LEFTOVER_AGE))
-            unlinkat(dirfd(tmp), entry->d_name, 0);
-    closedir(tmp);
-}
-
 /* One look at new: old messages go, the others are added to *list (may be NULL). */
 static enum imsg_status look(const struct relay_folder *relay, const char *token, const struct mailbox *box,
                              struct list *list, struct imsg_error *err)
@@ -174,7 +159,7 @@ void imsg_mailbox_sweep(struct relay_folder *relay, const char *token, const str
 {
     if (!sweep_is_due(relay, token))
         return;
-    sweep_leftovers(box, imsg_now());
+    imsg_folder_sweep(imsg_mailbox_open(box, "tmp"), NULL);
     (void)look(relay, token, box, NULL, NULL);
 }
 
@@ -189,7 +174,7 @@ enum imsg_status imsg_relay_file_list(void *opaque, const char *token, struct im
         goto out;
     imsg_relay_watch(relay, token, &box);
     if (sweep_is_due(relay, token))
-        sweep_leftovers(&box, imsg_now());
+        imsg_folder_sweep(imsg_mailbox_open(&box, "tmp"), NULL);
     status = look(relay, token, &box, &list, err);
     if (status != IMSG_OK || list.count == 0)
         goto out;

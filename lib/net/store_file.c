@@ -1,5 +1,4 @@
 /* A store in a folder: BASE/<sha256 of the ciphertext>. What a descriptor names is a hash and never a path. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,7 +15,6 @@
 
 #define URI_PREFIX "imsg-store:"
 #define TEMP_PREFIX ".tmp-"
-#define LEFTOVER_AGE (36 * 3600) /* seconds; as in a relay's folder */
 #define PIECE 262144 /* bytes per read */
 
 struct state {
@@ -49,32 +47,13 @@ static enum imsg_status file_open(const char *location, struct imsg_net *net, vo
     return IMSG_OK;
 }
 
-/* What a put left behind that was killed. What cannot be removed stays: nobody's put fails for it. */
-static void sweep(const struct imsg_folder *folder)
-{
-    const size_t prefix = sizeof TEMP_PREFIX - 1;
-    struct dirent *entry;
-    struct stat st;
-    time_t now = imsg_now();
-    DIR *base = opendir(folder->base);
-    if (!base)
-        return;
-    while ((entry = readdir(base)) != NULL)
-        if (strncmp(entry->d_name, TEMP_PREFIX, prefix) == 0 &&
-            strspn(entry->d_name + prefix, "0123456789abcdef") == 32 && entry->d_name[prefix + 32] == '\0' &&
-            fstatat(dirfd(base), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-            st.st_mtim.tv_sec < now - LEFTOVER_AGE)
-            unlinkat(dirfd(base), entry->d_name, 0);
-    closedir(base);
-}
-
 static enum imsg_status file_begin(void *opaque, struct imsg_store_put *put, struct imsg_error *err)
 {
     struct state *state = opaque;
     struct imsg_folder *folder = &state->folder;
     enum imsg_status status = imsg_folder_make_base(folder, err);
     if (status == IMSG_OK && !state->swept)
-        sweep(folder);
+        imsg_folder_sweep(open(folder->base, O_RDONLY | O_DIRECTORY | O_CLOEXEC), TEMP_PREFIX);
     state->swept = true;
     if (status == IMSG_OK)
         status = imsg_folder_temp(folder, folder->base, TEMP_PREFIX, &put->fd, &put->temp, NULL, err);
