@@ -124,11 +124,6 @@ enum imsg_status inbox_remember(const struct inbox *inbox, const char *name, str
 
 /* ---- what is there ---- */
 
-static bool is_name(const char *text)
-{
-    return strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64;
-}
-
 static int by_time(const void *a, const void *b)
 {
     const struct stored *x = a, *y = b;
@@ -147,7 +142,7 @@ enum imsg_status inbox_list(const struct inbox *inbox, struct stored **list, siz
     if (!folder)
         return imsg_fail(err, IMSG_IO, "\"%s\": %s", inbox->new, strerror(errno));
     for (struct dirent *item; status == IMSG_OK && (item = readdir(folder));) {
-        if (!is_name(item->d_name) || fstatat(dirfd(folder), item->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        if (!imsg_name_is_hash(item->d_name) || fstatat(dirfd(folder), item->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
             continue;
         struct stored *grown = realloc(*list, (*count + 1) * sizeof *grown);
         if (!grown) {

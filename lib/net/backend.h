@@ -73,7 +73,4 @@ IMSG_CHECK enum imsg_status imsg_store_fetch(struct imsg_net *net, struct imsg_h
 IMSG_CHECK enum imsg_status imsg_store_get_foreign(struct imsg_net *net, const char *uri, uint64_t from, uint64_t max,
                                                    imsg_sink *sink, void *context, struct imsg_error *err);
 
-/* Exactly 64 lower-case hex digits: the only names that ever become part of a path. */
-bool imsg_name_is_hash(const char *name);
-
 #endif

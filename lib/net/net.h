@@ -188,4 +188,7 @@ IMSG_CHECK enum imsg_status imsg_pins_set(struct imsg_pins *pins, const char *ha
 IMSG_CHECK enum imsg_status imsg_pins_save(struct imsg_pins *pins, struct imsg_error *err);
 void imsg_pins_close(struct imsg_pins *pins); /* safe on {0} */
 
+/* Exactly 64 lower-case hex digits: the only names from outside that ever become part of a path. */
+bool imsg_name_is_hash(const char *name);
+
 #endif
