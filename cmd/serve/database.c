@@ -59,7 +59,7 @@ static const char *const sql[SQL_COUNT] = {
     [SQL_INVITE_GET] = "SELECT account, left FROM invite WHERE hash=?1",
     [SQL_INVITE_USE] = "UPDATE invite SET account=?2, left=left-1 WHERE hash=?1",
     [SQL_INVITE_RETURN] = "UPDATE invite SET left=left+1 WHERE hash=?1",
-    [SQL_BLOB_SET] = "INSERT INTO blob VALUES(?1, ?2, ?3, ?4) ON CONFLICT(hash) DO UPDATE SET stored=excluded.stored",
+    [SQL_BLOB_SET] = "INSERT INTO blob VALUES(?1, ?2, ?3, ?4)",
     [SQL_BLOB_AGAIN] = "UPDATE blob SET stored=?2 WHERE hash=?1",
     [SQL_BLOB_DROP] = "DELETE FROM blob WHERE hash=?1",
     [SQL_BLOB_OLD] = "SELECT hash, token, size FROM blob WHERE stored<=?1 LIMIT 100",

@@ -17,7 +17,7 @@
 
 #define HEADER_MS 30000        /* from connecting to the end of the first headers */
 #define IDLE_MS 60000          /* from one request to the end of the next one's headers */
-#define BODY_MS 60000          /* for a body or an answer, and more for each byte of it */
+#define BODY_MS 60000          /* for an answer, or for a body and more for each byte of it */
 #define BYTES_PER_MS 16        /* the slowest that is waited for */
 #define DRAIN_MAX 1048576      /* bytes of a body nobody wants */
 #define CONNECTION_MEMORY 4096 /* bytes: what a request's headers may take; each idle long poll holds so much */
