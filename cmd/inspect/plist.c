@@ -203,7 +203,11 @@ enum imsg_status plist_show(json_t *inspection, struct imsg_view bytes, struct i
     enum imsg_status status = plist_guard(bytes, err);
     if (status != IMSG_OK)
         return status;
-    plist_from_memory((const char *)bytes.ptr, (uint32_t)bytes.len, &root);
+    /* Not plist_from_memory: it has three arguments before libplist 2.3 and four since. */
+    if (bytes.ptr[0] == 'b')
+        plist_from_bin((const char *)bytes.ptr, (uint32_t)bytes.len, &root);
+    else
+        plist_from_xml((const char *)bytes.ptr, (uint32_t)bytes.len, &root);
     if (!root)
         return imsg_fail(err, IMSG_MALFORMED, "the property list does not parse");
     json_t *body = to_json(root, 0);
