@@ -35,13 +35,15 @@ DEP_LIBS := $(foreach l,$(shell $(PKG_CONFIG) $(if $(STATIC),--static) --libs li
 	$(STATIC:%=-l%),$(l)),$(l:-l%=-l:lib%.a),$(l))) -ldl
 # Only imsg-inspect shows the bodies of real clients. A library that is missing, or has not the calls used, costs its view.
 compiles = $(shell $(PKG_CONFIG) --exists $(1) && echo 'int main(void) { $(3); return 0; }' | \
-	$(CC) $$($(PKG_CONFIG) --cflags $(1)) -include $(2) -x c -fsyntax-only - 2>/dev/null && echo $(1))
+	$(CC) $$($(PKG_CONFIG) --cflags $(1)) -include $(2) -Werror -x c -fsyntax-only - 2>/dev/null && echo $(1))
 PLIST_USE := plist_t list = 0; uint64_t size = 0; plist_from_bin("", 0, &list); plist_from_xml("", 0, &list); plist_get_string_ptr(list, &size)
+PLIST_UNIX_USE := int64_t seconds = 0; plist_get_unix_date_val(0, &seconds)
 ZLIB_USE := z_stream stream = {0}; inflateInit2(&stream, 31)
 PLIST_PKG := $(call compiles,libplist-2.0,plist/plist.h,$(PLIST_USE))
 ZLIB_PKG := $(call compiles,zlib,zlib.h,$(ZLIB_USE))
 BODY_PKGS := $(PLIST_PKG) $(ZLIB_PKG)
-BODY_CFLAGS := $(if $(strip $(BODY_PKGS)),$(shell $(PKG_CONFIG) --cflags $(BODY_PKGS)) $(ZLIB_PKG:%=-DHAVE_ZLIB) $(PLIST_PKG:%=-DHAVE_PLIST))
+BODY_CFLAGS := $(if $(strip $(BODY_PKGS)),$(shell $(PKG_CONFIG) --cflags $(BODY_PKGS)) $(ZLIB_PKG:%=-DHAVE_ZLIB) $(PLIST_PKG:%=-DHAVE_PLIST) \
+	$(if $(call compiles,libplist-2.0,plist/plist.h,$(PLIST_UNIX_USE)),-DHAVE_PLIST_UNIX_DATE))
 BODY_LIBS := $(if $(strip $(BODY_PKGS)),$(shell $(PKG_CONFIG) --libs $(BODY_PKGS)))
 # Only imsg-serve serves.
 SERVE_PKGS := libmicrohttpd sqlite3

@@ -64,10 +64,16 @@ static json_t *string_json(plist_t node)
 
 static json_t *date_json(plist_t node)
 {
-    int32_t seconds = 0, micros = 0;
     char text[21];
-    plist_get_date_val(node, &seconds, &micros);
-    imsg_time_format((time_t)seconds + 978307200, text); /* property lists count from 2001 */
+#ifdef HAVE_PLIST_UNIX_DATE /* since libplist 2.7, where the other one is deprecated */
+    int64_t seconds = 0;
+    plist_get_unix_date_val(node, &seconds);
+#else
+    int32_t since_2001 = 0, micros = 0;
+    plist_get_date_val(node, &since_2001, &micros);
+    time_t seconds = (time_t)since_2001 + 978307200;
+#endif
+    imsg_time_format((time_t)seconds, text);
     return json_string(text);
 }
 
