@@ -12,6 +12,8 @@ FISHCOMPDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 SYSTEMDDIR ?= $(PREFIX)/lib/systemd/system
 DESTDIR ?=
 BUILD ?= build
+# Not abspath, for which a path ends at its first space.
+ABS_BUILD = $(if $(filter /%,$(BUILD)),$(BUILD),$(CURDIR)/$(BUILD))
 PKG_CONFIG ?= pkg-config
 INSTALL ?= install
 BATS ?= bats
@@ -153,10 +155,10 @@ deps:
 demo:
 	$(call deps,$(DEPS_BUILD) jq)
 	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) all
-	$(Q)BIN='$(abspath $(BUILD))/bin' sh examples/demo.sh
+	$(Q)BIN='$(ABS_BUILD)/bin' sh examples/demo.sh
 check: deps
 	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) all unit
-	$(Q)BUILD='$(abspath $(BUILD))' BATS='$(BATS)' sh tests/run $(TESTS)
+	$(Q)BUILD='$(ABS_BUILD)' BATS='$(BATS)' sh tests/run $(TESTS)
 # Somebody else's JOSE, which Debian has not.
 $(BUILD)/node/node_modules/jose:
 	$(Q)command -v npm >/dev/null 2>&1 || $(MAKE) --no-print-directory deps-node
@@ -166,26 +168,26 @@ deps-node:
 check-deep: deps $(BUILD)/node/node_modules/jose
 	$(call deps,$(DEPS_DEEP))
 	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) all unit
-	$(Q)BUILD='$(abspath $(BUILD))' BATS='$(BATS)' DEEP=1 sh tests/run $(TESTS)
+	$(Q)BUILD='$(ABS_BUILD)' BATS='$(BATS)' DEEP=1 sh tests/run $(TESTS)
 # `make fuzz TIME=600`, `make fuzz TARGETS='pair pair_ec'`. Debian has the sanitizers' runtime in a package of its own.
 fuzz:
 	$(call deps,$(DEPS_BUILD) clang libclang-rt-dev)
 	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) BUILD='$(BUILD)/fuzz' CC='$(FUZZ_CC)' CFLAGS='$(FUZZ_CFLAGS)' HARDEN= HARDEN_LD= fuzz-targets
-	$(Q)BUILD='$(abspath $(BUILD))/fuzz' TIME='$(or $(TIME),60)' sh tests/fuzz/run $(or $(TARGETS),$(FUZZ))
+	$(Q)BUILD='$(ABS_BUILD)/fuzz' TIME='$(or $(TIME),60)' sh tests/fuzz/run $(or $(TARGETS),$(FUZZ))
 # The same tests on a build with sanitizers, and under valgrind (tests/run); each file says what it leaves out there.
 check-san: deps
 	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) BUILD='$(BUILD)/san' CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 	  -fno-sanitize-recover=all -fsanitize-undefined-trap-on-error' HARDEN= HARDEN_LD= all unit
-	$(Q)SAN=1 BUILD='$(abspath $(BUILD))/san' BATS='$(BATS)' sh tests/run $(TESTS)
+	$(Q)SAN=1 BUILD='$(ABS_BUILD)/san' BATS='$(BATS)' sh tests/run $(TESTS)
 check-valgrind: deps
 	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) all unit
-	$(Q)VALGRIND=1 BUILD='$(abspath $(BUILD))' BATS='$(BATS)' sh tests/run $(TESTS)
+	$(Q)VALGRIND=1 BUILD='$(ABS_BUILD)' BATS='$(BATS)' sh tests/run $(TESTS)
 # On a machine that has nothing yet (tests/fresh): `make check-fresh SUITE=trixie`, as root.
 check-fresh:
 	$(call deps,debootstrap git)
 	$(Q)SUITE='$(SUITE)' bash tests/fresh
 lint: deps
-	$(Q)CC='$(CC)' BUILD='$(abspath $(BUILD))' sh tests/lint
+	$(Q)CC='$(CC)' BUILD='$(ABS_BUILD)' sh tests/lint
 # `make bench ROWS='seal-1k keygen' PAIRS=11`; tests/bench/run says what else can be set. Two builds: start-up is measured
 # with libcrypto inside and without.
 BENCH := pairs primitives supply
@@ -202,18 +204,18 @@ bench-build:
 bench:
 	$(call deps,$(DEPS_BUILD) $(DEPS_BENCH))
 	$(Q)+$(MAKE) --no-print-directory bench-build
-	$(Q)BIN='$(abspath $(BUILD))/bin' STATIC_BIN='$(abspath $(BUILD))/static/bin' PROGRAMS='$(abspath $(BUILD))/static/bench' \
-	  OUT='$(abspath $(BUILD))/bench-results' DOC='$(abspath docs/performance.md)' PLOT='$(abspath docs/performance.svg)' \
+	$(Q)BIN='$(ABS_BUILD)/bin' STATIC_BIN='$(ABS_BUILD)/static/bin' PROGRAMS='$(ABS_BUILD)/static/bench' \
+	  OUT='$(ABS_BUILD)/bench-results' DOC='$(CURDIR)/docs/performance.md' PLOT='$(CURDIR)/docs/performance.svg' \
 	  sh tests/bench/run $(ROWS)
 # imsg-serve under load; tests/bench/serve says what can be set.
 bench-serve:
 	$(call deps,$(DEPS_BUILD) $(DEPS_BENCH_SERVE))
 	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) all $(BUILD)/bench/crowd
-	$(Q)BIN='$(abspath $(BUILD))/bin' CROWD='$(abspath $(BUILD))/bench/crowd' sh tests/bench/serve
+	$(Q)BIN='$(ABS_BUILD)/bin' CROWD='$(ABS_BUILD)/bench/crowd' sh tests/bench/serve
 profile:
 	$(call deps,$(DEPS_BUILD) valgrind)
 	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) BUILD='$(BUILD)/static' STATIC=crypto all
-	$(Q)BIN='$(abspath $(BUILD))/static/bin' OUT='$(abspath $(BUILD))/profile' sh tests/bench/profile
+	$(Q)BIN='$(ABS_BUILD)/static/bin' OUT='$(ABS_BUILD)/profile' sh tests/bench/profile
 completions: all
 	$(Q)for shell in bash:imsg.bash zsh:_imsg fish:imsg.fish; do \
 	  sh tests/make-completions $${shell%%:*} $(BUILD)/bin >completions/$${shell#*:} || exit; done
