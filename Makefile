@@ -113,9 +113,12 @@ $(FUZZ_INSPECT): DEP_LIBS := $(CLI) $(LIB) $(DEP_LIBS) $(BODY_LIBS)
 CT_WRAP := imsg_rsa_oaep_open imsg_p256_ecdh imsg_equal_ct imsg_sha256_parts imsg_aes256_ctr64
 $(BUILD)/unit/t-ct: ALL_LDFLAGS += $(CT_WRAP:%=-Wl,--wrap=%)
 
-# Servers for what no good server does, and what systemd does for a service with a socket.
-HELPERS := $(BUILD)/wire $(BUILD)/flaky $(BUILD)/pass-socket
-$(HELPERS): $(BUILD)/%: tests/cli/%.c
+# Servers for what no good server does, what systemd does for a service with a socket, and a clock for a program under test.
+HELPERS := $(BUILD)/wire $(BUILD)/flaky $(BUILD)/pass-socket $(BUILD)/clock.so
+$(BUILD)/clock.so: tests/cli/clock.c
+	$(Q)mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) -O2 -Wall -Wextra -shared -fPIC -o $@ $<
+$(BUILD)/wire $(BUILD)/flaky $(BUILD)/pass-socket: $(BUILD)/%: tests/cli/%.c
 	$(Q)mkdir -p $(@D)
 	$(call say,CC,$@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $<
 

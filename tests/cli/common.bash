@@ -55,6 +55,18 @@ can_strace() {
   strace -f -qq -o /dev/null true 2>/dev/null || skip 'strace cannot trace here'
 }
 
+# with_mounts COMMAND...: what it mounts is seen by it alone. can_mount: skips the test where that is not to be had.
+with_mounts() {
+  if [ "$(id -u)" -eq 0 ]; then unshare -m "$@"; else unshare -rm "$@"; fi
+}
+can_mount() { with_mounts true 2>/dev/null || skip 'no mount namespace of its own for an ordinary user here'; }
+
+# preload LIBRARY COMMAND...: with LD_PRELOAD; the sanitizers' runtime would want to be first.
+preload() { ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0 LD_PRELOAD=$1 "${@:2}"; }
+# with_clock COMMAND...: by the clock of tests/cli/clock.c: CLOCK_SPEED, and `ahead SECONDS`, which moves it on.
+with_clock() { CLOCK_AHEAD=$T/clock preload "${BUILD:-$ROOT/build}/clock.so" "$@"; }
+ahead() { truncate -s "+$1" "$T/clock"; }
+
 # expect STATUS COMMAND...: run, keep stdout in $T/out and stderr in $T/err (files: Bats' run drops NUL bytes).
 expect() {
   local want=$1 got=0

@@ -46,11 +46,11 @@ served() {
   envelopes 2 >sent
   start_wire wire long busy ok
   mkfifo lines
-  as alice imsg-push --retry-for 1 --relay "http://127.0.0.1:$PORT" <lines 2>err &
+  as alice with_clock imsg-push --retry-for 1 --relay "http://127.0.0.1:$PORT" <lines 2>err &
   exec 7>lines
   head -n1 sent >&7
   until grep -q 'line 1: ' err; do :; done
-  sleep 1.1 # longer than --retry-for
+  ahead 2 # longer than --retry-for
   tail -n1 sent >&7
   exec 7>&-
   status=0
