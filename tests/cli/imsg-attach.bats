@@ -556,7 +556,7 @@ part() { echo "got/.$(jq -r .sha256 f.d).part"; }
   # Reads that take a while, as from a slow disk.
   slow="strace -f -qq -o /dev/null -P $T/f -e trace=read -e inject=read:delay_enter=400000"
   expect 0 script -qec "$slow imsg-attach put f >line" /dev/null </dev/null
-  grep -qE 'f  +[0-9]+%  [0-9.]+ [KM]iB  [0-9.]+ [KM]iB/s  [0-9]+:[0-9][0-9] left' out
+  grep -qE 'f  +[0-9]+%  [0-9.]+ [KM]iB  [0-9.]+ [KM]iB/s  [0-9]+:[0-9][0-9] left' out || { cat -v out; false; }
   [ "$(tail -c 4 out | od -An -tx1 | tr -d ' ')" = 0d1b5b4b ] # gone at the end
   expect 0 script -qec "$slow imsg-attach put -q f >line" /dev/null </dev/null
   [ ! -s out ]

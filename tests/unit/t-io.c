@@ -285,6 +285,9 @@ static void test_lines(void)
         {"1234", "1234!"},
         {"12345", "#1|"},
         {"a\r\n", "a\r|"},
+        {"\r\na\r\n\r", "|a\r|!"},
+        {"\r\r\n", "\r\r|"},
+        {"\r", "!"},
     };
     for (size_t i = 0; i < COUNT(cases); i++)
         for (size_t piece = 1; piece < 30; piece += 7)
