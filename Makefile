@@ -31,7 +31,7 @@ ALL_CFLAGS = -std=c11 $(WARN) $(HARDEN) -pthread $(DEP_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = -pthread $(HARDEN_LD) $(LDFLAGS)
 
 # Only these; pkg-config is asked once, and not at all by targets that build nothing.
-ifneq ($(filter-out deps deps-node clean uninstall dist demo check check-deep check-fresh check-san check-valgrind fuzz lint bench bench-serve profile bench-build,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out deps deps-node clean uninstall dist demo check check-deep check-fresh check-busy check-san check-valgrind fuzz lint bench bench-serve profile bench-build,$(or $(MAKECMDGOALS),all)),)
 DEP_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcrypto jansson)
 DEP_LIBS := $(foreach l,$(shell $(PKG_CONFIG) $(if $(STATIC),--static) --libs libcrypto jansson),$(if $(filter \
 	$(STATIC:%=-l%),$(l)),$(l:-l%=-l:lib%.a),$(l))) -ldl
@@ -189,6 +189,9 @@ check-valgrind: deps
 check-fresh:
 	$(call deps,debootstrap git)
 	$(Q)SUITE='$(SUITE)' bash tests/fresh
+# What does not depend on speed, load, place or user (tests/busy).
+check-busy: deps
+	$(Q)TESTS='$(TESTS)' bash tests/busy
 lint: deps
 	$(Q)CC='$(CC)' BUILD='$(ABS_BUILD)' sh tests/lint
 # `make bench ROWS='seal-1k keygen' PAIRS=11`; tests/bench/run says what else can be set. Two builds: start-up is measured
@@ -261,6 +264,6 @@ clean:
 -include $(LIB_OBJS:.o=.d) $(patsubst %.c,$(BUILD)/%.d,$(wildcard cmd/*.c cmd/*/*.c))
 -include $(patsubst $(BUILD)/unit/%,$(BUILD)/tests/unit/%.d,$(UNIT)) $(UNIT_OBJS:.o=.d) $(SEAM:.o=.d)
 -include $(patsubst %.c,$(BUILD)/%.d,$(wildcard tests/fuzz/*.c tests/bench/*.c))
-.PHONY: all unit clean deps deps-node demo check check-deep check-fresh check-san check-valgrind fuzz fuzz-targets lint bench bench-serve bench-programs bench-build profile completions install uninstall dist
+.PHONY: all unit clean deps deps-node demo check check-deep check-fresh check-busy check-san check-valgrind fuzz fuzz-targets lint bench bench-serve bench-programs bench-build profile completions install uninstall dist
 .SECONDARY:
 .DELETE_ON_ERROR:

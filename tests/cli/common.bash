@@ -26,7 +26,7 @@ in_memory() { [ -n "${TMPDIR:-}" ] || ! [ -w /dev/shm ] || export TMPDIR=/dev/sh
 
 teardown_common() {
   cd / || return 1
-  rm -rf "$T"
+  rm -rf "$T" ${OWN_BUILD:+"$OWN_BUILD"}
 }
 
 # as USER COMMAND...: run with that user's IMSG_HOME.
@@ -44,6 +44,15 @@ new_user() {
 
 new_device() {
   as "$1" imsg-keygen -n "$1" "$3" | as "$2" imsg-register -q
+}
+
+# from_root PATH: the same, seen from ROOT: to make a path ends at its first space, and what is above may have one.
+from_root() { realpath --relative-to="$ROOT" "$1"; }
+# build_folder: sets OWN_BUILD to a folder for a build of the test's own, below that of all builds, with what need not be
+# compiled again, which teardown_common removes.
+build_folder() {
+  OWN_BUILD=$(mktemp -d "${BUILD:-$ROOT/build}/test.XXXXXX")
+  cp -a "${BUILD:-$ROOT/build}/lib" "${BUILD:-$ROOT/build}/cmd" "$OWN_BUILD"
 }
 
 # not_under_valgrind WHY: leaves the test out there, where each start of a tool takes a second.
