@@ -64,6 +64,9 @@ can_strace() {
   strace -f -qq -o /dev/null true 2>/dev/null || skip 'strace cannot trace here'
 }
 
+# can_read_traces: skips the test where strace may not read what the calls' arguments point to: the tools are not dumpable.
+can_read_traces() { [ "$(id -u)" -eq 0 ] || skip 'only root may read the memory of a tool'; }
+
 # with_mounts COMMAND...: what it mounts is seen by it alone. can_mount: skips the test where that is not to be had.
 with_mounts() {
   if [ "$(id -u)" -eq 0 ]; then unshare -m "$@"; else unshare -rm "$@"; fi
