@@ -218,7 +218,7 @@ full() { traced -e trace="$1" -e inject="$1":error=ENOSPC; }
     # The other side may have closed before the last byte.
     local status=0
     cat bytes >&5 2>errors || true
-    timeout 30 cat <&5 >answer 2>errors || status=$?
+    timeout 240 cat <&5 >answer 2>errors || status=$?
     [ $status -ne 124 ]
     exec 5>&-
     [ ! -s answer ] || head -n 1 answer | grep -qE '^HTTP/1\.[01] [45][0-9][0-9] '

@@ -460,7 +460,7 @@ refused() {
     read -r -t 60 line <&8
     printf '%s\n' "$line"
   done >sealed
-  timeout 60 head -c $SEALED <&8 >>sealed
+  timeout 240 head -c $SEALED <&8 >>sealed
   exec 7>&-
   cat <&8 >>sealed
   wait $pid
@@ -472,7 +472,7 @@ refused() {
   exec 7>in 8<mid
   head -c -81 sealed >&7 # the whole first chunk and …
   tail -c 81 sealed | head -c 1 >&7
-  timeout 60 head -c $CHUNK <&8 | cmp - <(head -c $CHUNK random)
+  timeout 240 head -c $CHUNK <&8 | cmp - <(head -c $CHUNK random)
   tail -c 80 sealed >&7
   exec 7>&-
   cat <&8 | cmp - <(head -c $((CHUNK + 1)) random | tail -c 1)
