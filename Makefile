@@ -118,7 +118,7 @@ define deps
 endef
 
 deps: ## install what a build and the tests need, where apt is there
-	$(call deps,$(DEPS_BUILD) $(DEPS_TEST))
+	$(call deps,$(DEPS_BUILD) $(DEPS_TEST) $(DEPS_BENCH))
 
 demo: ## install what is missing, build, send and receive between two people with two devices each
 	$(call deps,$(DEPS_BUILD) jq)

@@ -56,7 +56,6 @@ bench-programs: $(patsubst %,$(BUILD)/bench/%,$(filter-out crowd,$(BENCH)))
 # ---- what people call ----
 
 check: deps ## install what the tests need, run them all; TESTS='t-base imsg-seal.bats': these
-	$(call deps,$(DEPS_BENCH))
 	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) all unit
 	$(Q)BUILD='$(ABS_BUILD)' BATS='$(BATS)' sh tests/run $(TESTS)
 # Somebody else's JOSE, which Debian has not.
@@ -65,10 +64,11 @@ $(BUILD)/node/node_modules/jose:
 	$(Q)npm install --silent --no-fund --no-audit --prefix '$(BUILD)/node' jose@5
 deps-node:
 	$(call deps,nodejs npm)
-check-deep: deps $(BUILD)/node/node_modules/jose ## the long tests too
+check-deep: deps $(BUILD)/node/node_modules/jose ## the long tests too, and check-busy
 	$(call deps,$(DEPS_DEEP))
 	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) all unit
 	$(Q)BUILD='$(ABS_BUILD)' BATS='$(BATS)' DEEP=1 sh tests/run $(TESTS)
+	$(if $(TESTS),,$(Q)+$(MAKE) --no-print-directory check-busy)
 # `make fuzz TIME=600`, `make fuzz TARGETS='pair pair_ec'`. Debian has the sanitizers' runtime in a package of its own.
 fuzz: ## each parser with random inputs: TIME=600 seconds each, TARGETS='pair pair_ec'
 	$(call deps,$(DEPS_BUILD) clang libclang-rt-dev)
