@@ -588,7 +588,7 @@ stopped_get() {
   # To the tool each piece takes a long time, as from a slow disk.
   slow() { CLOCK_SPEED=10000 with_clock imsg-attach put "$@" >line; }
   export -f slow with_clock preload
-  export BUILD=${BUILD:-$ROOT/build} SHELL=/bin/bash
+  export BUILD SHELL=/bin/bash
   expect 0 script -qec "slow f" /dev/null </dev/null
   grep -qE 'f  +[0-9]+%  [0-9.]+ [KM]iB  [0-9.]+ ([KM]i)?B/s  ([0-9]+:)?[0-9]+:[0-9][0-9] left' out || { cat -v out; false; }
   [ "$(tail -c 4 out | od -An -tx1 | tr -d ' ')" = 0d1b5b4b ] # gone at the end
