@@ -517,6 +517,7 @@ stopped_get() {
 
 @test "between any two steps that a get takes with its part, another get makes its own whole file" {
   can_strace
+  can_read_traces
   stored 1000 photo.jpg
   local n stops=1 file
   for ((n = 1; n <= stops; n++)); do
