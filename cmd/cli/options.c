@@ -51,7 +51,7 @@ void cli_start(struct cli *cli, const struct cli_tool *tool, int argc, char **ar
     struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    imsg_crypto_start();
+    imsg_crypto_start_process();
 }
 
 static void print_option(const struct cli_option *option)
