@@ -145,8 +145,9 @@ out:
 
 /* ---- Generating ---------------------------------------------------------------------------------------------- */
 
-/* The two primes are nearly all of the work and know nothing of each other: one thread each, 0.6 of the time of
- * OpenSSL's own keygen. The rest is as FIPS 186-4 B.3.3 and that keygen have it. */
+/* The two primes are nearly all of the work, and neither depends on the other: one thread for each. Mean of 1,000 keys,
+ * CPU time: EVP_RSA_gen(1280) 19.3 ms, two primes 19.7 ms, the longer of the two 11.9 ms, which is the time on two free
+ * cores (docs/performance.md, keygen). The rest is as in FIPS 186-4 B.3.3 and in EVP_RSA_gen. */
 static void *find_prime(void *arg)
 {
     BIGNUM **prime = arg;
