@@ -114,7 +114,7 @@ uint64_t cli_number(const struct cli *cli, const char *option, const char *arg, 
 /* --jobs, or the number of cores this process may use. */
 unsigned cli_jobs(const struct cli *cli);
 void cli_print_completion(const struct cli_tool *tool, const char *shell); /* completion.c */
-const struct cli_option *cli_common_options(void);
+const struct cli_option *cli_common_options(void); /* common.c */
 
 /* ---- message.c ------------------------------------------------------------------------------------------------ */
 
