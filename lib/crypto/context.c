@@ -25,7 +25,7 @@ static OSSL_LIB_CTX *ciphers; /* NULL: fetch from `context` */
 static OSSL_PROVIDER *whole;  /* the default provider, in `context` */
 static OSSL_ALGORITHM few[USED + 1];
 
-static void make(void)
+static void make_context(void)
 {
     ERR_set_mark();
     context = OSSL_LIB_CTX_new();
@@ -38,7 +38,7 @@ static void make(void)
 
 OSSL_LIB_CTX *imsg_crypto_context(void)
 {
-    pthread_once(&once, make);
+    pthread_once(&once, make_context);
     return context;
 }
 
