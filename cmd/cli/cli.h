@@ -114,7 +114,7 @@ uint64_t cli_number(const struct cli *cli, const char *option, const char *arg, 
 /* --jobs, or the number of cores this process may use. */
 unsigned cli_jobs(const struct cli *cli);
 void cli_print_completion(const struct cli_tool *tool, const char *shell); /* completion.c */
-const struct cli_option *cli_common_options(void);
+const struct cli_option *cli_common_options(void); /* common.c */
 
 /* ---- message.c ------------------------------------------------------------------------------------------------ */
 
@@ -297,8 +297,8 @@ IMSG_CHECK enum imsg_status cli_records_read(struct cli *cli, const char *operan
 
 /* ---- counters.c ----------------------------------------------------------------------------------------------- */
 
-/* The next pair-ec counter for each of the devices (formats.md §5), taken from and written back to counters.json under
- * a lock, without fsync. Sending never fails for it: where the file cannot be used the counters are 0, with a note. */
+/* The next pair-ec counter for each of the devices, from the home (lib/client/counters.h). Sending never fails for it: where
+ * the file cannot be used there is a note. */
 void cli_counters(struct cli *cli, const uint8_t own_x[static 32], const struct imsg_device *const *devices,
                   size_t count, uint32_t *counters);
 
