@@ -84,7 +84,7 @@ $(BUILD)/cmd/inspect/%.o: DEP_CFLAGS += $(BODY_CFLAGS)
 $(BUILD)/cmd/serve/%.o $(BUILD)/cmd/imsg-serve.o: DEP_CFLAGS += $(SERVE_CFLAGS)
 # cmd/seal/*.c belongs to imsg-seal alone, and so on.
 .SECONDEXPANSION:
-$(BUILD)/bin/imsg-%: $(BUILD)/cmd/imsg-%.o $$(addprefix $(BUILD)/,$$(addsuffix .o,$$(basename $$(wildcard cmd/$$*/*.c)))) $(CLI) $(LIB)
+$(BUILD)/bin/imsg-%: $(BUILD)/cmd/imsg-%.o $$(addprefix $(BUILD)/,$$(addsuffix .o,$$(basename $$(wildcard cmd/$$*/*.c cmd/$$*/*/*.c)))) $(CLI) $(LIB)
 	$(Q)mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(TOOL_LIBS) $(DEP_LIBS) $(LIBS)
 $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(UNIT_OBJS) $(SEAM) $(LIB)
@@ -242,7 +242,7 @@ dist:
 clean:
 	rm -rf $(BUILD) dist
 
--include $(LIB_OBJS:.o=.d) $(patsubst %.c,$(BUILD)/%.d,$(wildcard cmd/*.c cmd/*/*.c))
+-include $(LIB_OBJS:.o=.d) $(patsubst %.c,$(BUILD)/%.d,$(wildcard cmd/*.c cmd/*/*.c cmd/*/*/*.c))
 -include $(patsubst $(BUILD)/unit/%,$(BUILD)/tests/unit/%.d,$(UNIT)) $(UNIT_OBJS:.o=.d) $(SEAM:.o=.d)
 -include $(patsubst %.c,$(BUILD)/%.d,$(wildcard tests/fuzz/*.c tests/bench/*.c))
 .PHONY: all unit clean deps deps-node demo check check-deep check-san check-valgrind fuzz fuzz-targets lint bench bench-serve bench-programs bench-build profile completions install uninstall dist

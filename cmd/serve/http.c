@@ -4,9 +4,8 @@
  * there; an answer can be queued at the first or the last of these calls only. An answer found earlier waits while the
  * rest of the body is thrown away, so that the connection can be used again and the client reads the answer instead of
  * a reset; where the body is long it is queued at once and the connection closed. */
-#include "serve/serve.h"
+#include "serve/http.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,9 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "serve/reply.h"
+#include "serve/serve.h"
 
 #define HEADER_MS 30000        /* from connecting to the end of the first headers */
 #define IDLE_MS 60000          /* from one request to the end of the next one's headers */
@@ -23,16 +25,11 @@
 #define CONNECTION_MEMORY 4096 /* bytes: what a request's headers may take; each idle long poll holds so much */
 #define BACKLOG 1024
 
-int64_t now_us(void)
+int64_t now_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
-int64_t now_ms(void)
-{
-    return now_us() / 1000;
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 const char *request_header(const struct request *request, const char *name)
@@ -46,110 +43,18 @@ void request_deadline(struct request *request, int64_t milliseconds)
     request->peer->deadline = milliseconds < 0 ? INT64_MAX : now_ms() + milliseconds;
 }
 
-/* ---- answers ---- */
-
-void reply(struct request *request, unsigned status, struct MHD_Response *response)
-{
-    if (request->response) {
-        if (response)
-            MHD_destroy_response(response);
-        return;
-    }
-    request->response = response;
-    request->status = status;
-}
-
-void reply_header(struct request *request, const char *name, const char *value)
-{
-    if (request->response && MHD_add_response_header(request->response, name, value) != MHD_YES)
-        cli_detail(request->serve->cli, "an answer lacks its %s", name);
-}
-
-static void reply_text(struct request *request, unsigned status, const char *type, const char *text)
-{
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(strlen(text), (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
-    if (request->response) { /* the first one stands, and so do its headers */
-        if (response)
-            MHD_destroy_response(response);
-        return;
-    }
-    reply(request, status, response);
-    if (*text)
-        reply_header(request, "Content-Type", type);
-}
-
-void reply_empty(struct request *request, unsigned status)
-{
-    reply_text(request, status, "", "");
-}
-
-void reply_reason(struct request *request, unsigned status, const char *reason)
-{
-    char text[128];
-    if (request->response)
-        return;
-    request->reason = reason;
-    snprintf(text, sizeof text, "{\"reason\":\"%s\"}", reason);
-    reply_text(request, status, "application/json", text);
-}
-
-void reply_later(struct request *request, unsigned status, const char *reason, unsigned seconds)
-{
-    char text[16];
-    if (request->response)
-        return;
-    reply_reason(request, status, reason);
-    snprintf(text, sizeof text, "%u", seconds);
-    reply_header(request, "Retry-After", text);
-}
-
-void reply_unregistered(struct request *request, int64_t gone)
-{
-    char text[96];
-    if (request->response)
-        return;
-    request->reason = "Unregistered";
-    snprintf(text, sizeof text, "{\"reason\":\"Unregistered\",\"timestamp\":%lld}",
-             (long long)(gone ? gone : (int64_t)imsg_now() * 1000));
-    reply_text(request, MHD_HTTP_GONE, "application/json", text);
-}
-
-void reply_body(struct request *request, unsigned status, const char *type, struct imsg_buf *body)
-{
-    if (!request->response) {
-        struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback(body->len, body->ptr, free);
-        if (response)
-            *body = (struct imsg_buf){0};
-        reply(request, status, response);
-        reply_header(request, "Content-Type", type);
-    }
-    imsg_buf_free(body);
-}
-
-void reply_failure(struct request *request, enum imsg_status status)
-{
-    if (status == IMSG_TEMPORARY || status == IMSG_NO_MEMORY)
-        reply_later(request, MHD_HTTP_SERVICE_UNAVAILABLE, "ServiceUnavailable", 5);
-    else
-        reply_reason(request, MHD_HTTP_INTERNAL_SERVER_ERROR, "InternalServerError");
-}
-
 /* ---- parking ---- */
 
-void request_park(struct request *request, struct queue *queue)
+void request_park(struct request *request)
 {
     request->parked = true;
     request_deadline(request, -1);
     MHD_suspend_connection(request->connection);
-    if (!queue_add(queue, &request->job)) { /* the server ends */
-        request->failure = IMSG_TEMPORARY;
-        request_resume(request);
-    }
 }
 
-void request_resume(struct request *request)
+void request_resume(struct request *request, enum imsg_status result)
 {
+    request->result = result;
     MHD_resume_connection(request->connection);
 }
 
@@ -172,8 +77,8 @@ static struct request *request_new(struct serve *serve, struct MHD_Connection *c
     return request;
 }
 
-/* Of the body that is announced; UINT64_MAX where it is not. */
-static uint64_t announced(const struct request *request)
+/* The length of the body by its headers; UINT64_MAX where it is not announced. */
+static uint64_t announced_length(const struct request *request)
 {
     const char *text = request_header(request, "Content-Length");
     if (!text)
@@ -193,8 +98,8 @@ static enum MHD_Result send_answer(struct request *request)
     return queued;
 }
 
-/* What libmicrohttpd lets pass: it answers any version as if it were its own, and reads a body in a coding that it does
- * not know until the connection ends. */
+/* Two things that libmicrohttpd does not refuse: it answers any version as if it were its own, and reads a body in an
+ * unknown transfer coding until the connection ends. */
 static void check_protocol(struct request *request, const char *version)
 {
     const char *coding = request_header(request, "Transfer-Encoding");
@@ -206,9 +111,9 @@ static void check_protocol(struct request *request, const char *version)
         reply_header(request, "Connection", "close");
 }
 
-static enum MHD_Result begin(struct request *request, const char *url, const char *method, const char *version)
+static enum MHD_Result begin_request(struct request *request, const char *url, const char *method, const char *version)
 {
-    uint64_t length = announced(request);
+    uint64_t length = announced_length(request);
     snprintf(request->method, sizeof request->method, "%s", method);
     for (char *at = request->method; *at; at++) /* it goes into the log */
         *at = (*at >= 'A' && *at <= 'Z') || (*at >= 'a' && *at <= 'z') || *at == '-' ? *at : '?';
@@ -234,7 +139,7 @@ static enum MHD_Result begin(struct request *request, const char *url, const cha
     return send_answer(request);
 }
 
-static enum MHD_Result take(struct request *request, const char *bytes, size_t len)
+static enum MHD_Result collect_body(struct request *request, const char *bytes, size_t len)
 {
     if (!request->draining && (request->verb->data || request->verb->body_max)) {
         if (request->verb->data)
@@ -259,12 +164,12 @@ static enum MHD_Result access_request(void *context, struct MHD_Connection *conn
     struct request *request = *state;
     if (!request) {
         request = *state = request_new(serve, connection);
-        return request ? begin(request, url, method, version) : MHD_NO;
+        return request ? begin_request(request, url, method, version) : MHD_NO;
     }
     if (*upload_len > 0) {
         size_t len = *upload_len;
         *upload_len = 0;
-        return take(request, upload, len);
+        return collect_body(request, upload, len);
     }
     if (request->parked) {
         request->parked = false;
@@ -275,8 +180,8 @@ static enum MHD_Result access_request(void *context, struct MHD_Connection *conn
     return request->parked ? MHD_YES : send_answer(request);
 }
 
-static void completed(void *context, struct MHD_Connection *connection, void **state,
-                      enum MHD_RequestTerminationCode code)
+static void request_completed(void *context, struct MHD_Connection *connection, void **state,
+                              enum MHD_RequestTerminationCode code)
 {
     struct serve *serve = context;
     struct request *request = *state;
@@ -284,17 +189,17 @@ static void completed(void *context, struct MHD_Connection *connection, void **s
     (void)code;
     if (!request)
         return;
-    if (request->verb && request->verb->drop)
+    if (request->verb && request->verb->drop && request->state)
         request->verb->drop(request);
     if (request->response) {
         metrics_count(&serve->metrics, request->route, request->status);
-        log_request(serve, request);
+        log_request(request);
         MHD_destroy_response(request->response);
     }
     request_deadline(request, IDLE_MS);
     imsg_buf_free(&request->body);
     free(request->handle);
-    free(request->if_match);
+    free(request->state);
     free(request);
     *state = NULL;
     serve->metrics.active--;
@@ -354,7 +259,7 @@ void http_tick(struct serve *serve)
     pthread_mutex_unlock(&serve->peers.lock);
 }
 
-IMSG_PRINTF(2, 0) static void library_says(void *context, const char *format, va_list arguments)
+IMSG_PRINTF(2, 0) static void note_library_error(void *context, const char *format, va_list arguments)
 {
     struct serve *serve = context;
     char text[512];
@@ -372,7 +277,7 @@ enum imsg_status http_start(struct serve *serve, struct imsg_view cert, struct i
         threads = (unsigned)serve->connections;
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
     struct MHD_OptionItem options[] = {
-        {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)completed, serve},
+        {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)request_completed, serve},
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)connection_event, serve},
         {MHD_OPTION_LISTEN_SOCKET, serve->listener.fd, NULL},
         {MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)threads, NULL},
@@ -391,7 +296,7 @@ enum imsg_status http_start(struct serve *serve, struct imsg_view cert, struct i
         options[tls] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)key.ptr};
     }
     serve->daemon = MHD_start_daemon(flags, 0, NULL, NULL, access_request, serve, MHD_OPTION_EXTERNAL_LOGGER,
-                                     library_says, serve, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+                                     note_library_error, serve, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
     if (!serve->daemon)
         return imsg_fail(err, IMSG_CONFIG, "cannot serve on %s: certificate and key do not fit, or are no PEM",
                          serve->listener.address);

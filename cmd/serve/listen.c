@@ -1,6 +1,6 @@
 /* The socket: one of our own, or the one that systemd passed (sd_listen_fds(3), sd_notify(3); the protocols are a
  * variable and a datagram, so nothing is linked for them). */
-#include "serve/serve.h"
+#include "serve/listen.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "base/text.h"
 
 #define FIRST_PASSED 3 /* SD_LISTEN_FDS_START */
 #define BACKLOG 1024

@@ -1,5 +1,5 @@
 /* The origins we answer for, in one spelling, and the certificate that is made for trials. */
-#include "serve/serve.h"
+#include "serve/origins.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -9,7 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/io.h"
+#include "base/text.h"
 #include "base/url.h"
+#include "crypto/crypto.h"
 
 #define OWN_DAYS 3650 /* it is pinned, not renewed */
 

@@ -1,174 +1,152 @@
-/* What is known of each token, in memory: whether an entry lists it and with which limit, how much waits for it, and
- * who waits at it. The data base is the truth; this is loaded from it at the start and follows each commit. */
-#include "serve/serve.h"
+/* A request is suspended and put into the lists under the lock, and taken out and resumed under it, so that a change
+ * that comes meanwhile is seen by either. */
+#include "serve/polls.h"
 
-#include <stdlib.h>
+#include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
-enum imsg_status boxes_start(struct boxes *boxes, struct imsg_error *err)
+#include "serve/request.h"
+#include "serve/serve.h"
+
+#define POLLS_PER_MAILBOX 4 /* a client that reconnects leaves its old poll behind for a while */
+
+struct polled { /* a mailbox that a request asked for */
+    struct token_item item;
+    uint64_t changes;
+    struct poll *first; /* the newest */
+};
+
+enum imsg_status polls_start(struct polls *polls, struct imsg_error *err)
 {
-    *boxes = (struct boxes){.lock = PTHREAD_MUTEX_INITIALIZER, .size = 1024};
-    boxes->slots = calloc(boxes->size, sizeof *boxes->slots);
-    return boxes->slots ? IMSG_OK : imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    polls->hang_ups = epoll_create1(EPOLL_CLOEXEC);
+    if (polls->hang_ups < 0)
+        return imsg_fail(err, IMSG_INTERNAL, "epoll: %s", strerror(errno));
+    return tokens_start(&polls->tokens, err);
 }
 
-void boxes_free(struct boxes *boxes)
+void polls_free(struct polls *polls)
 {
-    for (size_t i = 0; boxes->slots && i < boxes->size; i++) {
-        for (struct box *box = boxes->slots[i], *next; box; box = next) {
-            next = box->next;
-            free(box);
-        }
-    }
-    free(boxes->slots);
-    *boxes = (struct boxes){0};
+    tokens_free(&polls->tokens);
+    if (polls->hang_ups >= 0)
+        close(polls->hang_ups);
+    polls->hang_ups = -1;
 }
 
-/* A token is a SHA-256, but one whose holder chose the key: enough tries put many into one slot. It costs 2^n key
- * generations to share n bits, so chains stay short for whoever does not own a data centre. */
-static size_t slot_of(const struct boxes *boxes, const uint8_t token[static 32])
+size_t polls_count(struct polls *polls)
 {
-    size_t slot;
-    memcpy(&slot, token, sizeof slot);
-    return slot & (boxes->size - 1);
+    pthread_mutex_lock(&polls->lock);
+    size_t count = polls->count;
+    pthread_mutex_unlock(&polls->lock);
+    return count;
 }
 
-static void grow(struct boxes *boxes)
+bool polls_look(struct polls *polls, const uint8_t token[static 32], uint64_t *changes)
 {
-    struct boxes larger = {.size = boxes->size * 2};
-    larger.slots = calloc(larger.size, sizeof *larger.slots);
-    if (!larger.slots)
-        return; /* longer chains, then */
-    for (size_t i = 0; i < boxes->size; i++) {
-        for (struct box *box = boxes->slots[i], *next; box; box = next) {
-            next = box->next;
-            size_t slot = slot_of(&larger, box->token);
-            box->next = larger.slots[slot];
-            larger.slots[slot] = box;
-        }
-    }
-    free(boxes->slots);
-    boxes->slots = larger.slots;
-    boxes->size = larger.size;
+    pthread_mutex_lock(&polls->lock);
+    const struct polled *mailbox = tokens_find(&polls->tokens, token, sizeof(struct polled));
+    *changes = mailbox ? mailbox->changes : 0;
+    pthread_mutex_unlock(&polls->lock);
+    return mailbox != NULL;
 }
 
-struct box *box_find(struct boxes *boxes, const uint8_t token[static 32], bool make)
+static void poll_link(struct polls *polls, struct poll *poll, struct polled *mailbox)
 {
-    struct box *box = boxes->slots[slot_of(boxes, token)];
-    while (box && memcmp(box->token, token, IMSG_TOKEN) != 0)
-        box = box->next;
-    if (box || !make)
-        return box;
-    if (boxes->used >= boxes->size)
-        grow(boxes);
-    box = calloc(1, sizeof *box);
-    if (!box)
-        return NULL;
-    size_t slot = slot_of(boxes, token);
-    memcpy(box->token, token, IMSG_TOKEN);
-    box->next = boxes->slots[slot];
-    boxes->slots[slot] = box;
-    boxes->used++;
-    return box;
+    poll->mailbox = mailbox;
+    poll->mailbox_next = mailbox->first;
+    mailbox->first = poll;
+    poll->prev = NULL;
+    poll->next = polls->first;
+    if (polls->first)
+        polls->first->prev = poll;
+    polls->first = poll;
+    polls->count++;
 }
 
-bool box_look(struct boxes *boxes, const uint8_t token[static 32], struct box *out)
+static void poll_unlink(struct polls *polls, struct poll *poll)
 {
-    pthread_mutex_lock(&boxes->lock);
-    struct box *box = box_find(boxes, token, false);
-    if (box) /* without what is the writer's own, which it changes under no lock */
-        *out = (struct box){.limit = box->limit,
-                            .gone = box->gone,
-                            .count = box->count,
-                            .bytes = box->bytes,
-                            .arrivals = box->arrivals,
-                            .stored = box->stored};
-    pthread_mutex_unlock(&boxes->lock);
-    return box != NULL;
+    struct poll **link = &poll->mailbox->first;
+    while (*link != poll)
+        link = &(*link)->mailbox_next;
+    *link = poll->mailbox_next;
+    if (poll->prev)
+        poll->prev->next = poll->next;
+    else
+        polls->first = poll->next;
+    if (poll->next)
+        poll->next->prev = poll->prev;
+    polls->count--;
 }
 
-#define POLLS_PER_BOX 4 /* a client that reconnects leaves its old poll behind for a while */
+static void poll_wake(struct polls *polls, struct poll *poll)
+{
+    poll_unlink(polls, poll);
+    epoll_ctl(polls->hang_ups, EPOLL_CTL_DEL, poll->request->peer->fd, NULL);
+    request_resume(poll->request, IMSG_OK);
+}
 
-static void leave_oldest(struct boxes *boxes, struct box *box)
+static void wake_oldest(struct polls *polls, struct polled *mailbox)
 {
     size_t count = 0;
-    struct request *last = box->waiting;
-    for (struct request *request = box->waiting; request; request = request->box_next, count++)
-        last = request;
-    if (count >= POLLS_PER_BOX) {
-        last->wait_until = 0; /* or it would come back, and another one would have to leave */
-        box_wake(boxes, last);
+    struct poll *oldest = mailbox->first;
+    for (struct poll *poll = mailbox->first; poll; poll = poll->mailbox_next, count++)
+        oldest = poll;
+    if (count >= POLLS_PER_MAILBOX) {
+        oldest->until = 0; /* or it would wait again, and another one would have to leave */
+        poll_wake(polls, oldest);
     }
 }
 
-enum box_wait box_wait(struct boxes *boxes, struct request *request, uint64_t seen)
+enum poll_result poll_wait(struct poll *poll, const uint8_t token[static 32], uint64_t seen)
 {
-    struct serve *serve = request->serve;
-    pthread_mutex_lock(&boxes->lock);
-    struct box *box = request->box;
-    enum box_wait result = serve->stopping || request->gone           ? BOX_OVER
-                           : box->arrivals != seen || box->limit == 0 ? BOX_CHANGED
-                                                                      : BOX_PARKED;
-    if (result == BOX_PARKED) {
-        leave_oldest(boxes, box);
-        request->box_next = box->waiting;
-        box->waiting = request;
-        request->wait_prev = NULL;
-        request->wait_next = boxes->waiting;
-        if (boxes->waiting)
-            boxes->waiting->wait_prev = request;
-        boxes->waiting = request;
-        boxes->waiting_count++;
-        request->waiting = true;
-        request->parked = true;
-        request_deadline(request, -1);
-        struct epoll_event event = {.events = EPOLLRDHUP | EPOLLONESHOT, .data = {.ptr = request}};
-        epoll_ctl(serve->gone_fd, EPOLL_CTL_ADD, request->peer->fd, &event);
-        MHD_suspend_connection(request->connection);
+    struct serve *serve = poll->request->serve;
+    struct polls *polls = &serve->polls;
+    pthread_mutex_lock(&polls->lock);
+    struct polled *mailbox = tokens_find(&polls->tokens, token, 0);
+    enum poll_result result = serve->stopping || poll->hung_up || !mailbox ? POLL_OVER
+                              : mailbox->changes != seen                   ? POLL_CHANGED
+                                                                           : POLL_PARKED;
+    if (result == POLL_PARKED) {
+        wake_oldest(polls, mailbox);
+        poll_link(polls, poll, mailbox);
+        struct epoll_event event = {.events = EPOLLRDHUP | EPOLLONESHOT, .data = {.ptr = poll}};
+        epoll_ctl(polls->hang_ups, EPOLL_CTL_ADD, poll->request->peer->fd, &event);
+        request_park(poll->request);
     }
-    pthread_mutex_unlock(&boxes->lock);
+    pthread_mutex_unlock(&polls->lock);
     return result;
 }
 
-void box_wake(struct boxes *boxes, struct request *request)
+void polls_wake(struct polls *polls, const uint8_t token[static 32])
 {
-    struct request **link = &request->box->waiting;
-    while (*link != request)
-        link = &(*link)->box_next;
-    *link = request->box_next;
-    if (request->wait_prev)
-        request->wait_prev->wait_next = request->wait_next;
-    else
-        boxes->waiting = request->wait_next;
-    if (request->wait_next)
-        request->wait_next->wait_prev = request->wait_prev;
-    boxes->waiting_count--;
-    request->waiting = false;
-    epoll_ctl(request->serve->gone_fd, EPOLL_CTL_DEL, request->peer->fd, NULL);
-    request_resume(request);
+    pthread_mutex_lock(&polls->lock);
+    struct polled *mailbox = tokens_find(&polls->tokens, token, 0);
+    if (mailbox)
+        mailbox->changes++;
+    while (mailbox && mailbox->first)
+        poll_wake(polls, mailbox->first);
+    pthread_mutex_unlock(&polls->lock);
 }
 
-void box_wake_all(struct boxes *boxes, struct box *box)
+void polls_tick(struct polls *polls, bool all)
 {
-    while (box->waiting)
-        box_wake(boxes, box->waiting);
-}
-
-void box_settle(struct boxes *boxes, struct box *box, bool committed)
-{
-    pthread_mutex_lock(&boxes->lock);
-    if (committed) {
-        box->count += (uint64_t)box->new_count;
-        box->bytes += (uint64_t)box->new_bytes;
-        boxes->messages += (uint64_t)box->new_count;
-        boxes->bytes += (uint64_t)box->new_bytes;
-        if (box->new_arrival) {
-            box->arrivals++;
-            box_wake_all(boxes, box);
+    struct epoll_event events[64];
+    int64_t now = now_ms();
+    int count;
+    pthread_mutex_lock(&polls->lock);
+    /* Under the lock, so that none of these polls has been woken meanwhile. */
+    while ((count = epoll_wait(polls->hang_ups, events, 64, 0)) > 0) {
+        for (int i = 0; i < count; i++) {
+            struct poll *poll = events[i].data.ptr;
+            poll->hung_up = true;
+            poll_wake(polls, poll);
         }
     }
-    box->new_count = box->new_bytes = 0;
-    box->new_arrival = false;
-    pthread_mutex_unlock(&boxes->lock);
+    for (struct poll *poll = polls->first, *next; poll; poll = next) {
+        next = poll->next;
+        if (poll->until <= now || all)
+            poll_wake(polls, poll);
+    }
+    pthread_mutex_unlock(&polls->lock);
 }

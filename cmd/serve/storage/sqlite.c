@@ -1,6 +1,7 @@
-/* DATA/mail.db: messages, and an index of what the files beside it hold. WAL with synchronous=FULL: a commit that
- * returned is on disk. Statements are made once; readers have a connection per thread and never wait for the writer. */
-#include "serve/serve.h"
+/* DATA/mail.db: its tables, its connections, and the calls of SQLite that the other parts share. WAL with
+ * synchronous=FULL: a commit that returned is on disk. The writer's statements are prepared once; each thread that
+ * reads has a connection of its own, and never waits for the writer. */
+#include "serve/storage/sqlite.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -8,6 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/io.h"
 
 #define BUSY_MS 10000     /* another process writes only invites */
 #define WRITER_PAGES 2000 /* of 4 KiB: the page cache */
@@ -61,11 +64,11 @@ static const char *const sql[SQL_COUNT] = {
     [SQL_INVITE_RETURN] = "UPDATE invite SET left=left+1 WHERE hash=?1",
     [SQL_BLOB_SET] = "INSERT INTO blob VALUES(?1, ?2, ?3, ?4)",
     [SQL_BLOB_AGAIN] = "UPDATE blob SET stored=?2 WHERE hash=?1",
-    [SQL_BLOB_DROP] = "DELETE FROM blob WHERE hash=?1",
+    [SQL_BLOB_DROP] = "DELETE FROM blob WHERE hash=?1 RETURNING token, size",
     [SQL_BLOB_OLD] = "SELECT hash, token, size FROM blob WHERE stored<=?1 LIMIT 100",
 };
 
-enum imsg_status database_fail(sqlite3 *connection, const char *what, struct imsg_error *err)
+enum imsg_status sqlite_fail(sqlite3 *connection, const char *what, struct imsg_error *err)
 {
     int code = connection ? sqlite3_errcode(connection) : SQLITE_NOMEM;
     bool passes = code == SQLITE_FULL || code == SQLITE_BUSY || code == SQLITE_LOCKED || code == SQLITE_NOMEM;
@@ -73,7 +76,7 @@ enum imsg_status database_fail(sqlite3 *connection, const char *what, struct ims
                      connection ? sqlite3_errmsg(connection) : "out of memory");
 }
 
-static enum imsg_status pragmas(sqlite3 *connection, int pages, struct imsg_error *err)
+static enum imsg_status set_pragmas(sqlite3 *connection, int pages, struct imsg_error *err)
 {
     char text[256];
     /* secure_delete=FAST: what is acknowledged is overwritten where that costs no further page. */
@@ -82,9 +85,8 @@ static enum imsg_status pragmas(sqlite3 *connection, int pages, struct imsg_erro
              "PRAGMA wal_autocheckpoint=%d; PRAGMA journal_size_limit=67108864; PRAGMA temp_store=MEMORY;",
              pages, CHECKPOINT_PAGES);
     sqlite3_busy_timeout(connection, BUSY_MS);
-    return sqlite3_exec(connection, text, NULL, NULL, NULL) == SQLITE_OK
-               ? IMSG_OK
-               : database_fail(connection, "cannot open", err);
+    return sqlite3_exec(connection, text, NULL, NULL, NULL) == SQLITE_OK ? IMSG_OK
+                                                                         : sqlite_fail(connection, "cannot open", err);
 }
 
 static enum imsg_status check_schema(sqlite3 *connection, struct imsg_error *err)
@@ -93,7 +95,7 @@ static enum imsg_status check_schema(sqlite3 *connection, struct imsg_error *err
     int version = -1;
     /* Two processes may come here at once (the server, and imsg-serve invite). */
     if (sqlite3_exec(connection, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
-        return database_fail(connection, "cannot open", err);
+        return sqlite_fail(connection, "cannot open", err);
     if (sqlite3_prepare_v2(connection, "PRAGMA user_version", -1, &statement, NULL) == SQLITE_OK &&
         sqlite3_step(statement) == SQLITE_ROW)
         version = sqlite3_column_int(statement, 0);
@@ -103,10 +105,10 @@ static enum imsg_status check_schema(sqlite3 *connection, struct imsg_error *err
     if (version > SCHEMA)
         status = imsg_fail(err, IMSG_CONFIG, "made by a later version (schema %d)", version);
     else if (!good)
-        status = database_fail(connection, "cannot make the tables", err);
+        status = sqlite_fail(connection, "cannot make the tables", err);
     if (sqlite3_exec(connection, status == IMSG_OK ? "COMMIT" : "ROLLBACK", NULL, NULL, NULL) != SQLITE_OK &&
         status == IMSG_OK)
-        status = database_fail(connection, "cannot make the tables", err);
+        status = sqlite_fail(connection, "cannot make the tables", err);
     return status;
 }
 
@@ -115,92 +117,133 @@ static void close_reader(void *connection)
     sqlite3_close_v2(connection);
 }
 
-enum imsg_status database_open(struct database *db, const char *folder, bool create, struct imsg_error *err)
+static enum imsg_status connect_writer(struct storage *storage, struct imsg_error *err)
 {
-    enum imsg_status status = imsg_path_join(folder, "mail.db", &db->path, err);
-    if (status == IMSG_OK && !create && access(db->path, F_OK) != 0) {
-        status = imsg_fail_errno(err, IMSG_NO_INPUT, errno, "\"%s\"", db->path);
-        imsg_error_hint(err, "imsg-serve makes it when it starts");
-    }
-    if (status != IMSG_OK) {
-        database_close(db);
-        return status;
-    }
     mode_t before = umask(077); /* envelopes tell who writes to whom */
-    int code =
-        sqlite3_open_v2(db->path, &db->writer, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
-    status = code == SQLITE_OK ? pragmas(db->writer, WRITER_PAGES, err) : database_fail(db->writer, "cannot open", err);
+    int code = sqlite3_open_v2(storage->path, &storage->writer,
+                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+    enum imsg_status status = code == SQLITE_OK ? set_pragmas(storage->writer, WRITER_PAGES, err)
+                                                : sqlite_fail(storage->writer, "cannot open", err);
     if (status == IMSG_OK)
-        status = check_schema(db->writer, err);
+        status = check_schema(storage->writer, err);
     umask(before);
     for (size_t i = 0; i < SQL_COUNT && status == IMSG_OK; i++)
-        if (sqlite3_prepare_v3(db->writer, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &db->statements[i], NULL) !=
+        if (sqlite3_prepare_v3(storage->writer, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &storage->statements[i], NULL) !=
             SQLITE_OK)
-            status = database_fail(db->writer, "cannot prepare", err);
-    if (status == IMSG_OK && pthread_key_create(&db->reader, close_reader) != 0)
+            status = sqlite_fail(storage->writer, "cannot prepare", err);
+    if (status == IMSG_OK && pthread_key_create(&storage->reader, close_reader) != 0)
         status = imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
-    db->has_key = status == IMSG_OK;
-    if (status != IMSG_OK) {
-        imsg_error_prefix(err, "\"%s\"", db->path);
-        database_close(db);
-    }
+    storage->has_key = status == IMSG_OK;
+    if (status != IMSG_OK)
+        imsg_error_prefix(err, "\"%s\"", storage->path);
     return status;
 }
 
-void database_close(struct database *db)
+enum imsg_status storage_open(const struct storage_setup *setup, struct storage **out, struct imsg_error *err)
 {
-    if (db->has_key) {
-        close_reader(pthread_getspecific(db->reader)); /* of this thread; the others' went with them */
-        pthread_key_delete(db->reader);
+    struct storage *storage = calloc(1, sizeof *storage);
+    *out = NULL;
+    if (!storage)
+        return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    storage->setup = *setup;
+    pthread_mutex_init(&storage->entries, NULL);
+    pthread_mutex_init(&storage->mailboxes.lock, NULL);
+    enum imsg_status status = tokens_start(&storage->mailboxes.tokens, err);
+    if (status == IMSG_OK)
+        status = imsg_path_join(setup->folder, "mail.db", &storage->path, err);
+    if (status == IMSG_OK)
+        status = imsg_path_join(setup->folder, "directory", &storage->directory, err);
+    if (status == IMSG_OK && setup->create)
+        status = imsg_make_folders(storage->directory, 0755, err);
+    if (status == IMSG_OK && !setup->create && access(storage->path, F_OK) != 0) {
+        status = imsg_fail_errno(err, IMSG_NO_INPUT, errno, "\"%s\"", storage->path);
+        imsg_error_hint(err, "imsg-serve makes it when it starts");
+    }
+    if (status == IMSG_OK)
+        status = connect_writer(storage, err);
+    if (status == IMSG_OK)
+        status = queue_start(&storage->queue, storage, 1, sqlite_writer_loop, err);
+    if (status == IMSG_OK)
+        *out = storage;
+    else
+        storage_close(storage);
+    return status;
+}
+
+void storage_stop(struct storage *storage)
+{
+    if (storage)
+        queue_stop(&storage->queue);
+}
+
+void storage_close(struct storage *storage)
+{
+    if (!storage)
+        return;
+    queue_stop(&storage->queue);
+    if (storage->has_key) {
+        close_reader(pthread_getspecific(storage->reader)); /* of this thread; the others' were closed at their end */
+        pthread_key_delete(storage->reader);
     }
     for (size_t i = 0; i < SQL_COUNT; i++)
-        sqlite3_finalize(db->statements[i]);
-    sqlite3_close_v2(db->writer);
-    free(db->path);
-    *db = (struct database){0};
+        sqlite3_finalize(storage->statements[i]);
+    sqlite3_close_v2(storage->writer);
+    tokens_free(&storage->mailboxes.tokens);
+    free(storage->path);
+    free(storage->directory);
+    free(storage);
 }
 
-void database_blob(struct database *db, enum statement which, int parameter, struct imsg_view bytes)
+void sqlite_bind_bytes(struct storage *storage, enum statement which, int parameter, struct imsg_view bytes)
 {
-    sqlite3_bind_blob64(db->statements[which], parameter, bytes.ptr, bytes.len, SQLITE_STATIC);
+    sqlite3_bind_blob64(storage->statements[which], parameter, bytes.ptr, bytes.len, SQLITE_STATIC);
 }
 
-void database_number(struct database *db, enum statement which, int parameter, int64_t number)
+void sqlite_bind_number(struct storage *storage, enum statement which, int parameter, int64_t number)
 {
-    sqlite3_bind_int64(db->statements[which], parameter, number);
+    sqlite3_bind_int64(storage->statements[which], parameter, number);
 }
 
-void database_reset(struct database *db, enum statement which)
+void sqlite_reset_statement(struct storage *storage, enum statement which)
 {
-    sqlite3_reset(db->statements[which]);
-    sqlite3_clear_bindings(db->statements[which]);
+    sqlite3_reset(storage->statements[which]);
+    sqlite3_clear_bindings(storage->statements[which]);
 }
 
-bool database_row(struct database *db, enum statement which, enum imsg_status *status, struct imsg_error *err)
+bool sqlite_row(struct storage *storage, enum statement which, enum imsg_status *status, struct imsg_error *err)
 {
-    int code = sqlite3_step(db->statements[which]);
+    int code = sqlite3_step(storage->statements[which]);
     if (code != SQLITE_ROW && code != SQLITE_DONE)
-        *status = database_fail(db->writer, "cannot write", err);
+        *status = sqlite_fail(storage->writer, "cannot write", err);
     return code == SQLITE_ROW;
 }
 
-enum imsg_status database_run(struct database *db, enum statement which, struct imsg_error *err)
+bool sqlite_column_hash(sqlite3_stmt *row, int column, uint8_t out[static 32])
+{
+    const void *bytes = sqlite3_column_blob(row, column);
+    if (!bytes || sqlite3_column_bytes(row, column) != 32)
+        return false;
+    memcpy(out, bytes, 32);
+    return true;
+}
+
+enum imsg_status sqlite_run(struct storage *storage, enum statement which, struct imsg_error *err)
 {
     enum imsg_status status = IMSG_OK;
-    if (database_row(db, which, &status, err))
+    if (sqlite_row(storage, which, &status, err))
         status = imsg_fail(err, IMSG_INTERNAL, "a row where none belongs");
-    database_reset(db, which);
+    sqlite_reset_statement(storage, which);
     return status;
 }
 
-static enum imsg_status reader_of(struct database *db, sqlite3 **out, struct imsg_error *err)
+enum imsg_status sqlite_reader(struct storage *storage, sqlite3 **out, struct imsg_error *err)
 {
-    sqlite3 *connection = pthread_getspecific(db->reader);
+    sqlite3 *connection = pthread_getspecific(storage->reader);
     if (!connection) {
-        int code = sqlite3_open_v2(db->path, &connection, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
-        enum imsg_status status =
-            code == SQLITE_OK ? pragmas(connection, READER_PAGES, err) : database_fail(connection, "cannot open", err);
-        if (status == IMSG_OK && pthread_setspecific(db->reader, connection) != 0)
+        int code = sqlite3_open_v2(storage->path, &connection, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+        enum imsg_status status = code == SQLITE_OK ? set_pragmas(connection, READER_PAGES, err)
+                                                    : sqlite_fail(connection, "cannot open", err);
+        if (status == IMSG_OK && pthread_setspecific(storage->reader, connection) != 0)
             status = imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
         if (status != IMSG_OK) {
             sqlite3_close_v2(connection);
@@ -211,50 +254,20 @@ static enum imsg_status reader_of(struct database *db, sqlite3 **out, struct ims
     return IMSG_OK;
 }
 
-enum imsg_status database_each(struct database *db, const char *query,
-                               enum imsg_status (*row)(void *context, sqlite3_stmt *statement, struct imsg_error *err),
-                               void *context, struct imsg_error *err)
+enum imsg_status sqlite_each(struct storage *storage, const char *query,
+                             enum imsg_status (*row)(void *context, sqlite3_stmt *statement, struct imsg_error *err),
+                             void *context, struct imsg_error *err)
 {
     sqlite3 *connection = NULL;
     sqlite3_stmt *statement = NULL;
     int code = SQLITE_DONE;
-    enum imsg_status status = reader_of(db, &connection, err);
+    enum imsg_status status = sqlite_reader(storage, &connection, err);
     if (status == IMSG_OK && sqlite3_prepare_v2(connection, query, -1, &statement, NULL) != SQLITE_OK)
-        status = database_fail(connection, "cannot read", err);
+        status = sqlite_fail(connection, "cannot read", err);
     while (status == IMSG_OK && (code = sqlite3_step(statement)) == SQLITE_ROW)
         status = row(context, statement, err);
     if (status == IMSG_OK && code != SQLITE_DONE)
-        status = database_fail(connection, "cannot read", err);
+        status = sqlite_fail(connection, "cannot read", err);
     sqlite3_finalize(statement);
-    return status;
-}
-
-enum imsg_status database_messages(struct database *db, const uint8_t token[static 32], int64_t *after, size_t enough,
-                                   struct imsg_buf *out, bool *more, struct imsg_error *err)
-{
-    sqlite3 *connection = NULL;
-    sqlite3_stmt *statement = NULL;
-    int code = SQLITE_ROW;
-    enum imsg_status status = reader_of(db, &connection, err);
-    /* Prepared each time: a read transaction that nobody forgets to end. */
-    if (status == IMSG_OK &&
-        sqlite3_prepare_v2(connection,
-                           "SELECT id, line FROM message WHERE token=?1 AND id>?2 AND expires>?3 ORDER BY id", -1,
-                           &statement, NULL) != SQLITE_OK)
-        status = database_fail(connection, "cannot read", err);
-    if (status == IMSG_OK) {
-        sqlite3_bind_blob(statement, 1, token, 32, SQLITE_STATIC);
-        sqlite3_bind_int64(statement, 2, *after);
-        sqlite3_bind_int64(statement, 3, imsg_now());
-    }
-    while (status == IMSG_OK && out->len < enough && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-        status =
-            imsg_buf_append(out, sqlite3_column_blob(statement, 1), (size_t)sqlite3_column_bytes(statement, 1), err);
-        *after = sqlite3_column_int64(statement, 0);
-    }
-    if (status == IMSG_OK && code != SQLITE_ROW && code != SQLITE_DONE)
-        status = database_fail(connection, "cannot read", err);
-    sqlite3_finalize(statement);
-    *more = code == SQLITE_ROW;
     return status;
 }
