@@ -60,7 +60,7 @@ static const struct cli_tool tool = {
     .commands = "invite",
 };
 
-#define TICK_NS 250000000 /* how exact deadlines of long polls are */
+#define TICK_NS 250000000 /* long polls end up to so much later than asked */
 #define EXPIRE_MS 10000
 #define STORE_MS 3600000
 #define DRAIN_MS 10000 /* requests under way have so long after SIGTERM */
@@ -68,7 +68,7 @@ static const struct cli_tool tool = {
 static unsigned choice(const char *arg, const char *const *words)
 {
     unsigned i = 0;
-    while (strcmp(arg, words[i]) != 0) /* options.c has seen that it is one of them */
+    while (strcmp(arg, words[i]) != 0) /* cmd/cli/options.c has checked that it is one of them */
         i++;
     return i;
 }
@@ -149,7 +149,7 @@ static void set_option(struct setup *setup, int key, const char *arg)
     }
 }
 
-/* All that can be wrong with the options, before any file is touched. */
+/* Check the options before any file is touched. True: the command is "invite". */
 static bool check_options(struct setup *setup)
 {
     struct cli *cli = &setup->cli;
@@ -198,7 +198,7 @@ static enum imsg_status print_invite(struct setup *setup, struct imsg_error *err
 static void expire_messages(struct serve *serve)
 {
     uint64_t count = 0;
-    /* The storage has noted why where it fails; the next time comes. */
+    /* After a failure, which the storage has noted, the next call deletes them. */
     (void)!storage_expire_messages(serve->storage, &count, NULL);
     serve->metrics.expired += count;
 }

@@ -393,8 +393,9 @@ IMSG_CHECK enum imsg_status imsg_pin_check(const struct imsg_pin *pin, const str
 
 /* ---- Messages and envelopes --------------------------------------------------------------------------------- */
 
-#define IMSG_RELAY_PAYLOAD_MAX 16384 /* bytes of a payload that a relay takes, whatever a record says */
-#define IMSG_RELAY_DAYS 30           /* a message waits no longer */
+#define IMSG_RELAY_PAYLOAD_MAX 16384    /* bytes of a payload that a relay takes, whatever a record says */
+#define IMSG_RELAY_DAYS 30              /* a message waits no longer */
+#define IMSG_RELAY_ACKNOWLEDGE_MAX 1024 /* names in one request; more are several requests */
 
 /* message/1 as it is sealed: header line, newline, content. */
 struct imsg_message {

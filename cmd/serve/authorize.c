@@ -1,8 +1,9 @@
-/* Who asks: bearer tokens (lib/format/bearer.h) and how often each device may ask.
+/* Bearer tokens (lib/format/bearer.h) and how often each device may ask.
  *
- * A client uses one token for minutes. What was verified once is remembered by the hash of its text, so that a push
- * costs no signature check; only whether its time is over is looked at again. Both tables have a fixed size and
- * overwrite: an attacker who fills them costs others a signature check, or shares a rate with them for a while. */
+ * A client uses one token for minutes. A verified token is remembered by the hash of its text, so that the next request
+ * needs no signature check; only its times are checked again. Both tables have a fixed size, and a new item overwrites
+ * the old one of its slot: an attacker who fills them costs others a signature check, or shares a rate with them for a
+ * while. */
 #include "serve/authorize.h"
 
 #include <stdlib.h>
@@ -82,7 +83,8 @@ static const char *verify_bearer(struct serve *serve, struct imsg_view text, str
     pthread_mutex_unlock(&cache->lock);
     if (found)
         return NULL;
-    /* Never the Host header: a hostile relay that was given this token would replay it here. */
+    /* The audience is compared with our own origins, never with the Host header, which a hostile relay that replays a
+     * token can set. */
     if (imsg_bearer_parse(text, &bearer, NULL) != IMSG_OK || !origins_has(&serve->origins, bearer.audience))
         return "InvalidProviderToken";
     *known = (struct known){

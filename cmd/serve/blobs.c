@@ -137,6 +137,6 @@ static enum imsg_status erase_blob(void *context, const struct blob *blob, struc
 void blobs_expire(struct serve *serve)
 {
     int64_t before = (int64_t)imsg_now() - (int64_t)serve->days * 86400;
-    /* The storage has noted why where it fails; the next time comes. */
+    /* After a failure, which the storage has noted, the next call deletes them. */
     (void)!storage_expire_blobs(serve->storage, before, erase_blob, serve, NULL);
 }

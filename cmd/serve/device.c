@@ -7,7 +7,6 @@
 #include "serve/serve.h"
 
 #define LINE_MAX_BYTES 32768 /* of an envelope: base64 of the largest payload, and room for what stands around it */
-#define NAMES_MAX 1024       /* messages acknowledged by one request */
 #define NAME_LINE 65         /* bytes: 64 hex digits and a newline */
 
 bool device_path(struct request *request, uint8_t token[static 32], const char **after)
@@ -49,7 +48,7 @@ bool device_is_own(struct request *request, const uint8_t token[static 32])
 const struct verb device_verbs[] = {
     {.method = "POST",
      .suffix = "/acknowledge",
-     .body_max = NAMES_MAX * NAME_LINE,
+     .body_max = IMSG_RELAY_ACKNOWLEDGE_MAX * NAME_LINE,
      .state_size = sizeof(struct acknowledgement),
      .begin = acknowledge_many_begin,
      .end = acknowledge_many_end,

@@ -19,9 +19,9 @@
 
 #define HEADER_MS 30000        /* from connecting to the end of the first headers */
 #define IDLE_MS 60000          /* from one request to the end of the next one's headers */
-#define BODY_MS 60000          /* for an answer, or for a body and more for each byte of it */
-#define BYTES_PER_MS 16        /* the slowest that is waited for */
-#define DRAIN_MAX 1048576      /* bytes of a body nobody wants */
+#define BODY_MS 60000          /* to send an answer, or for a body, and more for each byte of it */
+#define BYTES_PER_MS 16        /* a body that comes slower is cut off */
+#define DRAIN_MAX 1048576      /* bytes of a refused body that are read and thrown away */
 #define CONNECTION_MEMORY 4096 /* bytes: what a request's headers may take; each idle long poll holds so much */
 #define BACKLOG 1024
 
@@ -37,7 +37,6 @@ const char *request_header(const struct request *request, const char *name)
     return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
 }
 
-/* milliseconds < 0: none. */
 void request_deadline(struct request *request, int64_t milliseconds)
 {
     request->peer->deadline = milliseconds < 0 ? INT64_MAX : now_ms() + milliseconds;
@@ -83,7 +82,7 @@ static uint64_t announced_length(const struct request *request)
     const char *text = request_header(request, "Content-Length");
     if (!text)
         return request_header(request, "Transfer-Encoding") ? UINT64_MAX : 0;
-    return strtoull(text, NULL, 10); /* libmicrohttpd has refused what is no number */
+    return strtoull(text, NULL, 10); /* libmicrohttpd has refused a header that is no number */
 }
 
 static enum MHD_Result send_answer(struct request *request)
@@ -115,12 +114,12 @@ static enum MHD_Result begin_request(struct request *request, const char *url, c
 {
     uint64_t length = announced_length(request);
     snprintf(request->method, sizeof request->method, "%s", method);
-    for (char *at = request->method; *at; at++) /* it goes into the log */
+    for (char *at = request->method; *at; at++) /* it is written to the log */
         *at = (*at >= 'A' && *at <= 'Z') || (*at >= 'a' && *at <= 'z') || *at == '-' ? *at : '?';
     request_deadline(request, BODY_MS);
     check_protocol(request, version);
     if (request->response)
-        return send_answer(request); /* where its body ends is not known */
+        return send_answer(request); /* the end of its body is unknown, so nothing can follow on the connection */
     route_request(request, url, method);
     if (!request->response && request->serve->stopping)
         reply_later(request, MHD_HTTP_SERVICE_UNAVAILABLE, "ServiceUnavailable", 1);
@@ -133,7 +132,7 @@ static enum MHD_Result begin_request(struct request *request, const char *url, c
     if (!request->response)
         return MHD_YES;
     request->draining = true;
-    bool waits = request_header(request, "Expect") != NULL; /* for our word before it sends the body */
+    bool waits = request_header(request, "Expect") != NULL; /* for "100 Continue" before it sends the body */
     if (length == 0 || (length <= DRAIN_MAX && !waits) || (length == UINT64_MAX && !waits))
         return MHD_YES;
     return send_answer(request);
@@ -214,7 +213,7 @@ static void connection_event(void *context, struct MHD_Connection *connection, v
         const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
         peer = calloc(1, sizeof *peer);
         if (!peer || !info) {
-            free(peer); /* request_new will close it */
+            free(peer); /* request_new closes the connection */
             return;
         }
         peer->fd = info->connect_fd;
@@ -250,8 +249,7 @@ void http_tick(struct serve *serve)
     for (struct peer *peer = serve->peers.first; peer; peer = peer->next) {
         if (peer->deadline > now)
             continue;
-        /* Its worker thread sees the end of it, and closes. The descriptor is open as long as the peer is in the list.
-         */
+        /* Its worker thread sees the end of the stream, and closes. A descriptor in the list is open. */
         shutdown(peer->fd, SHUT_RDWR);
         peer->deadline = INT64_MAX;
         serve->metrics.overdue++;
@@ -273,7 +271,7 @@ enum imsg_status http_start(struct serve *serve, struct imsg_view cert, struct i
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     unsigned threads = cores < 2 ? 2 : cores > 16 ? 16 : (unsigned)cores;
-    if (threads > serve->connections) /* the threads share them out */
+    if (threads > serve->connections) /* each thread has an equal part of them */
         threads = (unsigned)serve->connections;
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
     struct MHD_OptionItem options[] = {
@@ -285,7 +283,7 @@ enum imsg_status http_start(struct serve *serve, struct imsg_view cert, struct i
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
         {MHD_OPTION_LISTEN_BACKLOG_SIZE, BACKLOG, NULL},
         {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
-        {MHD_OPTION_END, 0, NULL}, /* TLS from here on */
+        {MHD_OPTION_END, 0, NULL}, /* without TLS the list ends here */
         {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)cert.ptr},
         {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t) "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"},
         {MHD_OPTION_END, 0, NULL},

@@ -1,6 +1,6 @@
-/* One line on standard error for each request, in one write. No tokens, no keys, no bodies; devices by the first digits
- * of their (public) token; handles only with --log-handles, and with them the names of entries, which are hashes that
- * anybody can try handles against. */
+/* One line on standard error for each request, in one write. It has no bearer token, key or body. A device is named by
+ * the first digits of its (public) token; a handle only with --log-handles. The names of entries are left out, for they
+ * are hashes that anybody can compare with those of known handles. */
 #include "serve/log.h"
 
 #include <stdio.h>

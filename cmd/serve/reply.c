@@ -1,4 +1,4 @@
-/* An answer is made at any time, and given to libmicrohttpd when that can take it (http.c). */
+/* An answer may be made at any call of libmicrohttpd; http.c queues it at the next one that allows it. */
 #include "serve/reply.h"
 
 #include <stdio.h>

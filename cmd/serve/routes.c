@@ -57,7 +57,7 @@ static const struct verb metrics_verbs[] = {{.method = "GET", .end = metrics_end
 
 static const struct {
     const char *path;
-    bool whole; /* nothing may follow */
+    bool whole; /* the path ends here */
     enum route route;
     const struct verb *verbs;
 } routes[] = {
@@ -92,7 +92,7 @@ void route_request(struct request *request, const char *url, const char *method)
         if (strncmp(url, routes[i].path, len) != 0 || (routes[i].whole && url[len]))
             continue;
         request->route = routes[i].route;
-        /* A tail that is too long is cut; it fits no form of a path then. */
+        /* A longer tail is cut; the rest is still longer than any valid path. */
         snprintf(request->tail, sizeof request->tail, "%s", url + len);
         /* HEAD is GET, and libmicrohttpd leaves the body out; but not for a mailbox, where GET may wait. */
         bool head = strcmp(method, "HEAD") == 0 && routes[i].route != ROUTE_DEVICE;

@@ -26,7 +26,7 @@ enum imsg_status print_line(const char *first, const char *second, struct imsg_e
     return IMSG_OK;
 }
 
-/* For whoever comes first to a new server. */
+/* A server without entries prints a code, so that its first account can register. */
 static enum imsg_status make_first_invite(struct serve *serve, struct imsg_error *err)
 {
     char code[INVITE_CODE + 1];
@@ -88,7 +88,7 @@ static enum imsg_status load_certificate(struct setup *setup, struct imsg_error 
     return status;
 }
 
-/* Without TLS there is no certificate to say who we are, and nobody but a proxy may listen in. */
+/* Without TLS no certificate names the origins, and the connection to the proxy must not leave this machine. */
 static enum imsg_status check_plain(struct serve *serve, struct imsg_error *err)
 {
     char origin[160];
@@ -107,7 +107,7 @@ static enum imsg_status check_plain(struct serve *serve, struct imsg_error *err)
     return status == IMSG_OK ? origins_add(&serve->origins, origin, err) : status;
 }
 
-/* As many descriptors as we may have; that bounds the connections. */
+/* Raise the limit of open files as far as allowed; it bounds the connections. */
 static void set_limits(struct serve *serve)
 {
     struct rlimit limit;
@@ -204,7 +204,7 @@ enum imsg_status serve_start(struct setup *setup, struct imsg_error *err)
     if (serve->registration == REGISTER_DEFAULT)
         serve->registration = serve->listener.loopback ? REGISTER_OPEN : REGISTER_INVITE;
     set_limits(serve);
-    /* Before there are threads: they inherit both. */
+    /* Before there are threads, which inherit the signal mask and the sandbox. */
     sigemptyset(&handled);
     sigaddset(&handled, SIGTERM);
     sigaddset(&handled, SIGINT);

@@ -35,13 +35,13 @@ struct upload {
     struct job job; /* of a file thread */
     struct request *request;
     uint8_t hash[32];
-    bool open; /* fd is */
+    bool open; /* fd is open */
     int fd;
     char *temp;
     struct imsg_digest *digest;
     uint64_t size, reserved;
-    bool exists;  /* it is here already: the body is only thrown away */
-    bool created; /* its file is there now, and was not before */
+    bool exists;  /* the blob is stored already: the body is thrown away */
+    bool created; /* this upload made the file */
 };
 
 static bool upload_reserve(struct upload *upload, uint64_t bytes)
@@ -102,7 +102,7 @@ static void blob_put_begin(struct request *request)
         return;
     upload->exists = blob_is_there(upload);
     if (upload->exists && request_header(request, "Expect"))
-        reply_empty(request, MHD_HTTP_NO_CONTENT); /* spares the client the body */
+        reply_empty(request, MHD_HTTP_NO_CONTENT); /* the client need not send the body */
     if (upload->exists || (length && !upload_reserve(upload, strtoull(length, NULL, 10))))
         return;
     if (upload_open(upload, &err) != IMSG_OK) {
@@ -131,7 +131,7 @@ static void blob_put_data(struct request *request, struct imsg_view bytes)
     }
 }
 
-/* Give the file its name, and sync it. upload->created is right also where it fails. */
+/* Sync the file and give it its name. Where it fails, upload->created still says whether the name was made. */
 static enum imsg_status blob_keep(struct upload *upload, const char *path, struct imsg_error *err)
 {
     char *folder = NULL;
@@ -157,7 +157,7 @@ static enum imsg_status blob_record(const struct upload *upload, const char *pat
 {
     struct blob blob = {.stored = imsg_now()};
     struct stat file;
-    /* Not the size of the body: of a blob that was there before, the body is not looked at. */
+    /* The size of the file: where the blob was stored already, the body may have been anything. */
     if (stat(path, &file) != 0)
         return imsg_fail(err, IMSG_TEMPORARY, "\"%s\": %s", path, strerror(errno));
     memcpy(blob.hash, upload->hash, sizeof blob.hash);
@@ -165,11 +165,11 @@ static enum imsg_status blob_record(const struct upload *upload, const char *pat
     blob.size = (uint64_t)file.st_size;
     if (storage_record_blob(upload->request->serve->storage, &blob, err) != IMSG_OK)
         return IMSG_TEMPORARY;
-    /* Its row says from now on that it is young; but it may have been too old a moment ago. */
+    /* From now on it is not expired; but it may have been, just before its row said so. */
     return blob_is_there(upload) ? IMSG_OK : imsg_fail(err, IMSG_TEMPORARY, "the blob expired meanwhile");
 }
 
-/* The file may be made and its row not, or the other way: the client tries again, and the other one is made. */
+/* Where it fails between file and row, the client sends the blob again, and what is missing is made then. */
 static enum imsg_status blob_put_run(struct job *job, struct imsg_error *err)
 {
     struct upload *upload = (struct upload *)job;
@@ -177,7 +177,7 @@ static enum imsg_status blob_put_run(struct job *job, struct imsg_error *err)
     enum imsg_status status = blob_path(upload->request->serve, upload->hash, &path, err);
     if (status == IMSG_OK && !upload->exists)
         status = blob_keep(upload, path, err);
-    if (status == IMSG_OK) /* also where another upload made the file: it may not have come to this yet */
+    if (status == IMSG_OK) /* also where another upload made the file, which may not have synced it yet */
         status = imsg_sync_folder_of(path, err);
     if (status == IMSG_OK)
         status = blob_record(upload, path, err);
@@ -247,7 +247,7 @@ static ssize_t download_read(void *context, uint64_t position, char *out, size_t
     struct download *download = context;
     ssize_t got = pread(download->fd, out, max, (off_t)(download->start + position));
     if (got <= 0)
-        return MHD_CONTENT_READER_END_WITH_ERROR; /* shorter than it was: the answer has begun already */
+        return MHD_CONTENT_READER_END_WITH_ERROR; /* the file got shorter while its answer was being sent */
     download->peer->deadline = now_ms() + STALL_MS;
     download->serve->metrics.blob_bytes_out += (uint64_t)got;
     return got;
@@ -273,7 +273,7 @@ static bool read_number(const char **text, uint64_t *out)
 
 enum range { RANGE_NONE, RANGE_GOOD, RANGE_BAD };
 
-/* One range of bytes (RFC 9110 §14.1.2); several, or what is no range, count as none. *last is inclusive. */
+/* One range of bytes (RFC 9110 §14.1.2); several ranges, or a malformed one, count as none. *last is inclusive. */
 static enum range parse_range(const char *text, uint64_t size, uint64_t *first, uint64_t *last)
 {
     uint64_t from = 0, to = 0;

@@ -19,13 +19,14 @@
 #define SCHEMA 1
 
 static const char schema[] =
-    /* size: bytes of line; expires, received: Unix seconds. line stands last: whatever else is read first. */
+    /* size: bytes of line; expires, received: Unix seconds. line is the last column, so that reading another one
+     * does not read its pages. */
     "CREATE TABLE message(id INTEGER PRIMARY KEY AUTOINCREMENT, token BLOB NOT NULL, hash BLOB NOT NULL,"
     " size INTEGER NOT NULL, received INTEGER NOT NULL, expires INTEGER NOT NULL, line BLOB NOT NULL);"
     "CREATE UNIQUE INDEX message_name ON message(token, hash);"
     "CREATE INDEX message_order ON message(token, id, size);"
     "CREATE INDEX message_expires ON message(expires);"
-    /* size, changed, inode: of the file, to see whether it is still the one that was read. */
+    /* size, changed, inode: of the file that was read, to see whether it is another one now. */
     "CREATE TABLE entry(handle BLOB PRIMARY KEY, size INTEGER NOT NULL, changed INTEGER NOT NULL,"
     " inode INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE device(handle BLOB NOT NULL, token BLOB NOT NULL, bytes INTEGER NOT NULL,"
@@ -33,7 +34,7 @@ static const char schema[] =
     "CREATE INDEX device_token ON device(token, bytes);"
     /* since: Unix milliseconds. */
     "CREATE TABLE gone(token BLOB PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;"
-    /* left: entries that may still be made; account: thumbprint of the key that took it. */
+    /* left: entries that may still be made; account: thumbprint of the key that used it first. */
     "CREATE TABLE invite(hash BLOB PRIMARY KEY, account TEXT, left INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE blob(hash BLOB PRIMARY KEY, token BLOB NOT NULL, size INTEGER NOT NULL, stored INTEGER NOT NULL)"
     " WITHOUT ROWID;"
@@ -79,7 +80,7 @@ enum imsg_status sqlite_fail(sqlite3 *connection, const char *what, struct imsg_
 static enum imsg_status set_pragmas(sqlite3 *connection, int pages, struct imsg_error *err)
 {
     char text[256];
-    /* secure_delete=FAST: what is acknowledged is overwritten where that costs no further page. */
+    /* secure_delete=FAST: deleted messages are overwritten where that writes no additional page. */
     snprintf(text, sizeof text,
              "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=FAST; PRAGMA cache_size=%d;"
              "PRAGMA wal_autocheckpoint=%d; PRAGMA journal_size_limit=67108864; PRAGMA temp_store=MEMORY;",

@@ -22,8 +22,9 @@ static enum imsg_status commit_batch(struct storage *storage, struct job *batch,
         status = job->run(job, err);
         storage->operations++;
     }
-    if (status == IMSG_OK)
-        status = sqlite_run(storage, SQL_COMMIT, err);
+    /* A commit that failed may be on disk, or be there after a restart: that is unknown. */
+    if (status == IMSG_OK && sqlite_run(storage, SQL_COMMIT, err) != IMSG_OK)
+        status = IMSG_TEMPORARY;
     /* SQLite rolls back by itself after some errors. If it does not, and ROLLBACK fails, the next BEGIN fails too. */
     if (status != IMSG_OK && !sqlite3_get_autocommit(storage->writer))
         (void)!sqlite_run(storage, SQL_ROLLBACK, NULL);
