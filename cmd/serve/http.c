@@ -93,8 +93,7 @@ static enum MHD_Result send_answer(struct request *request)
     if (request->serve->stopping)
         reply_header(request, "Connection", "close");
     request_deadline(request, BODY_MS);
-    enum MHD_Result queued = MHD_queue_response(request->connection, request->status, response);
-    return queued;
+    return MHD_queue_response(request->connection, request->status, response);
 }
 
 /* Two things that libmicrohttpd does not refuse: it answers any version as if it were its own, and reads a body in an
@@ -121,6 +120,8 @@ static enum MHD_Result begin_request(struct request *request, const char *url, c
     if (request->response)
         return send_answer(request); /* the end of its body is unknown, so nothing can follow on the connection */
     route_request(request, url, method);
+    if (!request->verb && !request->response)
+        return MHD_NO; /* no memory for the answer */
     if (!request->response && request->serve->stopping)
         reply_later(request, MHD_HTTP_SERVICE_UNAVAILABLE, "ServiceUnavailable", 1);
     if (request->verb && !request->response) {
@@ -188,7 +189,7 @@ static void request_completed(void *context, struct MHD_Connection *connection, 
     (void)code;
     if (!request)
         return;
-    if (request->verb && request->verb->drop && request->state)
+    if (request->verb && request->verb->drop)
         request->verb->drop(request);
     if (request->response) {
         metrics_count(&serve->metrics, request->route, request->status);

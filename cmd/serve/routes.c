@@ -85,6 +85,18 @@ static void reply_no_such_method(struct request *request, const struct verb *ver
     reply_header(request, "Allow", allow);
 }
 
+static void make_state(struct request *request)
+{
+    size_t size = request->verb->state_size;
+    if (size == 0)
+        return;
+    request->state = calloc(1, size);
+    if (!request->state) {
+        request->verb = NULL;
+        reply_failure(request, IMSG_NO_MEMORY);
+    }
+}
+
 void route_request(struct request *request, const char *url, const char *method)
 {
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
@@ -100,11 +112,10 @@ void route_request(struct request *request, const char *url, const char *method)
             if (strcmp(verb->method, head ? "GET" : method) == 0 &&
                 (!verb->suffix || ends_with(request->tail, verb->suffix)))
                 request->verb = verb;
-        size_t size = request->verb ? request->verb->state_size : 0;
-        if (size > 0 && !(request->state = calloc(1, size)))
-            reply_failure(request, IMSG_NO_MEMORY);
         if (!request->verb)
             reply_no_such_method(request, routes[i].verbs);
+        else
+            make_state(request);
         return;
     }
     reply_reason(request, MHD_HTTP_NOT_FOUND, "BadPath");
