@@ -39,7 +39,7 @@ static enum imsg_status message_put_run(struct job *job, struct imsg_error *err)
 {
     struct message_put *put = (struct message_put *)job;
     struct storage *storage = put->operation.storage;
-    struct mailbox_item *mailbox = mailbox_find(storage, put->token, false);
+    struct mailbox_item *mailbox = put->operation.mailbox = mailbox_find(storage, put->token, false);
     put->result = MESSAGE_UNREGISTERED;
     if (!mailbox || mailbox->numbers.limit == 0)
         return IMSG_OK;
@@ -59,18 +59,18 @@ static enum imsg_status message_put_run(struct job *job, struct imsg_error *err)
     return status;
 }
 
-static void message_put_done(struct job *job, enum imsg_status status)
+/* Also of an operation that was not run because an earlier one of its batch failed. */
+static void message_done(struct job *job, enum imsg_status status)
 {
-    struct message_put *put = (struct message_put *)job;
-    struct mailbox_item *mailbox = mailbox_find(put->operation.storage, put->token, false);
-    if (mailbox)
-        mailbox_settle(put->operation.storage, mailbox, status == IMSG_OK);
-    put->operation.done(&put->operation, status);
+    struct operation *operation = (struct operation *)job;
+    if (operation->mailbox)
+        mailbox_settle(operation->storage, operation->mailbox, status == IMSG_OK);
+    operation->done(operation, status);
 }
 
 bool storage_put_message(struct storage *storage, struct message_put *put)
 {
-    return sqlite_submit(storage, &put->operation, message_put_run, message_put_done);
+    return sqlite_submit(storage, &put->operation, message_put_run, message_done);
 }
 
 /* ---- delete ---- */
@@ -95,6 +95,7 @@ static enum imsg_status message_delete_run(struct job *job, struct imsg_error *e
 {
     struct message_delete *delete = (struct message_delete *)job;
     struct mailbox_item *mailbox = mailbox_find(delete->operation.storage, delete->token, false);
+    delete->operation.mailbox = mailbox;
     enum imsg_status status = IMSG_OK;
     delete->deleted = 0;
     for (size_t i = 0; mailbox && i < delete->count && status == IMSG_OK; i++)
@@ -102,18 +103,9 @@ static enum imsg_status message_delete_run(struct job *job, struct imsg_error *e
     return status;
 }
 
-static void message_delete_done(struct job *job, enum imsg_status status)
-{
-    struct message_delete *delete = (struct message_delete *)job;
-    struct mailbox_item *mailbox = mailbox_find(delete->operation.storage, delete->token, false);
-    if (mailbox)
-        mailbox_settle(delete->operation.storage, mailbox, status == IMSG_OK);
-    delete->operation.done(&delete->operation, status);
-}
-
 bool storage_delete_messages(struct storage *storage, struct message_delete *delete)
 {
-    return sqlite_submit(storage, &delete->operation, message_delete_run, message_delete_done);
+    return sqlite_submit(storage, &delete->operation, message_delete_run, message_done);
 }
 
 /* ---- read ---- */

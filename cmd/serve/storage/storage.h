@@ -49,9 +49,10 @@ void storage_read_totals(struct storage *storage, struct storage_totals *out);
 
 /* ---- operations ---- */
 
-struct operation {           /* the first member of each operation that a function hands over without waiting */
-    struct job job;          /* the storage's */
-    struct storage *storage; /* the storage's */
+struct operation {  /* the first member of each operation; zero but for `done` when it is handed over */
+    struct job job; /* the storage's, and so are the next two */
+    struct storage *storage;
+    void *mailbox;
     /* Called once, on a thread of the storage; the operation may be freed in it. */
     void (*done)(struct operation *operation, enum imsg_status status);
 };
