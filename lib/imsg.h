@@ -374,7 +374,9 @@ IMSG_CHECK enum imsg_status imsg_entry_sign(const struct imsg_p256 *account, con
                                             const char *updated, const char *expires, struct imsg_buf *out,
                                             struct imsg_error *err);
 void imsg_entry_free(struct imsg_entry *entry);
-/* "imsg/v1/h/xx/<sha256 of handle>.json": where the entry of a canonical handle stands below a directory's base. */
+#define IMSG_ENTRY_FOLDER "imsg/v1/h" /* of all entries, below a directory's base */
+#define IMSG_ENTRY_MAX 1048576        /* bytes; 64 devices of a few hundred bytes each, doubly encoded, stay far below */
+/* IMSG_ENTRY_FOLDER "/xx/<sha256 of handle>.json": where the entry of a canonical handle stands below a directory's base. */
 IMSG_CHECK enum imsg_status imsg_entry_path(const char *handle, struct imsg_buf *out, struct imsg_error *err);
 /* RFC 7638 thumbprint of a P-256 point. */
 IMSG_CHECK enum imsg_status imsg_thumbprint(const uint8_t point[static 65], char out[static IMSG_THUMBPRINT + 1],
@@ -392,6 +394,10 @@ IMSG_CHECK enum imsg_status imsg_pin_check(const struct imsg_pin *pin, const str
                                            struct imsg_error *err);
 
 /* ---- Messages and envelopes --------------------------------------------------------------------------------- */
+
+#define IMSG_RELAY_PAYLOAD_MAX 16384    /* bytes of a payload that a relay takes, whatever a record says */
+#define IMSG_RELAY_DAYS 30              /* a message waits no longer */
+#define IMSG_RELAY_ACKNOWLEDGE_MAX 1024 /* names in one request; more are several requests */
 
 /* message/1 as it is sealed: header line, newline, content. */
 struct imsg_message {

@@ -9,7 +9,6 @@
 
 /* Largest payload a device takes where its record does not say (formats.md §7), bytes. */
 #define LIMIT_PAIR 4096
-#define LIMIT_PAIR_EC 16384
 
 static enum imsg_status parse_keys(json_t *object, struct imsg_device *device, struct imsg_error *err)
 {
@@ -75,7 +74,7 @@ static enum imsg_status parse_members(json_t *object, struct imsg_device *device
     if (memcmp(token, device->token, sizeof token) != 0)
         return imsg_fail(err, IMSG_MALFORMED, "token is not the SHA-256 of the %s",
                          device->has_pair_ec ? "device key" : "signing key");
-    device->limit = limit ? (uint32_t)limit : device->has_pair_ec ? LIMIT_PAIR_EC : LIMIT_PAIR;
+    device->limit = limit ? (uint32_t)limit : device->has_pair_ec ? IMSG_RELAY_PAYLOAD_MAX : LIMIT_PAIR;
     return IMSG_OK;
 }
 

@@ -9,8 +9,7 @@
 #include "format/document.h"
 #include "format/jws.h"
 
-#define PAYLOAD_MAX 1048576                 /* bytes */
-#define SEQ_MAX ((UINT64_C(1) << 53) - 1)   /* what every JSON reader holds exactly */
+#define SEQ_MAX ((UINT64_C(1) << 53) - 1) /* what every JSON reader holds exactly */
 
 static enum imsg_status parse_devices(const json_t *object, struct imsg_entry *entry, struct imsg_error *err)
 {
@@ -56,7 +55,7 @@ static enum imsg_status parse_members(const json_t *object, struct imsg_entry *e
 
 static enum imsg_status parse_payload(struct imsg_view payload, struct imsg_entry *entry, struct imsg_error *err)
 {
-    enum imsg_status status = imsg_json_document(payload, PAYLOAD_MAX, "entry/1", &entry->json, err);
+    enum imsg_status status = imsg_json_document(payload, IMSG_ENTRY_MAX, "entry/1", &entry->json, err);
     if (status != IMSG_OK) {
         imsg_error_prefix(err, "payload");
         if (err)
@@ -171,7 +170,7 @@ enum imsg_status imsg_entry_path(const char *handle, struct imsg_buf *out, struc
     if (status != IMSG_OK)
         return status;
     imsg_hex(hash, sizeof hash, hex);
-    snprintf(path, sizeof path, "imsg/v1/h/%.2s/%s.json", hex, hex);
+    snprintf(path, sizeof path, IMSG_ENTRY_FOLDER "/%.2s/%s.json", hex, hex);
     return imsg_buf_text(out, path, err);
 }
 

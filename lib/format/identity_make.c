@@ -8,7 +8,6 @@
 #include "format/identity.h"
 
 /* What a device made here takes from a relay, bytes; the relay's own bound. */
-#define LIMIT 16384
 
 static enum imsg_status copy_handles(const char *const *handles, size_t count, struct imsg_identity *identity,
                                      struct imsg_error *err)
@@ -210,7 +209,7 @@ enum imsg_status imsg_identity_device(const struct imsg_identity *identity, stru
             status = imsg_json_set_base64(object, "prekey",
                                           imsg_view_of(identity->prekey_record.raw, IMSG_PREKEY_RECORD), err);
         if (status == IMSG_OK)
-            status = imsg_json_set(object, "limit", json_integer(LIMIT), err);
+            status = imsg_json_set(object, "limit", json_integer(IMSG_RELAY_PAYLOAD_MAX), err);
     }
     if (status == IMSG_OK && identity->relay)
         status = imsg_json_set_string(object, "relay", identity->relay, err);
