@@ -1,5 +1,4 @@
 /* imsg-keygen: keys of a device; nothing private ever reaches stdout. */
-#define _GNU_SOURCE /* realpath */
 #include "cli/cli.h"
 
 #include <stdlib.h>
@@ -9,7 +8,6 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "base/url.h"
-#include "crypto/crypto.h"
 
 enum { OPT_RELAY = CLI_KEY_RELAY, OPT_ROTATE = CLI_KEY_OWN };
 
@@ -104,7 +102,7 @@ static enum imsg_status target_path(struct keygen *run, const char *given, char 
 static enum imsg_status make(struct keygen *run, struct imsg_error *err)
 {
     struct imsg_identity identity = {0};
-    struct imsg_buf file = {0}, passphrase = {0};
+    struct imsg_buf passphrase = {0};
     char *path = NULL, *relay = NULL, host[256] = "device";
     size_t count = 0;
     char **handles = calloc((size_t)cli_operands(&run->cli), sizeof *handles);
@@ -118,7 +116,7 @@ static enum imsg_status make(struct keygen *run, struct imsg_error *err)
         goto out;
     if (access(path, F_OK) == 0) { /* known before a passphrase is asked; the creation below decides */
         status = imsg_fail(err, IMSG_CANNOT_CREATE, "\"%s\" exists and is never replaced", path);
-        imsg_error_hint(err, "imsg-keygen -y prints its record, --rotate renews its prekey, -o FILE makes another");
+        cli_error_hint(err, "imsg-keygen -y prints its record, --rotate renews its prekey, -o FILE makes another");
         goto out;
     }
     if (cli_given(&run->cli, 'p'))
@@ -131,13 +129,10 @@ static enum imsg_status make(struct keygen *run, struct imsg_error *err)
     if (status == IMSG_OK)
         status = imsg_buf_append(&identity.passphrase, passphrase.ptr, passphrase.len, err);
     if (status == IMSG_OK)
-        status = imsg_identity_print(&identity, &file, err);
-    if (status == IMSG_OK)
-        status = cli_create_private(path, imsg_buf_view(&file), err);
+        status = imsg_identity_create(path, &identity, err);
     if (status == IMSG_OK)
         status = print_record(run, &identity, err);
 out:
-    imsg_buf_free(&file);
     imsg_buf_free(&passphrase);
     imsg_identity_free(&identity);
     imsg_strings_free(handles, count);
@@ -146,49 +141,15 @@ out:
     return status;
 }
 
-/* Two rotations at once would lose one of the new prekeys. A lock on the file itself would be on the replaced one. */
-static enum imsg_status lock_identity(const char *path, int *lock, struct imsg_error *err)
-{
-    struct imsg_buf name = {0};
-    enum imsg_status status = imsg_buf_text(&name, path, err);
-    if (status == IMSG_OK)
-        status = imsg_buf_text(&name, ".lock", err);
-    if (status == IMSG_OK)
-        status = imsg_lock((const char *)name.ptr, 0600, lock, err);
-    imsg_buf_free(&name);
-    return status;
-}
-
 static enum imsg_status rotate(struct keygen *run, struct imsg_error *err)
 {
     struct imsg_identity identity = {0};
-    struct imsg_buf file = {0};
-    char *path = NULL;
-    int lock = -1;
-    enum imsg_status status = target_path(run, run->identity, &path, err);
-    char *real = status == IMSG_OK ? realpath(path, NULL) : NULL;
-    if (real) { /* behind a link, the file it names is rotated; without one, reading it says what is wrong */
-        free(path);
-        path = real;
-        status = lock_identity(path, &lock, err);
-    }
-    if (status == IMSG_OK)
-        status = cli_identity(&run->cli, real ? real : run->identity, &identity, err);
-    if (status == IMSG_OK)
-        status = imsg_identity_rotate(&identity, err);
-    if (status == IMSG_OK)
-        status = imsg_identity_print(&identity, &file, err);
-    if (status == IMSG_OK)
-        status = imsg_write_file(path, imsg_buf_view(&file), 0600, IMSG_REPLACE, err);
+    enum imsg_status status = cli_identity_rotate(&run->cli, run->identity, &identity, err);
     if (status == IMSG_OK)
         status = print_record(run, &identity, err);
     if (status == IMSG_OK)
         cli_note(&run->cli, "register the new record: imsg-keygen -y | imsg-register");
-    if (lock >= 0)
-        close(lock);
-    imsg_buf_free(&file);
     imsg_identity_free(&identity);
-    free(path);
     return status;
 }
 
@@ -202,8 +163,8 @@ static enum imsg_status account_thumbprint(struct keygen *run, char out[static I
     if (status == IMSG_NO_INPUT)
         return IMSG_OK;
     if (status == IMSG_OK)
-        status = imsg_thumbprint(imsg_p256_point(account), out, err);
-    imsg_p256_free(account);
+        status = imsg_account_thumbprint(account, out, err);
+    imsg_account_free(account);
     return status;
 }
 

@@ -171,7 +171,7 @@ int main(int argc, char **argv)
             run.identity_path = arg;
             break;
         case 'd':
-            run.directory = arg;
+            run.cli.directory_option = arg;
             break;
         case 'R':
             run.record_files[run.record_count++] = arg;
@@ -190,15 +190,13 @@ int main(int argc, char **argv)
     cli_output_start(&run.cli, &run.out, run.output);
     check(&run);
     cli_output_not_keys(&run.cli, &run.out, run.identity_path);
-    cli_sandbox_for(&run.cli, run.record_count ? 0 : CLI_USES(CLI_DIRECTORY), run.directory, NULL, NULL);
+    cli_sandbox_for(&run.cli, run.record_count ? 0 : CLI_USES(CLI_DIRECTORY), run.cli.directory_option, NULL, NULL);
     run_inputs(&run);
     /* A file is replaced only if nothing failed, in the records either; what went to stdout is out. */
     cli_ok(&run.cli, cli_output_finish(&run.out, run.cli.status == 0 || !run.out.path, &err), &err);
     print_after(&run);
     for (size_t i = 0; i < OPEN_ENTRIES; i++)
         imsg_entry_free(&run.entries[i]);
-    if (run.trust_open)
-        cli_trust_close(&run.trust);
     imsg_devices_free(&run.records);
     imsg_device_free(&run.own);
     imsg_identity_free(&run.identity);

@@ -202,7 +202,7 @@ static void take_options(struct seal *run)
             run->identity_path = arg;
             break;
         case 'd':
-            run->directory = arg;
+            run->cli.directory_option = arg;
             break;
         case 'r':
             take_handle(run, arg);
@@ -257,8 +257,6 @@ static void free_all(struct seal *run)
     }
     free(run->people);
     json_decref(run->person_index);
-    if (run->trust_open)
-        cli_trust_close(&run->trust);
     imsg_strings_free(run->handles, run->handle_count);
     free(run->record_files);
 }
@@ -275,7 +273,7 @@ int main(int argc, char **argv)
     cli_output_start(&run.cli, &run.out, run.output);
     check(&run);
     cli_output_not_keys(&run.cli, &run.out, run.identity_path);
-    cli_sandbox_for(&run.cli, services(&run), run.directory, NULL, run.store);
+    cli_sandbox_for(&run.cli, services(&run), run.cli.directory_option, NULL, run.store);
     cli_ok(&run.cli, cli_given(&run.cli, OPT_EACH) ? work_each(&run, &err) : work(&run, &err), &err);
     cli_input_close(&run.input);
     free_all(&run);

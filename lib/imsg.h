@@ -56,12 +56,30 @@ enum imsg_status {
     IMSG_STATUS_COUNT
 };
 
+/* What a person can do about an error. The library gives a code; the program words it, for it knows its own options. */
+enum imsg_hint {
+    IMSG_HINT_NONE = 0,
+    IMSG_HINT_TEXT,          /* set by a program, never by the library; about: the whole hint */
+    IMSG_HINT_MODE,          /* take the file's permissions from others; about: its path */
+    IMSG_HINT_IDENTITY,      /* this device has no identity yet: make one */
+    IMSG_HINT_ACCEPT,        /* compare the account key with its owner, then accept it; about: "THUMBPRINT HANDLE" */
+    IMSG_HINT_OWN_ACCOUNT,   /* an own handle by another account key: perhaps another own device has that key */
+    IMSG_HINT_OTHER_ACCOUNT, /* register on the device that has the account key */
+    IMSG_HINT_REGISTER,      /* register this device with the directory of the server */
+    IMSG_HINT_INVITE,        /* the server may want an invitation */
+    IMSG_HINT_MOVED,         /* the service may have moved: configure its new address */
+    IMSG_HINT_HTTPS,         /* use https, or allow plain http explicitly */
+    IMSG_HINT_FOLDER,        /* name a folder by its path */
+    IMSG_HINT_LIBCURL,       /* install libcurl */
+};
+
 struct imsg_error {
     enum imsg_status status;
     bool has_offset;   /* offset is meaningful */
     uint64_t offset;   /* byte at which the input stops making sense, from its start */
     char text[768];    /* one sentence, lower case, no period; may hold bytes from outside, so escape before a terminal */
-    char hint[512];    /* what to do about it, or "" */
+    enum imsg_hint hint; /* what to do about it */
+    char about[512];     /* what the hint is about, as enum imsg_hint says, or ""; bytes from outside as well */
 };
 
 /* Exit status (sysexits-like, cli.md) of a status; 70 for a value out of range. */
@@ -75,7 +93,8 @@ enum imsg_status imsg_fail_at(struct imsg_error *err, enum imsg_status status, u
     IMSG_PRINTF(4, 5);
 /* Put "fmt: " in front of the text already there: outer functions name the role and the file. */
 void imsg_error_prefix(struct imsg_error *err, const char *fmt, ...) IMSG_PRINTF(2, 3);
-void imsg_error_hint(struct imsg_error *err, const char *fmt, ...) IMSG_PRINTF(2, 3);
+/* Set hint and about (NULL: ""), which is cut where it is too long. */
+void imsg_error_suggest(struct imsg_error *err, enum imsg_hint hint, const char *about);
 
 /* ---- Bytes (lib/base/buf.c) --------------------------------------------------------------------------------- */
 

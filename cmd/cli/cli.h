@@ -4,6 +4,7 @@
 #define IMSG_CLI_H
 
 #include "base/io.h"
+#include "imsg-client.h"
 #include "imsg.h"
 #include "net/net.h"
 
@@ -79,6 +80,10 @@ struct cli {
     int passphrase_fd; /* -1: none */
     unsigned jobs;     /* of --jobs; 0: not given */
     char *home;        /* $IMSG_HOME, once asked for */
+    struct imsg_client client;    /* cli_client */
+    const char *directory_option; /* -d as given, or NULL */
+    bool directory_create;        /* a directory folder that is not there is made, not reported */
+    const char *event_input;      /* the input that the lines of events are in */
     struct imsg_buf config;
     bool config_read;
     struct imsg_net net; /* cli_net */
@@ -129,6 +134,10 @@ void cli_detail(const struct cli *cli, const char *fmt, ...) IMSG_PRINTF(2, 3);
 /* One word of a command that a person may copy into a shell: in quotes where it needs them, its meaning never changed
  * by what it holds. The caller's. */
 IMSG_CHECK enum imsg_status cli_shell_word(const char *text, char **out, struct imsg_error *err);
+/* A hint in words of the tool's own, for cli_report. */
+void cli_error_hint(struct imsg_error *err, const char *fmt, ...) IMSG_PRINTF(2, 3);
+/* The hint of an error in words, on stderr (hints.c). cli_report calls it. */
+void cli_report_hint(const struct cli *cli, const struct imsg_error *err);
 /* Report if status is not ok; returns true if it was ok. */
 bool cli_ok(struct cli *cli, enum imsg_status status, const struct imsg_error *err);
 /* Frees what cli holds; the exit status: the first failure's, 0 if none. `return cli_finish(&cli);` ends main. */
@@ -177,17 +186,29 @@ IMSG_CHECK enum imsg_status cli_passphrase(struct cli *cli, const char *what, bo
  * read is IMSG_PERMISSION. */
 IMSG_CHECK enum imsg_status cli_read_key_file(struct cli *cli, const char *path, const char *role,
                                               struct imsg_buf *out, struct imsg_error *err);
+/* What lib/client reads a key file with: `path`, "-" for standard input, or NULL for `standard` in $IMSG_HOME. *name, the
+ * caller's, holds the path for as long as *out is used. */
+IMSG_CHECK enum imsg_status cli_key_file(struct cli *cli, const char *path, const char *standard, char **name,
+                                         struct imsg_key_file *out, struct imsg_error *err);
 /* Load an identity (path NULL: identity.json of $IMSG_HOME), asking for the passphrase if it is encrypted. */
 IMSG_CHECK enum imsg_status cli_identity(struct cli *cli, const char *path, struct imsg_identity *out,
                                          struct imsg_error *err);
 /* Only its token, which is public: no passphrase is asked. */
 IMSG_CHECK enum imsg_status cli_identity_token(struct cli *cli, const char *path, uint8_t token[static 32],
                                                struct imsg_error *err);
+/* Give it a new prekey, write it back, and load it. */
+IMSG_CHECK enum imsg_status cli_identity_rotate(struct cli *cli, const char *path, struct imsg_identity *out,
+                                                struct imsg_error *err);
 /* The account key: `path`, or account.pem of $IMSG_HOME (NULL). IMSG_NO_INPUT if there is none. */
 IMSG_CHECK enum imsg_status cli_account_key(struct cli *cli, const char *path, struct imsg_p256 **out,
                                             struct imsg_error *err);
-/* Create a private file: O_EXCL|O_NOFOLLOW, 0600, never replaced (IMSG_CANNOT_CREATE), atomic. */
-IMSG_CHECK enum imsg_status cli_create_private(const char *path, struct imsg_view bytes, struct imsg_error *err);
+
+/* ---- client.c ------------------------------------------------------------------------------------------------- */
+
+/* Set up cli->client: its home, a directory that is opened at the first look-up, and cli_event. Until cli_finish. */
+IMSG_CHECK enum imsg_status cli_client(struct cli *cli, struct imsg_error *err);
+/* An event of the library in words on stderr; context is the struct cli. */
+void cli_event(void *context, const struct imsg_event *event);
 
 /* ---- s3.c ------------------------------------------------------------------------------------------------------ */
 
@@ -264,29 +285,6 @@ bool cli_chunks_would_wait(const struct cli_chunks *chunks);
  * stream may take (12 MiB, performance.md). */
 #define CLI_CHUNKS_MAX 5
 size_t cli_chunk_slots(const struct cli *cli);
-
-/* ---- trust.c: the directory with pins ------------------------------------------------------------------------- */
-
-struct cli_trust {
-    struct cli *cli;
-    struct imsg_directory *directory;
-    const char *option; /* -d as given, for hints, or NULL */
-    const char *accept; /* --accept THUMBPRINT, or NULL */
-    bool expired_ok;    /* take an entry whose time is over: one's own, to renew it */
-    uint8_t own[65];    /* point of account.pem, if has_own */
-    bool has_own, own_checked;
-};
-IMSG_CHECK enum imsg_status cli_trust_open(struct cli *cli, const char *directory_option, bool create,
-                                           struct cli_trust *trust, struct imsg_error *err);
-/* The verified entry of a canonical handle: signature, own account key for handles one's own key is pinned to, pin
- * rules, first sight pinned with a note. IMSG_NO_ACCOUNT, IMSG_REFUSED (with the hint to --accept), IMSG_TEMPORARY …
- * `raw` (may be NULL) gets the bytes on file. */
-IMSG_CHECK enum imsg_status cli_trust_entry(struct cli_trust *trust, const char *handle, struct imsg_entry *entry,
-                                            struct imsg_buf *raw, struct imsg_error *err);
-/* Remember an entry just written or verified. */
-IMSG_CHECK enum imsg_status cli_trust_pin(struct cli_trust *trust, const char *handle, const struct imsg_entry *entry,
-                                          struct imsg_error *err);
-void cli_trust_close(struct cli_trust *trust);
 
 /* ---- records.c ------------------------------------------------------------------------------------------------ */
 

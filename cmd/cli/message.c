@@ -38,8 +38,7 @@ void cli_report(struct cli *cli, const struct imsg_error *err)
 {
     keep_status(cli, err->status);
     say(cli, ": error: ", err->text);
-    if (err->hint[0])
-        say(cli, ": hint: ", err->hint);
+    cli_report_hint(cli, err);
 }
 
 void cli_error(struct cli *cli, enum imsg_status status, const char *fmt, ...)
@@ -115,6 +114,7 @@ bool cli_ok(struct cli *cli, enum imsg_status status, const struct imsg_error *e
 
 int cli_finish(struct cli *cli)
 {
+    imsg_directory_close(cli->client.directory);
     imsg_net_free(&cli->net);
     imsg_identity_free(&cli->auth_identity);
     free(cli->net_cache);

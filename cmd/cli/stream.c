@@ -141,7 +141,7 @@ static enum imsg_status open_output(struct cli_output *out, bool binary, struct 
     }
     if (status == IMSG_OK && binary && out->tty && !out->to_tty_ok) {
         status = imsg_fail(err, IMSG_USAGE, "binary output is not written to a terminal");
-        imsg_error_hint(err, "-o FILE, or -o - to have it all the same");
+        cli_error_hint(err, "-o FILE, or -o - to have it all the same");
     }
     return status;
 }

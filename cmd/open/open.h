@@ -23,7 +23,6 @@ struct open_run {
     bool unlocked, locked_out;   /* locked_out: the keys or records are not to be had, going on makes no sense */
     struct imsg_devices records; /* -R */
     struct imsg_device own;      /* this device: its own records are always known */
-    struct cli_trust trust;
     bool trust_open;
     struct imsg_entry entries[OPEN_ENTRIES]; /* of the handles looked up last */
     size_t entry_next;                       /* the one to make room next */

@@ -131,8 +131,8 @@ void open_hint_inspect(const struct open_run *run, const char *from, struct imsg
     enum imsg_status status = IMSG_OK;
     if (looks_up) {
         status = imsg_buf_text(&command, "imsg-lookup", NULL);
-        if (status == IMSG_OK && run->directory)
-            status = add_word(&command, " -d ", run->directory);
+        if (status == IMSG_OK && run->cli.directory_option)
+            status = add_word(&command, " -d ", run->cli.directory_option);
         if (status == IMSG_OK)
             status = add_word(&command, " ", from);
         if (status == IMSG_OK)
@@ -150,9 +150,9 @@ void open_hint_inspect(const struct open_run *run, const char *from, struct imsg
         status = add_word(&command, " -E ", imsg_format_name(run->format));
     if (status == IMSG_OK && is_file)
         status = add_word(&command, *run->operand == '-' ? " -- " : " ", run->operand);
-    if (status == IMSG_OK && command.len < sizeof err->hint - 16)
-        imsg_error_hint(err, "%s shows why", (const char *)command.ptr);
+    if (status == IMSG_OK && command.len < sizeof err->about - 16)
+        cli_error_hint(err, "%s shows why", (const char *)command.ptr);
     else
-        imsg_error_hint(err, "imsg-inspect shows why");
+        cli_error_hint(err, "imsg-inspect shows why");
     imsg_buf_free(&command);
 }

@@ -53,16 +53,16 @@ enum imsg_status open_look_up(struct open_run *run, const char *from, const stru
         entry = &run->entries[run->entry_next];
         imsg_entry_free(entry);
         if (!run->trust_open)
-            status = cli_trust_open(&run->cli, run->directory, false, &run->trust, err);
+            status = cli_client(&run->cli, err);
         run->trust_open = run->trust_open || status == IMSG_OK;
         if (status == IMSG_OK)
-            status = cli_trust_entry(&run->trust, from, entry, NULL, err);
+            status = imsg_client_look_up(&run->cli.client, from, entry, NULL, err);
         if (status == IMSG_OK)
             run->entry_next = (run->entry_next + 1) % OPEN_ENTRIES;
     }
     if (status == IMSG_NO_ACCOUNT) /* "no account" is an answer about recipients; a sender without one is refused */
         status = imsg_fail(err, IMSG_REFUSED, "sender %s has no account in directory \"%s\"", from,
-                           imsg_directory_location(run->trust.directory));
+                           imsg_client_location(&run->cli.client));
     if (status == IMSG_OK)
         *out = &entry->devices;
     return status;

@@ -119,10 +119,10 @@ static enum imsg_status look_up(struct seal *run, const char *handle, struct sea
         return IMSG_OK;
     }
     if (!run->trust_open)
-        status = cli_trust_open(&run->cli, run->directory, false, &run->trust, err);
+        status = cli_client(&run->cli, err);
     run->trust_open = run->trust_open || status == IMSG_OK;
     if (status == IMSG_OK)
-        status = cli_trust_entry(&run->trust, handle, &entry, NULL, err);
+        status = imsg_client_look_up(&run->cli.client, handle, &entry, NULL, err);
     if (status == IMSG_OK)
         status = new_person(run, handle, &entry.devices, out, err);
     imsg_entry_free(&entry);
@@ -136,7 +136,7 @@ static enum imsg_status add_person(struct seal *run, struct seal_message *messag
     enum imsg_status status = look_up(run, handle, &person, err);
     if (status == IMSG_OK && person->devices.count == 0)
         status = imsg_fail(err, IMSG_NO_ACCOUNT, "%s has no device in directory \"%s\"", handle,
-                           imsg_directory_location(run->trust.directory));
+                           imsg_client_location(&run->cli.client));
     for (size_t i = 0; status == IMSG_OK && i < person->devices.count; i++)
         status = add_target(run, message, &person->devices.items[i], person->handle, err);
     return status;

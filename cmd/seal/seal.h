@@ -56,7 +56,6 @@ struct seal {
     struct imsg_identity identity;
     struct cli_input input; /* the content's, open while more than fits a message may be in it */
     struct imsg_devices records; /* of -R, as read */
-    struct cli_trust trust;
     bool trust_open;
     struct seal_person **people; /* looked up, in order */
     size_t person_count;

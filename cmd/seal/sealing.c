@@ -202,7 +202,7 @@ static void too_long(struct seal *run, struct seal_message *message)
 {
     imsg_error_prefix(&message->err, "content too long");
     if (!cli_given(&run->cli, OPT_RAW) && !cli_given(&run->cli, 'S'))
-        imsg_error_hint(&message->err, "-S sends it as an attachment through the store%s",
+        cli_error_hint(&message->err, "-S sends it as an attachment through the store%s",
                         message->line ? "" : ", -s makes a sealed file of any size");
 }
 

@@ -120,7 +120,7 @@ enum imsg_status database_open(struct database *db, const char *folder, bool cre
     enum imsg_status status = imsg_path_join(folder, "mail.db", &db->path, err);
     if (status == IMSG_OK && !create && access(db->path, F_OK) != 0) {
         status = imsg_fail_errno(err, IMSG_NO_INPUT, errno, "\"%s\"", db->path);
-        imsg_error_hint(err, "imsg-serve makes it when it starts");
+        cli_error_hint(err, "imsg-serve makes it when it starts");
     }
     if (status != IMSG_OK) {
         database_close(db);

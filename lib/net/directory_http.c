@@ -245,7 +245,7 @@ static enum imsg_status http_put(void *opaque, const char *path, size_t max, str
     } else if (answer.status != 200 && answer.status != 201 && answer.status != 204) {
         status = imsg_http_refused(&request, &answer, err);
         if (answer.status == 403 && !code)
-            imsg_error_hint(err, "a server may want an invitation from new accounts: --invite CODE");
+            imsg_error_suggest(err, IMSG_HINT_INVITE, NULL);
     }
 out:
     imsg_http_answer_free(&answer);

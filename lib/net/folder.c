@@ -25,7 +25,7 @@ enum imsg_status imsg_folder_set(struct imsg_folder *folder, const char *role, c
     if (strncasecmp(location, "file:", 5) == 0) {
         enum imsg_status status =
             imsg_fail(err, IMSG_CONFIG, "%s \"%s\": a folder is named by its path", role, location);
-        imsg_error_hint(err, "leave out \"file://\"; for a folder really named so, write ./ in front");
+        imsg_error_suggest(err, IMSG_HINT_FOLDER, NULL);
         return status;
     }
     folder->role = role;

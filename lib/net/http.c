@@ -76,7 +76,7 @@ enum imsg_status imsg_http_load(struct imsg_error *err)
     if (!load_error[0])
         return IMSG_OK;
     enum imsg_status status = imsg_fail(err, IMSG_CONFIG, "cannot speak HTTP: %s", load_error);
-    imsg_error_hint(err, "install libcurl 4 (7.85 or newer)");
+    imsg_error_suggest(err, IMSG_HINT_LIBCURL, NULL);
     return status;
 }
 

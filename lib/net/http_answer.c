@@ -139,6 +139,6 @@ enum imsg_status imsg_http_refused(const struct imsg_http_request *request, cons
                          answer->status, request->method);
     enum imsg_status status = imsg_fail(err, IMSG_PROTOCOL, "%s \"%s\": %u, which is not followed", request->role,
                                         request->place, answer->status);
-    imsg_error_hint(err, "if the service has moved, give its new address");
+    imsg_error_suggest(err, IMSG_HINT_MOVED, NULL);
     return status;
 }

@@ -245,8 +245,7 @@ static enum imsg_status receive(struct state *state, const char *token, unsigned
     if (status == IMSG_OK && answer.status != 200 && answer.status != 204 && answer.status != 0) {
         status = imsg_http_refused(&request, &answer, err);
         if (answer.status == 404 || answer.status == 410)
-            imsg_error_hint(err,
-                            "a server has mailboxes for the devices of its directory: imsg-keygen -y | imsg-register");
+            imsg_error_suggest(err, IMSG_HINT_REGISTER, NULL);
     }
     if (status != IMSG_OK)
         goto out;
