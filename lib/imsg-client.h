@@ -71,6 +71,7 @@ struct imsg_event {
     size_t devices;
     uint64_t seq;
     uint64_t line; /* of the input, or imsg_draft.line; 0: none */
+    bool cut;      /* the line has no newline at its end */
     const struct imsg_error *error;
 };
 
@@ -141,5 +142,134 @@ IMSG_CHECK enum imsg_status imsg_register_start(struct imsg_registration *regist
  * resolved by reading again. */
 IMSG_CHECK enum imsg_status imsg_register(struct imsg_registration *registration, struct imsg_error *err);
 void imsg_registration_free(struct imsg_registration *registration);
+
+/* ---- Sealing (lib/client/seal.c, recipients.c, sealed_file.c) ------------------------------------------------ */
+
+/* What is read from a descriptor; `name` is for messages. */
+struct imsg_input {
+    int fd;
+    const char *name;
+};
+
+struct imsg_target; /* one device that a draft is sealed for */
+
+/* A message to be sealed, and what becomes of it. {0} is a start. Strings and buffers are the draft's: freed by
+ * imsg_draft_free. */
+struct imsg_draft {
+    struct imsg_buf content;
+    char *type;                 /* NULL: text/plain or application/octet-stream, by the content; none for empty content */
+    char *group_name, *group_id; /* a name without an id gets that of its participants */
+    char *reply_to;             /* id of the message that this one answers */
+    const char *receipt;        /* "delivered" or "read": a receipt for reply_to; not the draft's */
+    struct json_t *attachments; /* an array of attachment/1, or NULL */
+    char id[37], time[21];      /* "": made when it is sealed */
+    uint64_t line;              /* the caller's number for it, which its events give back */
+
+    char **to;             /* the participants in the header, reached or not */
+    size_t to_count;
+    bool partial;          /* somebody could not be reached; an event told */
+    struct imsg_buf lines; /* the envelopes, one a line; or the bare payload */
+    enum imsg_status status; /* why it was not sealed … */
+    struct imsg_error err;   /* … in words */
+
+    struct imsg_target *targets; /* the library's, from here on */
+    size_t target_count, target_cap;
+    struct json_t *tokens;
+    const uint8_t *stream_key;
+    struct imsg_buf plaintext;
+};
+void imsg_draft_free(struct imsg_draft *draft);
+/* The content's type where none was given, as imsg_draft.type says. */
+const char *imsg_content_type(struct imsg_view content);
+/* Name a participant in the header, once, without sealing for him. */
+IMSG_CHECK enum imsg_status imsg_draft_add_to(struct imsg_draft *draft, const char *handle, struct imsg_error *err);
+/* Append an attachment/1 object; a reference of its own. */
+IMSG_CHECK enum imsg_status imsg_draft_attach(struct imsg_draft *draft, struct json_t *attachment,
+                                              struct imsg_error *err);
+
+/* Who seals, and how. {0} with a client is enough. What it learns of recipients it keeps for the drafts that follow. */
+struct imsg_sealer {
+    struct imsg_client *client;
+    enum imsg_format format; /* forced; 0: the best that each device offers */
+    bool raw;                /* the bare payload of the bare content */
+    bool no_self;            /* not for the sender's other devices */
+    const struct imsg_devices *records; /* sealed for as they are, without a look-up; or NULL */
+    bool records_are_directory; /* a draft gets those of its handles, and nothing is looked up */
+    /* Called when the content is over a device's limit: store it and describe it in *out, and the message is sealed with
+     * that attachment in place of the content. NULL: IMSG_TOO_LONG. */
+    enum imsg_status (*store)(void *context, struct imsg_draft *draft, struct imsg_attachment *out,
+                              struct imsg_error *err);
+    void *context;
+
+    struct imsg_person **people; /* the library's: who was looked up */
+    size_t person_count;
+    struct json_t *person_index;
+};
+void imsg_sealer_free(struct imsg_sealer *sealer);
+/* Find the devices of these canonical handles, of the sender himself, and the records. Who cannot be reached is told by
+ * IMSG_EVENT_FAILED, and the others go on. */
+IMSG_CHECK enum imsg_status imsg_draft_address(struct imsg_sealer *sealer, struct imsg_draft *draft,
+                                               char *const *handles, size_t count, struct imsg_error *err);
+/* Seal each draft for the devices found, on all threads. What becomes of each is in its status and lines. */
+IMSG_CHECK enum imsg_status imsg_seal_drafts(struct imsg_sealer *sealer, struct imsg_draft *drafts, size_t count,
+                                             struct imsg_error *err);
+/* Both for one draft; its status is the result. IMSG_NO_ACCOUNT if there was no device to seal for. */
+IMSG_CHECK enum imsg_status imsg_seal(struct imsg_sealer *sealer, struct imsg_draft *draft, char *const *handles,
+                                      size_t count, struct imsg_error *err);
+/* Make a sealed file for the devices found: envelopes, stream/1 line and chunks go to `sink`. draft->content and then the
+ * rest of the input are what is sealed. Nothing is written if draft->partial is true, or becomes so: all recipients or
+ * none. */
+IMSG_CHECK enum imsg_status imsg_seal_file(struct imsg_sealer *sealer, struct imsg_draft *draft,
+                                           const struct imsg_input *input, imsg_sink *sink, void *context,
+                                           struct imsg_error *err);
+
+/* ---- Opening (lib/client/open.c, open_file.c, sender.c) ------------------------------------------------------- */
+
+/* A message that was verified in every respect. */
+struct imsg_opened {
+    struct imsg_envelope envelope;
+    struct imsg_message message; /* its content points into plaintext */
+    struct imsg_buf plaintext;
+    bool own;            /* from one of this user's own handles */
+    uint8_t auth[65];    /* the auth key of the device that sealed it */
+};
+void imsg_opened_free(struct imsg_opened *opened);
+
+#define IMSG_OPENER_ENTRIES 16 /* senders whose entries are kept: those of a group that take turns */
+
+/* Who opens, and what for. Envelopes for other devices are passed over. What is wrong with a line or a sealed file is told by
+ * IMSG_EVENT_FAILED, and the rest goes on; where only the private key could tell why, all failures read the same and have
+ * IMSG_HINT_WHY. A callback's failure ends the run. */
+struct imsg_opener {
+    struct imsg_client *client;
+    const struct imsg_devices *records; /* senders' keys are taken from these alone; NULL: from the directory */
+    char *const *from;                  /* handles that are expected; others are refused */
+    size_t from_count;                  /* 0: all are expected */
+    bool verify_first;                  /* read a sealed file twice: all of it is verified before any of it is given out */
+    enum imsg_status (*message)(void *context, const struct imsg_opened *opened, struct imsg_error *err);
+    /* A sealed file: its envelope, before any content, or NULL; its content, chunk after chunk; and its end. NULL for the
+     * latter two: sealed files are refused. */
+    enum imsg_status (*file_begin)(void *context, const struct imsg_opened *opened, struct imsg_error *err);
+    enum imsg_status (*file_chunk)(void *context, struct imsg_view content, uint64_t number, bool last,
+                                   struct imsg_error *err);
+    enum imsg_status (*file_end)(void *context, const struct imsg_opened *opened, struct imsg_error *err);
+    void *context;
+
+    struct imsg_device own; /* the library's */
+    bool has_own;
+    struct imsg_entry entries[IMSG_OPENER_ENTRIES];
+    size_t entry_next;
+};
+void imsg_opener_free(struct imsg_opener *opener);
+/* Open all envelopes of an input, one a line, or the sealed file that it is. */
+IMSG_CHECK enum imsg_status imsg_open_input(struct imsg_opener *opener, const struct imsg_input *input,
+                                            struct imsg_error *err);
+/* Open one envelope line. IMSG_REFUSED for one of another device, too. */
+IMSG_CHECK enum imsg_status imsg_open_line(struct imsg_opener *opener, struct imsg_view line, struct imsg_opened *out,
+                                           struct imsg_error *err);
+/* Open a bare payload from opener->from[0] and append its plaintext. A bare payload does not say which device sealed it:
+ * every record of the handle is tried. */
+IMSG_CHECK enum imsg_status imsg_open_raw(struct imsg_opener *opener, enum imsg_format format, struct imsg_view payload,
+                                          struct imsg_buf *plaintext, struct imsg_error *err);
 
 #endif

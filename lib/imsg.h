@@ -71,6 +71,8 @@ enum imsg_hint {
     IMSG_HINT_HTTPS,         /* use https, or allow plain http explicitly */
     IMSG_HINT_FOLDER,        /* name a folder by its path */
     IMSG_HINT_LIBCURL,       /* install libcurl */
+    IMSG_HINT_EXPECTED,      /* the program itself named the senders it expects, and this is another */
+    IMSG_HINT_WHY,           /* only somebody with the private key can see why; about: the sender's handle, or "" */
 };
 
 struct imsg_error {

@@ -81,6 +81,8 @@ struct cli {
     unsigned jobs;     /* of --jobs; 0: not given */
     char *home;        /* $IMSG_HOME, once asked for */
     struct imsg_client client;    /* cli_client */
+    const char *identity_path;    /* -i as given, or NULL */
+    struct imsg_identity identity; /* the client's, once it was needed */
     const char *directory_option; /* -d as given, or NULL */
     bool directory_create;        /* a directory folder that is not there is made, not reported */
     const char *event_input;      /* the input that the lines of events are in */
@@ -205,7 +207,8 @@ IMSG_CHECK enum imsg_status cli_account_key(struct cli *cli, const char *path, s
 
 /* ---- client.c ------------------------------------------------------------------------------------------------- */
 
-/* Set up cli->client: its home, a directory that is opened at the first look-up, and cli_event. Until cli_finish. */
+/* Set up cli->client: its home, an identity and a directory that are opened when they are first needed, and cli_event. Until
+ * cli_finish. */
 IMSG_CHECK enum imsg_status cli_client(struct cli *cli, struct imsg_error *err);
 /* An event of the library in words on stderr; context is the struct cli. */
 void cli_event(void *context, const struct imsg_event *event);
@@ -265,40 +268,12 @@ IMSG_CHECK enum imsg_status cli_output_flush(struct cli_output *out, struct imsg
  * file as it was. Frees everything. */
 IMSG_CHECK enum imsg_status cli_output_finish(struct cli_output *out, bool keep, struct imsg_error *err);
 
-/* ---- chunks.c ------------------------------------------------------------------------------------------------- */
-
-struct cli_chunks {
-    struct imsg_view first; /* read already, and not yet given out */
-    int fd;                 /* -1: `first` is all */
-    uint8_t ahead;
-    bool has_ahead;
-};
-/* `first`, borrowed, and then what is left in fd. */
-void cli_chunks_start(struct cli_chunks *chunks, struct imsg_view first, int fd);
-/* The next `size` bytes into `out`, fewer only at the end, and whether nothing comes behind them. Not again after
- * *last. */
-IMSG_CHECK enum imsg_status cli_chunks_next(struct cli_chunks *chunks, uint8_t *out, size_t size, size_t *len,
-                                            bool *last, struct imsg_error *err);
-/* True if the next piece is not there yet: write out what is done instead of waiting with it. */
-bool cli_chunks_would_wait(const struct cli_chunks *chunks);
-/* How many chunks of a sealed file are worked on at once: as many as keep --jobs cores busy, within the memory that a
- * stream may take (12 MiB, performance.md). */
-#define CLI_CHUNKS_MAX 5
-size_t cli_chunk_slots(const struct cli *cli);
-
 /* ---- records.c ------------------------------------------------------------------------------------------------ */
 
 /* Read device records, one a line, from a file or stdin ("-"). Bad lines are reported with their number and the rest
  * goes on; *list grows by the good ones. IMSG_NO_INPUT if it cannot be opened. */
 IMSG_CHECK enum imsg_status cli_records_read(struct cli *cli, const char *operand, struct imsg_devices *list,
                                              struct imsg_error *err);
-
-/* ---- counters.c ----------------------------------------------------------------------------------------------- */
-
-/* The next pair-ec counter for each of the devices (formats.md §5), taken from and written back to counters.json under
- * a lock, without fsync. Sending never fails for it: where the file cannot be used the counters are 0, with a note. */
-void cli_counters(struct cli *cli, const uint8_t own_x[static 32], const struct imsg_device *const *devices,
-                  size_t count, uint32_t *counters);
 
 /* ---- sandbox.c ------------------------------------------------------------------------------------------------ */
 

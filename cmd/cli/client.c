@@ -37,8 +37,11 @@ void cli_event(void *context, const struct imsg_event *event)
         break;
     case IMSG_EVENT_FAILED:
         err = *event->error;
-        if (event->line)
-            imsg_error_prefix(&err, "%s: line %llu", cli->event_input, (unsigned long long)event->line);
+        if (cli->event_input && event->line)
+            imsg_error_prefix(&err, "%s: line %llu%s", cli->event_input, (unsigned long long)event->line,
+                              event->cut ? " (cut short)" : "");
+        else if (cli->event_input)
+            imsg_error_prefix(&err, "%s", cli->event_input);
         cli_report(cli, &err);
         break;
     }
@@ -59,6 +62,15 @@ static enum imsg_status open_directory(void *context, struct imsg_directory **ou
     return status;
 }
 
+static enum imsg_status load_identity(void *context, struct imsg_identity **out, struct imsg_error *err)
+{
+    struct cli *cli = context;
+    enum imsg_status status = cli_identity(cli, cli->identity_path, &cli->identity, err);
+    if (status == IMSG_OK)
+        *out = &cli->identity;
+    return status;
+}
+
 enum imsg_status cli_client(struct cli *cli, struct imsg_error *err)
 {
     const char *home;
@@ -66,6 +78,7 @@ enum imsg_status cli_client(struct cli *cli, struct imsg_error *err)
     if (status != IMSG_OK)
         return status;
     cli->client.home = home;
+    cli->client.load_identity = load_identity;
     cli->client.open_directory = open_directory;
     cli->client.event = cli_event;
     cli->client.context = cli;

@@ -116,6 +116,7 @@ int cli_finish(struct cli *cli)
 {
     imsg_directory_close(cli->client.directory);
     imsg_net_free(&cli->net);
+    imsg_identity_free(&cli->identity);
     imsg_identity_free(&cli->auth_identity);
     free(cli->net_cache);
     free(cli->home);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "client/chunks.h"
 
 enum { CHUNK = IMSG_STREAM_CHUNK + IMSG_STREAM_EXTRA, TAG = 16 };
 #define CONTENT_SHOWN 64 /* bytes of each chunk */
@@ -214,14 +215,14 @@ enum imsg_status inspect_sealed(struct inspect *run, struct imsg_view first, int
                                 const struct source *source, struct imsg_error *err)
 {
     struct sealed_run sealed = {.run = run, .source = source, .at = at};
-    struct cli_chunks chunks;
+    struct imsg_chunks chunks;
     bool last = first.len == 0 && fd < 0;
     size_t len = 0;
     uint8_t *chunk = malloc(CHUNK);
     enum imsg_status status = chunk ? start(&sealed, err) : imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
-    cli_chunks_start(&chunks, first, fd);
+    imsg_chunks_start(&chunks, first, fd);
     while (status == IMSG_OK && !last) {
-        status = cli_chunks_next(&chunks, chunk, CHUNK, &len, &last, err);
+        status = imsg_chunks_next(&chunks, chunk, CHUNK, &len, &last, err);
         if (status == IMSG_IO)
             imsg_error_prefix(err, "%s", source->name);
         if (status != IMSG_OK || len == 0)

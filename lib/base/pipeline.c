@@ -39,20 +39,20 @@ static enum imsg_status run(const struct imsg_pipeline *pipeline, struct imsg_po
         status = finish_next(pipeline, pool, &under_way, err);
     if (status == IMSG_OK && failed != IMSG_OK) {
         status = failed;
-        if (err)
-            *err = reading;
+        *err = reading;
     }
     return status;
 }
 
 enum imsg_status imsg_pipeline_run(const struct imsg_pipeline *pipeline, struct imsg_error *err)
 {
+    struct imsg_error unheard; /* what read and finish write to is never NULL */
     struct imsg_pool *pool = NULL;
     char *jobs = calloc(pipeline->depth, pipeline->job_size);
     enum imsg_status status = jobs ? imsg_pool_new(pipeline->threads, pipeline->depth, pipeline->work, &pool, err)
                                    : imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
     if (status == IMSG_OK)
-        status = run(pipeline, pool, jobs, err);
+        status = run(pipeline, pool, jobs, err ? err : &unheard);
     imsg_pool_free(pool); /* no job runs any more */
     for (size_t i = 0; jobs && pipeline->clear && i < pipeline->depth; i++)
         pipeline->clear(jobs + i * pipeline->job_size);

@@ -22,7 +22,7 @@ struct imsg_pipeline {
     /* On the caller's thread, in order. A failure ends the run. */
     enum imsg_status (*finish)(void *context, void *job, struct imsg_error *err);
     void (*clear)(void *job); /* free what a job holds, at the end; may be NULL */
-    void *context;            /* of read and finish */
+    void *context;            /* of read and finish, whose err is never NULL */
 };
 /* `each` jobs for every thread; one where there is one thread, which then works on what it has just read. */
 size_t imsg_pipeline_depth(unsigned threads, size_t each);

@@ -42,6 +42,11 @@ enum imsg_status imsg_client_identity(struct imsg_client *client, struct imsg_id
     return status;
 }
 
+unsigned imsg_client_threads(const struct imsg_client *client)
+{
+    return client->threads ? client->threads : 1;
+}
+
 const char *imsg_client_location(const struct imsg_client *client)
 {
     return client->directory ? imsg_directory_location(client->directory) : "";

@@ -1,6 +1,6 @@
 /* counters.json: {"imsg":"counters/1","counters":{"OWN/RECIPIENT/PREKEY":N}}, the three keys' x in hex, in the order of
  * their last use. */
-#include "cli/cli.h"
+#include "client/counters.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/json.h"
 #include "base/text.h"
 
@@ -21,14 +22,14 @@
 
 /* The file itself is the lock, and is rewritten in place: a crash may cost the counts, never a message. Whoever holds it
  * does so for a moment; one that is stopped there must not stop us. */
-static int open_locked(struct cli *cli)
+static int open_locked(const char *home)
 {
     char *path = NULL;
     struct stat st;
     const struct timespec moment = {.tv_nsec = 10000000}; /* 10 ms */
     int fd = -1;
     bool locked = false;
-    if (cli_home_path(cli, "counters.json", &path, NULL) == IMSG_OK)
+    if (imsg_path_join(home, "counters.json", &path, NULL) == IMSG_OK)
         fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600); /* a pipe would not open */
     if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
         for (int tries = 0; !locked && tries < LOCK_TRIES; tries++) {
@@ -71,11 +72,11 @@ static bool store(int fd, const json_t *document)
     return ok;
 }
 
-void cli_counters(struct cli *cli, const uint8_t own_x[static 32], const struct imsg_device *const *devices,
-                  size_t count, uint32_t *counters)
+bool imsg_counters_take(const char *home, const uint8_t own_x[static 32], const struct imsg_device *const *devices,
+                        size_t count, uint32_t *counters)
 {
     char name[3 * 65];
-    int fd = open_locked(cli);
+    int fd = open_locked(home);
     json_t *document = fd >= 0 ? load(fd) : NULL;
     json_t *all = json_object_get(document, "counters");
     bool ok = all != NULL;
@@ -92,9 +93,9 @@ void cli_counters(struct cli *cli, const uint8_t own_x[static 32], const struct 
     }
     while (ok && json_object_size(all) > (count > KEPT ? count : KEPT))
         ok = json_object_del(all, json_object_iter_key(json_object_iter(all))) == 0;
-    if (!ok || !store(fd, document))
-        cli_note(cli, "counters.json could not be kept: the counters may repeat");
+    ok = ok && store(fd, document);
     json_decref(document);
     if (fd >= 0)
         close(fd);
+    return ok;
 }
