@@ -39,7 +39,7 @@ static enum imsg_status try_sender(struct open_run *run, const struct imsg_devic
     if (!imsg_device_has_handle(sender, run->from[0]) || !imsg_device_offers(sender, run->format))
         return IMSG_REFUSED;
     *tried = true;
-    return imsg_open_payload(&run->identity, sender, run->format, payload, plaintext, NULL, err);
+    return imsg_open_payload(&run->identity, sender, (struct imsg_payload){run->format, payload}, plaintext, NULL, err);
 }
 
 /* Every record of the handle is tried: a bare payload does not say which device sealed it. One's own is known without a

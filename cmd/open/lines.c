@@ -22,7 +22,6 @@ struct job {
     bool ends;    /* the keys are not to be had: nothing after it is worth a try */
     struct imsg_envelope envelope;
     const struct imsg_device *sender;
-    struct imsg_buf plaintext;
     struct imsg_message message;
     enum imsg_status status;
     struct imsg_error err;
@@ -54,8 +53,8 @@ static void open_job(void *argument)
 {
     struct job *job = argument;
     if (job->to_open)
-        job->status = imsg_open_envelope(&job->run->identity, job->sender, &job->envelope, &job->plaintext,
-                                         &job->message, NULL, &job->err);
+        job->status =
+            imsg_open_envelope(&job->run->identity, job->sender, &job->envelope, &job->message, NULL, &job->err);
 }
 
 /* ---- results, in order ---- */
@@ -82,11 +81,9 @@ static void hold(struct reading *reading, struct job *job)
     *sealed = (struct open_sealed){.held = true, .line = job->line};
     sealed->envelope = job->envelope;
     sealed->message = job->message;
-    sealed->plaintext = job->plaintext;
     memcpy(sealed->auth, job->sender->auth, sizeof sealed->auth);
     job->envelope = (struct imsg_envelope){0};
     job->message = (struct imsg_message){0};
-    job->plaintext = (struct imsg_buf){0};
 }
 
 static enum imsg_status finish(struct reading *reading, struct job *job, struct imsg_error *err)
@@ -110,7 +107,6 @@ static enum imsg_status finish(struct reading *reading, struct job *job, struct 
     }
     imsg_message_free(&job->message);
     imsg_envelope_free(&job->envelope);
-    imsg_buf_clear(&job->plaintext);
     return status;
 }
 
@@ -272,7 +268,6 @@ enum imsg_status open_lines(struct open_run *run, const struct cli_input *input,
     for (size_t i = 0; reading.jobs && i < reading.depth; i++) {
         imsg_message_free(&reading.jobs[i].message);
         imsg_envelope_free(&reading.jobs[i].envelope);
-        imsg_buf_free(&reading.jobs[i].plaintext);
     }
     free(reading.jobs);
     open_sealed_free(&reading.sealed);

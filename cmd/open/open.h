@@ -13,7 +13,7 @@ struct open_run {
     struct cli cli;
     const char *identity_path, *directory, *output;
     const char *operand; /* the input being read, or NULL */
-    enum imsg_format format;
+    const struct imsg_format *format;
     char **from; /* --from, canonical */
     size_t from_count;
     const char **record_files;
@@ -77,7 +77,6 @@ struct open_sealed {
     uint64_t line;
     struct imsg_envelope envelope;
     struct imsg_message message;
-    struct imsg_buf plaintext;
     uint8_t auth[65]; /* the auth key of the record that verified it */
 };
 /* The chunks: `ahead` was read already, the rest is in the input. Each is written out when its signature and tag were

@@ -14,10 +14,7 @@
 struct slot {
     struct imsg_stream *stream;
     const uint8_t *auth;
-    uint8_t *bytes; /* SLOT of them */
-    size_t len;
-    uint64_t number;
-    bool last;
+    struct imsg_chunk chunk; /* with room for SLOT bytes */
     enum imsg_status status;
     struct imsg_error err;
 };
@@ -25,18 +22,17 @@ struct slot {
 static void open_slot(void *argument)
 {
     struct slot *slot = argument;
-    slot->status =
-        imsg_stream_open(slot->stream, slot->auth, slot->number, slot->last, slot->bytes, slot->len, NULL, &slot->err);
+    slot->status = imsg_stream_open(slot->stream, slot->auth, &slot->chunk, NULL, &slot->err);
 }
 
 /* A slot gets its memory when it is first used: a small file needs one. */
 static enum imsg_status make_slot(struct slot *slot, const struct open_sealed *sealed, struct imsg_error *err)
 {
-    if (slot->bytes)
+    if (slot->chunk.bytes)
         return IMSG_OK;
     slot->auth = sealed->auth;
-    slot->bytes = malloc(SLOT);
-    if (!slot->bytes)
+    slot->chunk.bytes = malloc(SLOT);
+    if (!slot->chunk.bytes)
         return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
     return imsg_stream_new(sealed->message.stream_key, sealed->message.id, NULL, &slot->stream, err);
 }
@@ -45,9 +41,9 @@ static void free_slots(struct slot *slots, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         imsg_stream_free(slots[i].stream);
-        if (slots[i].bytes)
-            imsg_wipe(slots[i].bytes, SLOT);
-        free(slots[i].bytes);
+        if (slots[i].chunk.bytes)
+            imsg_wipe(slots[i].chunk.bytes, SLOT);
+        free(slots[i].chunk.bytes);
     }
 }
 
@@ -67,12 +63,12 @@ static enum imsg_status finish(struct open_run *run, const struct open_sealed *s
     enum imsg_status status = slot->status;
     if (status != IMSG_OK) {
         *err = slot->err;
-        imsg_error_prefix(err, "%s: chunk %llu", input->name, (unsigned long long)slot->number + 1);
+        imsg_error_prefix(err, "%s: chunk %llu", input->name, (unsigned long long)slot->chunk.number + 1);
         if (status == IMSG_REFUSED)
             open_hint_inspect(run, sealed->message.from, err);
     } else if (release) {
-        struct imsg_view content = imsg_view_of(slot->bytes, slot->len - IMSG_STREAM_EXTRA);
-        bool binary = slot->number == 0 && !is_text(content, slot->last); /* the first tells for all */
+        struct imsg_view content = imsg_view_of(slot->chunk.bytes, slot->chunk.len - IMSG_STREAM_EXTRA);
+        bool binary = slot->chunk.number == 0 && !is_text(content, slot->chunk.last); /* the first tells for all */
         status = cli_output_write(&run->out, content, binary, err);
     }
     return status;
@@ -99,13 +95,13 @@ static enum imsg_status pass(struct open_run *run, const struct open_sealed *sea
         slot = &slots[number % depth];
         status = make_slot(slot, sealed, err);
         if (status == IMSG_OK)
-            status = cli_chunks_next(&chunks, slot->bytes, SLOT, &slot->len, &last, err);
+            status = cli_chunks_next(&chunks, slot->chunk.bytes, SLOT, &slot->chunk.len, &last, err);
         if (status != IMSG_OK) {
             imsg_error_prefix(err, "%s", input->name);
             break;
         }
-        slot->number = number++;
-        slot->last = last;
+        slot->chunk.number = number++;
+        slot->chunk.last = last;
         imsg_pool_add(pool, slot);
     }
     while (status == IMSG_OK && (slot = imsg_pool_next(pool)))
@@ -152,5 +148,4 @@ void open_sealed_free(struct open_sealed *sealed)
 {
     imsg_message_free(&sealed->message);
     imsg_envelope_free(&sealed->envelope);
-    imsg_buf_free(&sealed->plaintext);
 }

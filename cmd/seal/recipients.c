@@ -48,13 +48,11 @@ enum imsg_status seal_read_records(struct seal *run, struct imsg_error *err)
     return status;
 }
 
-static enum imsg_format choose_format(const struct seal *run, const struct imsg_device *device)
+static const struct imsg_format *choose_format(const struct seal *run, const struct imsg_device *device)
 {
     if (run->format)
-        return imsg_device_offers(device, run->format) ? run->format : IMSG_FORMAT_NONE;
-    if (device->has_pair_ec && run->identity.has_pair_ec)
-        return IMSG_PAIR_EC;
-    return device->has_pair && run->identity.has_pair ? IMSG_PAIR : IMSG_FORMAT_NONE;
+        return imsg_device_offers(device, run->format) ? run->format : NULL;
+    return imsg_format_best(&run->identity, device);
 }
 
 /* A device found twice is sealed for once. */
@@ -62,7 +60,7 @@ static enum imsg_status add_target(struct seal *run, struct seal_message *messag
                                    const char *to, struct imsg_error *err)
 {
     char token[2 * IMSG_TOKEN + 1];
-    enum imsg_format format = choose_format(run, device);
+    const struct imsg_format *format = choose_format(run, device);
     imsg_hex(device->token, sizeof device->token, token);
     if (!message->tokens)
         message->tokens = json_object();

@@ -12,7 +12,7 @@ enum { OPT_STORE = CLI_KEY_STORE, OPT_REPLY = CLI_KEY_OWN, OPT_RECEIPT, OPT_RAW,
 struct seal_target {
     const struct imsg_device *device;
     const char *to; /* as the envelope says it */
-    enum imsg_format format;
+    const struct imsg_format *format;
     uint32_t counter;
     bool left_out; /* its record is at fault, which was reported */
 };
@@ -47,7 +47,7 @@ struct seal_person {
 struct seal {
     struct cli cli;
     const char *identity_path, *directory, *attach, *output, *type, *group, *reply_path, *receipt, *store;
-    enum imsg_format format; /* forced, or NONE */
+    const struct imsg_format *format; /* forced, or NULL */
     char **handles;          /* of -r, canonical; those of --reply are added */
     size_t handle_count;
     const char **record_files;

@@ -12,10 +12,7 @@
 struct slot {
     struct imsg_stream *stream;
     const struct imsg_p256 *signer;
-    uint8_t *bytes; /* SLOT of them */
-    size_t len;     /* of the content */
-    uint64_t number;
-    bool last;
+    struct imsg_chunk chunk; /* with room for SLOT bytes; its length is that of the content */
     enum imsg_status status;
     struct imsg_error err;
 };
@@ -23,18 +20,17 @@ struct slot {
 static void seal_slot(void *argument)
 {
     struct slot *slot = argument;
-    slot->status =
-        imsg_stream_seal(slot->stream, slot->signer, slot->number, slot->last, slot->bytes, slot->len, &slot->err);
+    slot->status = imsg_stream_seal(slot->stream, slot->signer, &slot->chunk, &slot->err);
 }
 
 /* A slot gets its memory when it is first used: a small file needs one. */
 static enum imsg_status make_slot(struct seal *run, struct slot *slot, struct imsg_error *err)
 {
-    if (slot->bytes)
+    if (slot->chunk.bytes)
         return IMSG_OK;
     slot->signer = imsg_identity_signer(&run->identity);
-    slot->bytes = malloc(SLOT);
-    if (!slot->bytes)
+    slot->chunk.bytes = malloc(SLOT);
+    if (!slot->chunk.bytes)
         return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
     return imsg_stream_new(run->message.stream_key, run->message.id, NULL, &slot->stream, err);
 }
@@ -42,7 +38,7 @@ static enum imsg_status make_slot(struct seal *run, struct slot *slot, struct im
 static enum imsg_status finish(struct seal *run, struct slot *slot, struct imsg_error *err)
 {
     if (slot->status == IMSG_OK)
-        return cli_output_write(&run->out, imsg_view_of(slot->bytes, slot->len + IMSG_STREAM_EXTRA), true, err);
+        return cli_output_write(&run->out, imsg_view_of(slot->chunk.bytes, slot->chunk.len + IMSG_STREAM_EXTRA), true, err);
     *err = slot->err;
     return slot->status;
 }
@@ -66,13 +62,13 @@ static enum imsg_status seal_chunks(struct seal *run, struct imsg_pool *pool, st
         status = make_slot(run, slot, err);
         if (status != IMSG_OK)
             return status;
-        status = cli_chunks_next(&chunks, slot->bytes, IMSG_STREAM_CHUNK, &slot->len, &last, err);
+        status = cli_chunks_next(&chunks, slot->chunk.bytes, IMSG_STREAM_CHUNK, &slot->chunk.len, &last, err);
         if (status != IMSG_OK) {
             imsg_error_prefix(err, "%s", run->input.name);
             return status;
         }
-        slot->number = number++;
-        slot->last = last;
+        slot->chunk.number = number++;
+        slot->chunk.last = last;
         imsg_pool_add(pool, slot);
     }
     while (status == IMSG_OK && (slot = imsg_pool_next(pool)))
@@ -114,9 +110,9 @@ enum imsg_status seal_file(struct seal *run, struct imsg_error *err)
     imsg_pool_free(pool);
     for (size_t i = 0; i < depth; i++) {
         imsg_stream_free(slots[i].stream);
-        if (slots[i].bytes)
-            imsg_wipe(slots[i].bytes, SLOT);
-        free(slots[i].bytes);
+        if (slots[i].chunk.bytes)
+            imsg_wipe(slots[i].chunk.bytes, SLOT);
+        free(slots[i].chunk.bytes);
     }
     run->message.stream_key = NULL;
     imsg_wipe(key, sizeof key);

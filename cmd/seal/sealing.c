@@ -31,13 +31,22 @@ static void seal_job(void *argument)
     const struct imsg_device *device = target->device;
     bool raw = cli_given(&run->cli, OPT_RAW);
     /* What a relay takes is no limit of a bare payload, nor of a sealed file. */
-    uint32_t limit = raw || message->stream_key ? 0 : device->limit;
-    job->status = imsg_seal_payload(&run->identity, device, target->format, target->counter, limit,
-                                    imsg_buf_view(&message->plaintext), raw ? &job->line : &job->payload, &job->err);
-    if (job->status == IMSG_OK && !raw)
-        job->status = imsg_envelope_print(message->id, run->identity.handles[0], run->identity.token, target->to,
-                                          device->token, target->format, message->time, device->relay,
-                                          imsg_buf_view(&job->payload), &job->line, &job->err);
+    const struct imsg_seal_how how = {
+        target->format, target->counter, raw || message->stream_key ? 0 : device->limit};
+    job->status = imsg_seal_payload(&run->identity, device, &how, imsg_buf_view(&message->plaintext),
+                                    raw ? &job->line : &job->payload, &job->err);
+    if (job->status != IMSG_OK || raw)
+        return;
+    struct imsg_envelope envelope = {.id = message->id,
+                                     .from = run->identity.handles[0],
+                                     .to = target->to,
+                                     .time = message->time,
+                                     .relay = device->relay,
+                                     .format = target->format,
+                                     .payload = job->payload};
+    memcpy(envelope.from_token, run->identity.token, IMSG_TOKEN);
+    memcpy(envelope.to_token, device->token, IMSG_TOKEN);
+    job->status = imsg_envelope_print(&envelope, &job->line, &job->err);
 }
 
 /* A device whose own record is at fault is named and left out; anything else is the message's end. */
@@ -104,14 +113,14 @@ static enum imsg_status take_counters(struct seal *run, struct seal_message *mes
     bool ok = counters && devices;
     for (size_t i = 0; ok && i < count; i++)
         for (size_t k = 0; k < messages[i].target_count; k++)
-            if (messages[i].targets[k].format == IMSG_PAIR_EC)
+            if (imsg_format_counts(messages[i].targets[k].format))
                 devices[n++] = messages[i].targets[k].device;
     if (ok && n > 0)
         cli_counters(&run->cli, run->identity.device_x, devices, n, counters);
     n = 0;
     for (size_t i = 0; ok && i < count; i++)
         for (size_t k = 0; k < messages[i].target_count; k++)
-            if (messages[i].targets[k].format == IMSG_PAIR_EC)
+            if (imsg_format_counts(messages[i].targets[k].format))
                 messages[i].targets[k].counter = counters[n++];
     free(counters);
     free(devices);
