@@ -100,6 +100,8 @@ $(BUILD)/target/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_OBJS) $(LIB)
 FUZZ_INSPECT := $(BUILD)/unit/t-fuzz-inspect $(BUILD)/target/inspect
 $(FUZZ_INSPECT): $(patsubst %.c,$(BUILD)/%.o,$(wildcard cmd/inspect/*.c)) $(CLI)
 $(FUZZ_INSPECT): DEP_LIBS := $(CLI) $(LIB) $(DEP_LIBS) $(BODY_LIBS)
+WALK := $(BUILD)/unit/t-json-walk $(BUILD)/unit/t-fuzz-json_walk $(BUILD)/target/json_walk
+$(WALK): $(BUILD)/cmd/inspect/json_walk.o
 # t-ct stands between the formats and the primitives, to mark what is secret.
 CT_WRAP := imsg_rsa_oaep_open imsg_p256_ecdh imsg_equal_ct imsg_sha256_parts imsg_aes256_ctr64
 $(BUILD)/unit/t-ct: ALL_LDFLAGS += $(CT_WRAP:%=-Wl,--wrap=%)

@@ -7,7 +7,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "base/json_walk.h"
+#include "inspect/json_walk.h"
 #include "base/text.h"
 
 #define INPUT_MAX ((size_t)16 << 20) /* bytes; the largest form known has 128 KiB, a body unpacked 8 MiB */
@@ -64,17 +64,14 @@ static const char *binary_kind(const struct inspect *run, struct imsg_view bytes
         return imsg_format_name(run->format);
     if (is_body(bytes))
         return "body";
-    if (bytes.len > 0 && p[0] == 0x02)
-        return "pair";
     if (bytes.len >= 3 && p[0] == 0x30 && p[1] == 0x81 && p[2] == 0xf6)
         return "public-identity";
     /* A pair-ec payload could begin so too, if its field 1 had 32 bytes; but then field 2 follows with the key. */
     if (bytes.len >= 2 && p[0] == 0x0a && p[1] == 0x20 &&
         (bytes.len < 36 || (p[34] == 0x12 && p[35] == 0x40) || bytes.len <= IMSG_PREKEY_RECORD))
         return "prekey";
-    if (bytes.len > 0 && p[0] == 0x0a)
-        return "pair-ec";
-    return "bytes";
+    const struct imsg_format *format = imsg_format_guess(bytes);
+    return format ? imsg_format_name(format) : "bytes";
 }
 
 /* Text that is none of the forms text can have: where it stops being base64, the widest of them. */
@@ -114,10 +111,8 @@ static void inspect_binary(struct item *item, const char *kind)
 {
     if (strcmp(kind, "body") == 0)
         inspect_body(item);
-    else if (strcmp(kind, "pair") == 0)
-        inspect_payload(item, IMSG_PAIR);
-    else if (strcmp(kind, "pair-ec") == 0)
-        inspect_payload(item, IMSG_PAIR_EC);
+    else if (imsg_format_of(kind))
+        inspect_payload(item, imsg_format_of(kind));
     else if (strcmp(kind, "prekey") == 0)
         inspect_prekey(item);
     else if (strcmp(kind, "public-identity") == 0)

@@ -208,8 +208,8 @@ static enum imsg_status fingerprints(struct keygen *run, struct imsg_error *err)
     if (status != IMSG_OK)
         goto out;
     imsg_hex(identity.token, sizeof identity.token, token);
-    if (identity.has_pair)
-        imsg_hex(identity.identity.hash, sizeof identity.identity.hash, hash);
+    if (imsg_identity_hash(&identity))
+        imsg_hex(imsg_identity_hash(&identity), 32, hash);
     if (cli_given(&run->cli, 'j')) {
         status = fingerprint_json(account, token, hash, &text, err);
     } else {

@@ -190,7 +190,7 @@ IMSG_CHECK enum imsg_status imsg_draft_attach(struct imsg_draft *draft, struct j
 /* Who seals, and how. {0} with a client is enough. What it learns of recipients it keeps for the drafts that follow. */
 struct imsg_sealer {
     struct imsg_client *client;
-    enum imsg_format format; /* forced; 0: the best that each device offers */
+    const struct imsg_format *format; /* forced; NULL: the best that each device offers */
     bool raw;                /* the bare payload of the bare content */
     bool no_self;            /* not for the sender's other devices */
     const struct imsg_devices *records; /* sealed for as they are, without a look-up; or NULL */
@@ -228,10 +228,9 @@ IMSG_CHECK enum imsg_status imsg_seal_file(struct imsg_sealer *sealer, struct im
 /* A message that was verified in every respect. */
 struct imsg_opened {
     struct imsg_envelope envelope;
-    struct imsg_message message; /* its content points into plaintext */
-    struct imsg_buf plaintext;
-    bool own;            /* from one of this user's own handles */
-    uint8_t auth[65];    /* the auth key of the device that sealed it */
+    struct imsg_message message;
+    bool own;         /* from one of this user's own handles */
+    uint8_t auth[65]; /* the auth key of the device that sealed it */
 };
 void imsg_opened_free(struct imsg_opened *opened);
 
@@ -269,7 +268,7 @@ IMSG_CHECK enum imsg_status imsg_open_line(struct imsg_opener *opener, struct im
                                            struct imsg_error *err);
 /* Open a bare payload from opener->from[0] and append its plaintext. A bare payload does not say which device sealed it:
  * every record of the handle is tried. */
-IMSG_CHECK enum imsg_status imsg_open_raw(struct imsg_opener *opener, enum imsg_format format, struct imsg_view payload,
+IMSG_CHECK enum imsg_status imsg_open_raw(struct imsg_opener *opener, struct imsg_payload payload,
                                           struct imsg_buf *plaintext, struct imsg_error *err);
 
 #endif

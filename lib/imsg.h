@@ -143,7 +143,8 @@ struct imsg_rsa;  /* an RSA-1280 private key (lib/crypto/rsa.c) */
 #define IMSG_PUBLIC_IDENTITY 249 /* formats.md §1 */
 #define IMSG_PREKEY_RECORD 109 /* formats.md §4 */
 #define IMSG_PAYLOAD_MAX 131072 /* largest payload that is opened */
-#define IMSG_FORMAT_MAX 65475   /* largest plaintext of either payload format */
+#define IMSG_FORMAT_MAX 65475   /* largest plaintext of any payload format */
+#define IMSG_FORMATS_MAX 4      /* payload formats there can be */
 #define IMSG_DEVICES_MAX 64    /* devices in one entry */
 
 /* §1. The public keys of a "pair" device. */
@@ -178,98 +179,23 @@ IMSG_CHECK enum imsg_status imsg_prekey_make(const struct imsg_p256 *device, con
 
 /* ---- Payload formats ---------------------------------------------------------------------------------------- */
 
-enum imsg_format { IMSG_FORMAT_NONE = 0, IMSG_PAIR, IMSG_PAIR_EC };
-const char *imsg_format_name(enum imsg_format format);   /* "pair", "pair-ec" */
-enum imsg_format imsg_format_of(const char *name);       /* IMSG_FORMAT_NONE if unknown */
+/* A payload format: "pair" (formats.md §2), "pair-ec" (§5). NULL where there is none. */
+struct imsg_format;
+struct imsg_device;
+struct imsg_identity;
+const char *imsg_format_name(const struct imsg_format *format); /* "none" of NULL */
+const struct imsg_format *imsg_format_of(const char *name);     /* NULL if unknown */
+/* The best one that the sender has keys for and the device offers, or NULL. */
+const struct imsg_format *imsg_format_best(const struct imsg_identity *sender, const struct imsg_device *device);
+/* True if sealing takes a counter, which the sender keeps for each of the recipient's keys. */
+bool imsg_format_counts(const struct imsg_format *format);
 
 /* A field of a payload: where it stood. */
 struct imsg_field {
     size_t offset, len;
 };
 
-/* What opening went through, for imsg-inspect: every intermediate value and every check, in order, under the names of
- * the test vectors. Everybody else passes NULL, and then nothing is kept. Holds secrets: imsg_trace_free wipes. */
-struct imsg_step {
-    const char *name;
-    bool is_check;         /* else a value */
-    bool ok;               /* of a check */
-    struct imsg_buf bytes; /* of a value */
-    char note[160];        /* of a check that failed: why */
-};
-struct imsg_trace {
-    struct imsg_step *steps;
-    size_t count, cap;
-    bool incomplete; /* memory ran out: steps are missing */
-};
-void imsg_trace_value(struct imsg_trace *trace, const char *name, struct imsg_view bytes);
-/* Returns ok. */
-bool imsg_trace_check(struct imsg_trace *trace, const char *name, bool ok, const char *note);
-void imsg_trace_free(struct imsg_trace *trace);
-
-/* §2 "pair". Views point into the payload parsed. */
-struct imsg_pair {
-    struct imsg_view body;      /* what the signature covers */
-    struct imsg_view block;     /* first 160 bytes of body */
-    struct imsg_view rest;      /* body after the block */
-    struct imsg_view signature; /* strict DER is checked when verifying */
-    struct imsg_field f_body, f_signature;
-};
-IMSG_CHECK enum imsg_status imsg_pair_parse(struct imsg_view payload, struct imsg_pair *out, struct imsg_error *err);
-/* Seal `message` (at most IMSG_FORMAT_MAX bytes). Appends the payload to *out. */
-IMSG_CHECK enum imsg_status imsg_pair_seal(const struct imsg_p256 *sender_signing,
-                                           const struct imsg_public_identity *sender,
-                                           const struct imsg_public_identity *recipient, struct imsg_view message,
-                                           struct imsg_buf *out, struct imsg_error *err);
-/* Check the signature alone: IMSG_BAD_SIGNATURE or IMSG_OK. Uses no secret. */
-IMSG_CHECK enum imsg_status imsg_pair_verify(const struct imsg_pair *pair, const struct imsg_public_identity *sender,
-                                             struct imsg_error *err);
-/* Verify, then open; appends the message to *out. Classes: bad-signature, not-for-this-key, malformed (fewer than 16
- * bytes in the block), bad-tag. After an OAEP failure it goes on with a random key, so that it costs the same. */
-IMSG_CHECK enum imsg_status imsg_pair_open(const struct imsg_pair *pair, const struct imsg_rsa *recipient_encryption,
-                                           const struct imsg_public_identity *recipient,
-                                           const struct imsg_public_identity *sender, struct imsg_buf *out,
-                                           struct imsg_error *err);
-
-/* The same, step by step: with a trace it goes on after a failed check as far as that is possible, and returns the
- * first failure. sender NULL: the signature and the tag are not checked (IMSG_REFUSED at the end). */
-IMSG_CHECK enum imsg_status imsg_pair_open_traced(const struct imsg_pair *pair,
-                                                  const struct imsg_rsa *recipient_encryption,
-                                                  const struct imsg_public_identity *recipient,
-                                                  const struct imsg_public_identity *sender, struct imsg_buf *out,
-                                                  struct imsg_trace *trace, struct imsg_error *err);
-
-/* §5 "pair-ec". */
-struct imsg_pair_ec {
-    struct imsg_view payload; /* ciphertext of padded inner */
-    uint8_t ephemeral_x[32];
-    uint8_t ephemeral[65]; /* the lifted point */
-    uint8_t signature[64];
-    uint8_t validator[7];
-    struct imsg_field f_payload, f_ephemeral, f_signature, f_validator;
-};
-/* Protobuf, lengths, and that the ephemeral x is a point. */
-IMSG_CHECK enum imsg_status imsg_pair_ec_parse(struct imsg_view payload, struct imsg_pair_ec *out,
-                                               struct imsg_error *err);
-/* Seal `message` (at most IMSG_FORMAT_MAX bytes). The prekey must have been verified (imsg_prekey_verify). */
-IMSG_CHECK enum imsg_status imsg_pair_ec_seal(const struct imsg_p256 *sender_device,
-                                              const uint8_t recipient_device_x[static 32],
-                                              const uint8_t recipient_prekey_x[static 32], uint32_t counter,
-                                              struct imsg_view message, struct imsg_buf *out, struct imsg_error *err);
-/* Open with one prekey; appends the message to *out. not-for-this-key: the validator names another device or prekey
- * (the caller then tries a retired prekey). *counter (may be NULL) gets the counter, *has_counter whether it was there. */
-IMSG_CHECK enum imsg_status imsg_pair_ec_open(const struct imsg_pair_ec *pair_ec,
-                                              const uint8_t recipient_device_x[static 32],
-                                              const struct imsg_p256 *recipient_prekey,
-                                              const uint8_t sender_device_x[static 32], struct imsg_buf *out,
-                                              uint32_t *counter, bool *has_counter, struct imsg_error *err);
-
-/* The same, step by step; see imsg_pair_open_traced. sender_device_x NULL: the signature is not checked. */
-IMSG_CHECK enum imsg_status imsg_pair_ec_open_traced(const struct imsg_pair_ec *pair_ec,
-                                                     const uint8_t recipient_device_x[static 32],
-                                                     const struct imsg_p256 *recipient_prekey,
-                                                     const uint8_t *sender_device_x, struct imsg_buf *out,
-                                                     uint32_t *counter, bool *has_counter, struct imsg_trace *trace,
-                                                     struct imsg_error *err);
+struct imsg_trace; /* every step of opening, for imsg-inspect (lib/format/trace.h) */
 
 /* ---- Devices and identities (formats.md §7) ----------------------------------------------------------------- */
 
@@ -284,11 +210,12 @@ struct imsg_device {
     uint8_t token[IMSG_TOKEN];
     uint8_t auth[65]; /* the auth key's point: device_key's, or the signing key of a record without one */
     uint32_t limit;   /* largest payload in bytes, default applied */
-    bool has_pair, has_pair_ec;
+    bool has_device_key, has_pair, has_pair_ec;
     struct imsg_public_identity identity; /* if has_pair */
-    uint8_t device_x[32];                 /* if has_pair_ec */
+    uint8_t device_x[32];                 /* if has_device_key */
     struct imsg_prekey prekey;            /* if has_pair_ec; signature not yet checked */
     uint8_t *prekey_point;                /* 65 bytes once imsg_device_check said yes, else NULL */
+    void *keys[IMSG_FORMATS_MAX];         /* of the other formats, each its own */
 };
 /* Parse one line (or one JSON object). Everything of §7 is checked, the token against the auth key included; the
  * prekey's signature is not (imsg_device_check). Free with imsg_device_free. */
@@ -300,7 +227,7 @@ IMSG_CHECK enum imsg_status imsg_device_check(const struct imsg_device *device, 
 IMSG_CHECK enum imsg_status imsg_device_print(const struct imsg_device *device, const char *only_handle,
                                               struct imsg_buf *out, struct imsg_error *err);
 bool imsg_device_has_handle(const struct imsg_device *device, const char *canonical);
-bool imsg_device_offers(const struct imsg_device *device, enum imsg_format format);
+bool imsg_device_offers(const struct imsg_device *device, const struct imsg_format *format); /* false of NULL */
 void imsg_device_free(struct imsg_device *device);
 
 struct imsg_devices { /* a growing list; {0} is empty */
@@ -337,6 +264,7 @@ struct imsg_identity {
     struct imsg_prekey prekey_record;     /* if has_pair_ec */
     struct imsg_retired *retired;
     size_t retired_count;
+    void *keys[IMSG_FORMATS_MAX]; /* of formats other than the two, each its own */
     struct imsg_buf passphrase; /* kept to load retired prekeys and to write new keys; wiped */
 };
 /* True if the file holds an encrypted PEM, so that a passphrase must be asked before imsg_identity_parse. */
@@ -361,6 +289,9 @@ IMSG_CHECK enum imsg_status imsg_identity_device(const struct imsg_identity *ide
 /* The retired prekey number i, loaded on first use; threads may ask at the same time. */
 IMSG_CHECK enum imsg_status imsg_identity_retired(struct imsg_identity *identity, size_t i, struct imsg_p256 **out,
                                                   struct imsg_error *err);
+/* The 32 bytes of the public identity's hash (formats.md §1), the identity's; NULL where it has none. */
+const uint8_t *imsg_identity_hash(const struct imsg_identity *identity);
+bool imsg_identity_has_keys(const struct imsg_identity *identity, const struct imsg_format *format); /* false of NULL */
 bool imsg_identity_has_handle(const struct imsg_identity *identity, const char *canonical);
 /* The private key to the auth key: the device key, or the signing key of an identity without one. The identity's. */
 const struct imsg_p256 *imsg_identity_signer(const struct imsg_identity *identity);
@@ -423,6 +354,7 @@ struct imsg_message {
     bool has_stream;         /* the header of a sealed file: refused outside one (formats.md §8) */
     uint8_t stream_key[32];  /* if has_stream */
     struct imsg_view content; /* into the plaintext parsed */
+    struct imsg_buf plaintext; /* of a message that imsg_open_envelope opened; else empty */
 };
 /* IMSG_UNSUPPORTED: foreign plaintext, does not start as message/1. IMSG_MALFORMED: starts so, but does not parse. */
 IMSG_CHECK enum imsg_status imsg_message_parse(struct imsg_view plaintext, struct imsg_message *out,
@@ -452,10 +384,10 @@ IMSG_CHECK enum imsg_status imsg_group_id(const char *const *participants, size_
 /* envelope/1 */
 struct imsg_envelope {
     struct json_t *json;
-    char *id, *from, *to, *time;
-    char *relay; /* or NULL */
+    const char *id, *from, *to, *time;
+    const char *relay; /* or NULL */
     uint8_t from_token[IMSG_TOKEN], to_token[IMSG_TOKEN];
-    enum imsg_format format;
+    const struct imsg_format *format;
     struct imsg_buf payload; /* decoded, 1 to IMSG_PAYLOAD_MAX bytes */
     uint8_t hash[32];        /* SHA-256 of the payload: its name everywhere */
 };
@@ -463,32 +395,37 @@ IMSG_CHECK enum imsg_status imsg_envelope_parse(struct imsg_view line, struct im
                                                 struct imsg_error *err);
 void imsg_envelope_free(struct imsg_envelope *envelope);
 
-/* Seal `plaintext` (header line and content) for one device. IMSG_TOO_LONG: the payload is over the device's limit
- * (limit 0: only the format's own bound). The prekey is verified first. Appends the bare payload. */
+struct imsg_seal_how {
+    const struct imsg_format *format; /* NULL: the best that both have */
+    uint32_t counter;                 /* where the format counts */
+    uint32_t limit;                   /* bytes of payload, mostly the device's; 0: only the format's own bound */
+};
+/* Seal `plaintext` (header line and content) for one device. IMSG_TOO_LONG: the payload is over the limit. The
+ * signatures of the record's keys are verified first. Appends the bare payload. */
 IMSG_CHECK enum imsg_status imsg_seal_payload(const struct imsg_identity *sender, const struct imsg_device *device,
-                                              enum imsg_format format, uint32_t counter, uint32_t limit,
-                                              struct imsg_view plaintext, struct imsg_buf *out,
-                                              struct imsg_error *err);
-/* Append one envelope line, newline included, around a payload. relay may be NULL. */
-IMSG_CHECK enum imsg_status imsg_envelope_print(const char *id, const char *from, const uint8_t from_token[static 32],
-                                                const char *to, const uint8_t to_token[static 32],
-                                                enum imsg_format format, const char *time, const char *relay,
-                                                struct imsg_view payload, struct imsg_buf *out,
+                                              const struct imsg_seal_how *how, struct imsg_view plaintext,
+                                              struct imsg_buf *out, struct imsg_error *err);
+/* Append one envelope line, newline included, made of the members that it prints: all but json and hash, all of them the
+ * caller's. */
+IMSG_CHECK enum imsg_status imsg_envelope_print(const struct imsg_envelope *envelope, struct imsg_buf *out,
                                                 struct imsg_error *err);
+struct imsg_payload { /* a bare payload; borrowed */
+    const struct imsg_format *format;
+    struct imsg_view bytes;
+};
 /* Open one bare payload that `sender` should have sealed for `identity`. Appends the plaintext. IMSG_MALFORMED and
- * IMSG_UNSUPPORTED: it shows without a key. Everything else is IMSG_REFUSED with one and the same text; the class is
- * in *why (may be NULL). Retired prekeys are tried. */
+ * IMSG_UNSUPPORTED: it shows without a key. Everything else is IMSG_REFUSED with one and the same text; the trace (NULL
+ * but for imsg-inspect) has its class. Retired prekeys are tried. With a trace identity and sender may be NULL: then
+ * only what needs no keys is checked. */
 IMSG_CHECK enum imsg_status imsg_open_payload(struct imsg_identity *identity, const struct imsg_device *sender,
-                                              enum imsg_format format, struct imsg_view payload,
-                                              struct imsg_buf *plaintext, enum imsg_status *why,
-                                              struct imsg_error *err);
+                                              struct imsg_payload payload, struct imsg_buf *plaintext,
+                                              struct imsg_trace *trace, struct imsg_error *err);
 /* Open an envelope: what imsg_open_payload does, then message/1 and the header against the envelope (formats.md §7).
- * `sender` must hold envelope->from and envelope->from_token. *message points into *plaintext. message->has_stream: it
- * belongs to a sealed file, and a caller that does not read one refuses it. */
+ * `sender` must hold envelope->from and envelope->from_token. *message holds the plaintext that its content points into.
+ * message->has_stream: it belongs to a sealed file, and a caller that does not read one refuses it. */
 IMSG_CHECK enum imsg_status imsg_open_envelope(struct imsg_identity *identity, const struct imsg_device *sender,
-                                               const struct imsg_envelope *envelope, struct imsg_buf *plaintext,
-                                               struct imsg_message *message, enum imsg_status *why,
-                                               struct imsg_error *err);
+                                               const struct imsg_envelope *envelope, struct imsg_message *message,
+                                               struct imsg_trace *trace, struct imsg_error *err);
 
 /* ---- Sealed files (formats.md §8, lib/format/stream.c) -------------------------------------------------------- */
 
@@ -506,25 +443,27 @@ bool imsg_stream_is(struct imsg_view line);
 IMSG_CHECK enum imsg_status imsg_stream_parse(struct imsg_view line, char id[static 37], struct imsg_error *err);
 
 struct imsg_stream; /* what the chunks of one file have in common; a thread has its own */
-/* `key` and `id` (a uuid's text) from the header. With a trace key NULL is possible: only signatures are checked. */
+/* `key` and `id` (a uuid's text) from the header. key NULL: only signatures are checked. */
 IMSG_CHECK enum imsg_status imsg_stream_new(const uint8_t *key, const char *id, struct imsg_trace *trace,
                                             struct imsg_stream **out, struct imsg_error *err);
-/* Encrypt and sign where it stands: `chunk` holds len bytes of content and has room for IMSG_STREAM_EXTRA more, which
+struct imsg_chunk {
+    uint64_t number;
+    bool last;
+    uint8_t *bytes; /* borrowed */
+    size_t len;
+};
+/* Encrypt and sign where it stands: the chunk holds len bytes of content and has room for IMSG_STREAM_EXTRA more, which
  * are written. auth: the private key to the sender's auth key. */
-IMSG_CHECK enum imsg_status imsg_stream_seal(struct imsg_stream *stream, const struct imsg_p256 *auth, uint64_t number,
-                                             bool last, uint8_t *chunk, size_t len, struct imsg_error *err);
-/* Verify the signature and then the tag, and decrypt where it stands: `chunk` holds len bytes as they were read, the
- * content is the first len - IMSG_STREAM_EXTRA. IMSG_REFUSED, one text whatever the reason, wrong lengths included; then
- * the chunk is wiped, and *why (may be NULL) has the class. */
-IMSG_CHECK enum imsg_status imsg_stream_open(struct imsg_stream *stream, const uint8_t auth[static 65], uint64_t number,
-                                             bool last, uint8_t *chunk, size_t len, enum imsg_status *why,
+IMSG_CHECK enum imsg_status imsg_stream_seal(struct imsg_stream *stream, const struct imsg_p256 *auth,
+                                             const struct imsg_chunk *chunk, struct imsg_error *err);
+/* Verify the signature and then the tag, and decrypt where it stands: the chunk holds len bytes as they were read, the
+ * content is the first len - IMSG_STREAM_EXTRA. auth: the point of the sender's auth key. IMSG_REFUSED, one text whatever
+ * the reason, wrong lengths included; then the chunk is wiped. With a trace, which has the class, it goes on after a
+ * failed check, a wrong length apart, and nothing is wiped; auth may then be NULL: the signature is not checked. A stream
+ * made without a key checks the signature alone and decrypts nothing. */
+IMSG_CHECK enum imsg_status imsg_stream_open(struct imsg_stream *stream, const uint8_t *auth,
+                                             const struct imsg_chunk *chunk, struct imsg_trace *trace,
                                              struct imsg_error *err);
-/* The same, step by step: with a trace it goes on after a failed check, a wrong length apart. auth NULL: the signature
- * is not checked. A stream made without a key checks the signature alone: IMSG_OK tells that, and nothing is
- * decrypted. */
-IMSG_CHECK enum imsg_status imsg_stream_open_traced(struct imsg_stream *stream, const uint8_t *auth, uint64_t number,
-                                                    bool last, uint8_t *chunk, size_t len, struct imsg_trace *trace,
-                                                    struct imsg_error *err);
 void imsg_stream_free(struct imsg_stream *stream); /* wiped */
 
 /* ---- Attachments (formats.md §7 attachment/1) --------------------------------------------------------------- */

@@ -34,7 +34,7 @@ static void tell_loaded(void *context, const char *version)
 
 void cli_net_identity(struct cli *cli, const struct imsg_identity *identity)
 {
-    cli->auth = identity->has_pair_ec ? identity->device : identity->signing;
+    cli->auth = imsg_identity_signer(identity);
 }
 
 /* A setting where the option was not given. */

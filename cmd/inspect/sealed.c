@@ -49,7 +49,7 @@ void judge_stream(struct item *item, struct imsg_error *err)
         struct imsg_trace trace = {0};
         struct imsg_stream *stream = NULL;
         sealed->held = strcmp(id, sealed->id) == 0 && imsg_stream_new(sealed->key, id, &trace, &stream, err) == IMSG_OK;
-        inspect_trace(item->json, &trace);
+        inspect_trace(item->json, &trace, NULL);
         imsg_trace_free(&trace);
         imsg_stream_free(stream);
         tree_check(item->json, "stream_id", sealed->held, note);
@@ -61,20 +61,30 @@ void judge_stream(struct item *item, struct imsg_error *err)
 
 /* ---- a chunk ---- */
 
+/* What the signature alone says of a chunk; nothing is decrypted. */
+static enum imsg_status judge_signature(const struct sealed_run *sealed, const struct imsg_chunk *chunk)
+{
+    struct imsg_trace trace = {0};
+    enum imsg_status status = imsg_stream_open(sealed->verifier, sealed->run->sealed.auth, chunk, &trace, NULL);
+    enum imsg_status why = trace.why;
+    imsg_trace_free(&trace);
+    return status == IMSG_OK ? IMSG_OK : why;
+}
+
 /* Where a chunk belongs whose signature does not fit here. */
-static void find_place(const struct sealed_run *sealed, uint8_t *chunk, size_t len, bool last, json_t *json)
+static void find_place(const struct sealed_run *sealed, const struct imsg_chunk *chunk, json_t *json)
 {
     for (uint64_t i = 0; i < PLACES + 1; i++) {
-        uint64_t number = i == 0 ? sealed->number : i - 1;
-        for (int other = 0; other < 2; other++) {
-            bool as_last = other ? !last : last;
-            if ((number == sealed->number && as_last == last) ||
-                imsg_stream_open_traced(sealed->verifier, sealed->run->sealed.auth, number, as_last, chunk, len, NULL,
-                                        NULL) != IMSG_OK)
+        struct imsg_chunk other = *chunk;
+        other.number = i == 0 ? chunk->number : i - 1;
+        for (int both = 0; both < 2; both++) {
+            other.last = both ? !chunk->last : chunk->last;
+            if ((other.number == chunk->number && other.last == chunk->last) ||
+                judge_signature(sealed, &other) != IMSG_OK)
                 continue;
-            if (number != sealed->number)
-                tree_note(json, "this is chunk %llu of the file", (unsigned long long)number);
-            else if (last)
+            if (other.number != chunk->number)
+                tree_note(json, "this is chunk %llu of the file", (unsigned long long)other.number);
+            else if (chunk->last)
                 tree_note(json, "the signature is that of a chunk which another follows: the file was cut here");
             else
                 tree_note(json, "the signature is that of the last chunk: the rest does not belong to the file");
@@ -101,33 +111,30 @@ static void keep_reason(struct sealed_run *sealed, const char *text)
     sealed->failed = sealed->number;
 }
 
-static void open_chunk(struct sealed_run *sealed, struct item *item, uint8_t *chunk, size_t len, bool last)
+static void open_chunk(struct sealed_run *sealed, struct item *item, const struct imsg_chunk *chunk)
 {
     const struct sealed *known = &sealed->run->sealed;
     const uint8_t *auth = known->has_auth ? known->auth : NULL;
     struct imsg_trace trace = {0};
     struct imsg_error err = {0};
     struct imsg_stream *stream = sealed->stream ? sealed->stream : sealed->verifier;
-    if (auth && imsg_stream_open_traced(sealed->verifier, auth, sealed->number, last, chunk, len, NULL, NULL) ==
-                    IMSG_BAD_SIGNATURE)
-        find_place(sealed, chunk, len, last, item->json);
-    enum imsg_status status =
-        imsg_stream_open_traced(stream, auth, sealed->number, last, chunk, len, &trace, &err);
-    inspect_trace(item->json, &trace);
-    if (trace.incomplete)
-        tree_note(item->json, "memory ran out: steps are missing");
+    if (auth && judge_signature(sealed, chunk) == IMSG_BAD_SIGNATURE)
+        find_place(sealed, chunk, item->json);
+    enum imsg_status status = imsg_stream_open(stream, auth, chunk, &trace, &err), why = trace.why;
+    inspect_trace(item->json, &trace, NULL);
     imsg_trace_free(&trace);
     const json_t *failed = tree_failed(item->json);
     if (status != IMSG_OK && failed) {
         const char *name = json_string_value(json_object_get(failed, "name"));
         const char *note = json_string_value(json_object_get(failed, "note"));
         keep_reason(sealed, note);
-        tree_verdict(item, IMSG_REFUSED, "imsg-open refuses it: %s (%s: %s)", imsg_status_name(status), name, note);
+        tree_verdict(item, IMSG_REFUSED, "imsg-open refuses it: %s (%s: %s)", imsg_status_name(why), name, note);
     } else if (status != IMSG_OK) {
         tree_error(item, status, &err);
     } else if (sealed->stream) {
-        size_t content = len - IMSG_STREAM_EXTRA;
-        tree_value(item->json, "content", imsg_view_of(chunk, content < CONTENT_SHOWN ? content : CONTENT_SHOWN));
+        size_t content = chunk->len - IMSG_STREAM_EXTRA;
+        tree_value(item->json, "content",
+                   imsg_view_of(chunk->bytes, content < CONTENT_SHOWN ? content : CONTENT_SHOWN));
     }
 }
 
@@ -154,7 +161,7 @@ static enum imsg_status show_chunk(struct sealed_run *sealed, uint8_t *chunk, si
         keep_reason(sealed, short_err.text);
     } else {
         rows_chunk(item.json, imsg_view_of(chunk, len));
-        open_chunk(sealed, &item, chunk, len, last);
+        open_chunk(sealed, &item, &(struct imsg_chunk){sealed->number, last, chunk, len});
         sealed->content += len - IMSG_STREAM_EXTRA;
     }
     if (status == IMSG_OK)

@@ -10,7 +10,7 @@ struct open_run {
     struct cli cli; /* first: callbacks get it */
     const char *output;
     const char *operand; /* the input being read, or NULL */
-    enum imsg_format format;
+    const struct imsg_format *format; /* -E, or NULL */
     char **from; /* --from, canonical */
     size_t from_count;
     const char **record_files;

@@ -6,9 +6,9 @@
 #include "base/io.h"
 #include "base/pipeline.h"
 
-#define SLOT (IMSG_STREAM_CHUNK + IMSG_STREAM_EXTRA)
+#define ROOM (IMSG_STREAM_CHUNK + IMSG_STREAM_EXTRA)
 /* As many chunks as keep the threads busy, and two more for reading and writing, within the memory that a stream may take. */
-#define SLOTS_MAX 5
+#define JOBS_MAX 5
 
 void imsg_chunks_start(struct imsg_chunks *chunks, struct imsg_view first, int fd)
 {
@@ -60,27 +60,28 @@ struct run {
     bool last;
 };
 
-/* A slot gets its memory when it is first used: a small file needs one. */
-static enum imsg_status make_slot(const struct imsg_chunk_work *work, struct imsg_chunk *chunk, struct imsg_error *err)
+/* A job gets its memory when it is first used: a small file needs one. */
+static enum imsg_status make_job(const struct imsg_chunk_work *work, struct imsg_chunk_job *job, struct imsg_error *err)
 {
-    if (chunk->bytes)
+    if (job->chunk.bytes)
         return IMSG_OK;
-    chunk->of = work;
-    chunk->bytes = malloc(SLOT);
-    if (!chunk->bytes)
+    job->of = work;
+    job->chunk.bytes = malloc(ROOM);
+    if (!job->chunk.bytes)
         return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
-    return imsg_stream_new(work->key, work->id, NULL, &chunk->stream, err);
+    return imsg_stream_new(work->key, work->id, NULL, &job->stream, err);
 }
 
-static enum imsg_status chunk_read(void *context, void *job, bool busy, enum imsg_pipeline_step *step,
+static enum imsg_status chunk_read(void *context, void *argument, bool busy, enum imsg_pipeline_step *step,
                                    struct imsg_error *err)
 {
     struct run *run = context;
-    struct imsg_chunk *chunk = job;
+    struct imsg_chunk_job *job = argument;
+    struct imsg_chunk *chunk = &job->chunk;
     *step = run->last ? IMSG_STEP_END : busy && imsg_chunks_would_wait(&run->chunks) ? IMSG_STEP_LATER : IMSG_STEP_JOB;
     if (*step != IMSG_STEP_JOB)
         return IMSG_OK;
-    enum imsg_status status = make_slot(run->work, chunk, err);
+    enum imsg_status status = make_job(run->work, job, err);
     if (status != IMSG_OK)
         return status;
     status = imsg_chunks_next(&run->chunks, chunk->bytes, run->work->size, &chunk->len, &run->last, err);
@@ -91,10 +92,10 @@ static enum imsg_status chunk_read(void *context, void *job, bool busy, enum ims
     return status;
 }
 
-static void chunk_work(void *job)
+static void chunk_work(void *argument)
 {
-    struct imsg_chunk *chunk = job;
-    chunk->of->work(chunk);
+    struct imsg_chunk_job *job = argument;
+    job->of->work(job);
 }
 
 static enum imsg_status chunk_finish(void *context, void *job, struct imsg_error *err)
@@ -103,23 +104,23 @@ static enum imsg_status chunk_finish(void *context, void *job, struct imsg_error
     return run->work->finish(run->work->context, job, err);
 }
 
-static void chunk_clear(void *job)
+static void chunk_clear(void *argument)
 {
-    struct imsg_chunk *chunk = job;
-    imsg_stream_free(chunk->stream);
-    if (chunk->bytes)
-        imsg_wipe(chunk->bytes, SLOT);
-    free(chunk->bytes);
+    struct imsg_chunk_job *job = argument;
+    imsg_stream_free(job->stream);
+    if (job->chunk.bytes)
+        imsg_wipe(job->chunk.bytes, ROOM);
+    free(job->chunk.bytes);
 }
 
 enum imsg_status imsg_chunks_run(const struct imsg_chunk_work *work, struct imsg_error *err)
 {
     struct run run = {.work = work};
-    size_t depth = work->threads + 2 < SLOTS_MAX ? work->threads + 2 : SLOTS_MAX;
+    size_t depth = work->threads + 2 < JOBS_MAX ? work->threads + 2 : JOBS_MAX;
     const struct imsg_pipeline pipeline = {
         .threads = work->threads,
         .depth = work->threads > 1 ? depth : 1,
-        .job_size = sizeof(struct imsg_chunk),
+        .job_size = sizeof(struct imsg_chunk_job),
         .read = chunk_read,
         .work = chunk_work,
         .finish = chunk_finish,

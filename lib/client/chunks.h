@@ -19,13 +19,10 @@ IMSG_CHECK enum imsg_status imsg_chunks_next(struct imsg_chunks *chunks, uint8_t
 bool imsg_chunks_would_wait(const struct imsg_chunks *chunks);
 
 /* One chunk under way: content, or content with tag and signature. */
-struct imsg_chunk {
+struct imsg_chunk_job {
     const struct imsg_chunk_work *of;
     struct imsg_stream *stream;
-    uint8_t *bytes; /* IMSG_STREAM_CHUNK + IMSG_STREAM_EXTRA of them */
-    size_t len;
-    uint64_t number;
-    bool last;
+    struct imsg_chunk chunk; /* with room for IMSG_STREAM_CHUNK + IMSG_STREAM_EXTRA bytes */
     enum imsg_status status;
     struct imsg_error err;
 };
@@ -37,8 +34,8 @@ struct imsg_chunk_work {
     const char *id;
     struct imsg_view first; /* of the input, read already */
     const struct imsg_input *input;
-    void (*work)(struct imsg_chunk *chunk); /* on any thread; leaves status and err */
-    enum imsg_status (*finish)(void *context, struct imsg_chunk *chunk, struct imsg_error *err); /* in order */
+    void (*work)(struct imsg_chunk_job *job); /* on any thread; leaves status and err */
+    enum imsg_status (*finish)(void *context, struct imsg_chunk_job *job, struct imsg_error *err); /* in order */
     void *context;
 };
 /* From the first chunk to the last. What is done is finished before the input is waited for. */

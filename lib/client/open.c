@@ -11,7 +11,6 @@ void imsg_opened_free(struct imsg_opened *opened)
 {
     imsg_message_free(&opened->message);
     imsg_envelope_free(&opened->envelope);
-    imsg_buf_free(&opened->plaintext);
     *opened = (struct imsg_opened){0};
 }
 
@@ -37,8 +36,8 @@ void imsg_opening_decrypt(struct imsg_opener *opener, struct imsg_opening *openi
 {
     struct imsg_opened *opened = &opening->opened;
     struct imsg_identity *identity = opener->client->identity;
-    opening->status = imsg_open_envelope(identity, opening->sender, &opened->envelope, &opened->plaintext,
-                                         &opened->message, NULL, &opening->err);
+    opening->status =
+        imsg_open_envelope(identity, opening->sender, &opened->envelope, &opened->message, NULL, &opening->err);
     if (opening->status == IMSG_OK) {
         opened->own = imsg_identity_has_handle(identity, opened->message.from);
         memcpy(opened->auth, opening->sender->auth, sizeof opened->auth);
@@ -47,12 +46,9 @@ void imsg_opening_decrypt(struct imsg_opener *opener, struct imsg_opening *openi
     }
 }
 
-/* Ready for the next envelope; the plaintext's memory is kept. */
 void imsg_opening_clear(struct imsg_opening *opening)
 {
-    imsg_message_free(&opening->opened.message);
-    imsg_envelope_free(&opening->opened.envelope);
-    imsg_buf_clear(&opening->opened.plaintext);
+    imsg_opened_free(&opening->opened);
     opening->parsed = opening->mine = opening->to_open = false;
 }
 
@@ -91,8 +87,7 @@ out:
 
 struct trial {
     struct imsg_opener *opener;
-    enum imsg_format format;
-    struct imsg_view payload;
+    struct imsg_payload payload;
     struct imsg_buf *plaintext;
     bool tried;
 };
@@ -100,17 +95,16 @@ struct trial {
 static enum imsg_status try_sender(struct trial *trial, const struct imsg_device *sender, struct imsg_error *err)
 {
     const struct imsg_opener *opener = trial->opener;
-    if (!imsg_device_has_handle(sender, opener->from[0]) || !imsg_device_offers(sender, trial->format))
+    if (!imsg_device_has_handle(sender, opener->from[0]) || !imsg_device_offers(sender, trial->payload.format))
         return IMSG_REFUSED;
     trial->tried = true;
-    return imsg_open_payload(opener->client->identity, sender, trial->format, trial->payload, trial->plaintext, NULL,
-                             err);
+    return imsg_open_payload(opener->client->identity, sender, trial->payload, trial->plaintext, NULL, err);
 }
 
-enum imsg_status imsg_open_raw(struct imsg_opener *opener, enum imsg_format format, struct imsg_view payload,
-                               struct imsg_buf *plaintext, struct imsg_error *err)
+enum imsg_status imsg_open_raw(struct imsg_opener *opener, struct imsg_payload payload, struct imsg_buf *plaintext,
+                               struct imsg_error *err)
 {
-    struct trial trial = {.opener = opener, .format = format, .payload = payload, .plaintext = plaintext};
+    struct trial trial = {.opener = opener, .payload = payload, .plaintext = plaintext};
     const struct imsg_devices *list = opener->records;
     const char *from = opener->from[0];
     enum imsg_status status = imsg_opener_unlock(opener, err);

@@ -12,27 +12,27 @@ struct passing {
     bool release; /* give out what is verified */
 };
 
-static void open_chunk(struct imsg_chunk *chunk)
+static void open_chunk(struct imsg_chunk_job *job)
 {
-    const struct passing *passing = chunk->of->context;
-    chunk->status = imsg_stream_open(chunk->stream, passing->opened->auth, chunk->number, chunk->last, chunk->bytes,
-                                     chunk->len, NULL, &chunk->err);
+    const struct passing *passing = job->of->context;
+    job->status = imsg_stream_open(job->stream, passing->opened->auth, &job->chunk, NULL, &job->err);
 }
 
-static enum imsg_status release_chunk(void *context, struct imsg_chunk *chunk, struct imsg_error *err)
+static enum imsg_status release_chunk(void *context, struct imsg_chunk_job *job, struct imsg_error *err)
 {
     const struct passing *passing = context;
     const struct imsg_opener *opener = passing->opener;
-    if (chunk->status == IMSG_OK)
-        return passing->release
-                   ? opener->file_chunk(opener->context, imsg_view_of(chunk->bytes, chunk->len - IMSG_STREAM_EXTRA),
-                                        chunk->number, chunk->last, err)
-                   : IMSG_OK;
-    *err = chunk->err;
+    const struct imsg_chunk *chunk = &job->chunk;
+    if (job->status == IMSG_OK && passing->release)
+        return opener->file_chunk(opener->context, imsg_view_of(chunk->bytes, chunk->len - IMSG_STREAM_EXTRA),
+                                  chunk->number, chunk->last, err);
+    if (job->status == IMSG_OK)
+        return IMSG_OK;
+    *err = job->err;
     imsg_error_prefix(err, "chunk %llu", (unsigned long long)chunk->number + 1);
-    if (chunk->status == IMSG_REFUSED)
+    if (job->status == IMSG_REFUSED)
         imsg_error_suggest(err, IMSG_HINT_WHY, passing->opened->message.from);
-    return chunk->status;
+    return job->status;
 }
 
 /* From the first chunk to the last. */

@@ -29,14 +29,11 @@ void imsg_draft_leave_out(const struct imsg_sealer *sealer, struct imsg_draft *d
 
 /* ---- targets ---- */
 
-static enum imsg_format choose_format(const struct imsg_sealer *sealer, const struct imsg_device *device)
+static const struct imsg_format *choose_format(const struct imsg_sealer *sealer, const struct imsg_device *device)
 {
-    const struct imsg_identity *identity = sealer->client->identity;
     if (sealer->format)
-        return imsg_device_offers(device, sealer->format) ? sealer->format : IMSG_FORMAT_NONE;
-    if (device->has_pair_ec && identity->has_pair_ec)
-        return IMSG_PAIR_EC;
-    return device->has_pair && identity->has_pair ? IMSG_PAIR : IMSG_FORMAT_NONE;
+        return imsg_device_offers(device, sealer->format) ? sealer->format : NULL;
+    return imsg_format_best(sealer->client->identity, device);
 }
 
 static enum imsg_status append_target(struct imsg_draft *draft, const struct imsg_target *target,
@@ -60,7 +57,7 @@ static enum imsg_status add_target(const struct imsg_sealer *sealer, struct imsg
 {
     struct imsg_error unfit;
     char token[2 * IMSG_TOKEN + 1];
-    enum imsg_format format = choose_format(sealer, device);
+    const struct imsg_format *format = choose_format(sealer, device);
     imsg_hex(device->token, sizeof device->token, token);
     if (!draft->tokens)
         draft->tokens = json_object();

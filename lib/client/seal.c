@@ -33,13 +33,22 @@ static void job_seal(void *argument)
     const struct imsg_device *device = target->device;
     bool raw = job->sealer->raw;
     /* What a relay takes limits neither a bare payload nor the envelopes of a sealed file. */
-    uint32_t limit = raw || draft->stream_key ? 0 : device->limit;
-    job->status = imsg_seal_payload(identity, device, target->format, target->counter, limit,
-                                    imsg_buf_view(&draft->plaintext), raw ? &job->line : &job->payload, &job->err);
-    if (job->status == IMSG_OK && !raw)
-        job->status = imsg_envelope_print(draft->id, identity->handles[0], identity->token, target->to, device->token,
-                                          target->format, draft->time, device->relay, imsg_buf_view(&job->payload),
-                                          &job->line, &job->err);
+    const struct imsg_seal_how how = {
+        .format = target->format, .counter = target->counter, .limit = raw || draft->stream_key ? 0 : device->limit};
+    job->status = imsg_seal_payload(identity, device, &how, imsg_buf_view(&draft->plaintext),
+                                    raw ? &job->line : &job->payload, &job->err);
+    if (job->status != IMSG_OK || raw)
+        return;
+    struct imsg_envelope envelope = {.id = draft->id,
+                                     .from = identity->handles[0],
+                                     .to = target->to,
+                                     .time = draft->time,
+                                     .relay = device->relay,
+                                     .format = target->format,
+                                     .payload = job->payload};
+    memcpy(envelope.from_token, identity->token, IMSG_TOKEN);
+    memcpy(envelope.to_token, device->token, IMSG_TOKEN);
+    job->status = imsg_envelope_print(&envelope, &job->line, &job->err);
 }
 
 /* A device whose own record is at fault is told and left out; any other failure is the draft's. */
@@ -135,14 +144,14 @@ static enum imsg_status take_counters(const struct imsg_sealer *sealer, struct i
     bool ok = counters && devices;
     for (size_t i = 0; ok && i < count; i++)
         for (size_t k = 0; k < drafts[i].target_count; k++)
-            if (drafts[i].targets[k].format == IMSG_PAIR_EC)
+            if (imsg_format_counts(drafts[i].targets[k].format))
                 devices[n++] = drafts[i].targets[k].device;
     if (ok && n > 0 && !imsg_counters_take(client->home, client->identity->device_x, devices, n, counters))
         imsg_client_tell(client, &(struct imsg_event){.kind = IMSG_EVENT_COUNTERS});
     n = 0;
     for (size_t i = 0; ok && i < count; i++)
         for (size_t k = 0; k < drafts[i].target_count; k++)
-            if (drafts[i].targets[k].format == IMSG_PAIR_EC)
+            if (imsg_format_counts(drafts[i].targets[k].format))
                 drafts[i].targets[k].counter = counters[n++];
     free(counters);
     free(devices);

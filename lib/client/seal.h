@@ -7,7 +7,7 @@
 struct imsg_target {
     const struct imsg_device *device;
     const char *to; /* as the envelope says it */
-    enum imsg_format format;
+    const struct imsg_format *format;
     uint32_t counter;
     bool left_out; /* its record is at fault, which an event told */
 };

@@ -9,20 +9,19 @@ struct writing {
     void *context;
 };
 
-static void seal_chunk(struct imsg_chunk *chunk)
+static void seal_chunk(struct imsg_chunk_job *job)
 {
-    const struct writing *writing = chunk->of->context;
-    chunk->status = imsg_stream_seal(chunk->stream, writing->signer, chunk->number, chunk->last, chunk->bytes,
-                                     chunk->len, &chunk->err);
+    const struct writing *writing = job->of->context;
+    job->status = imsg_stream_seal(job->stream, writing->signer, &job->chunk, &job->err);
 }
 
-static enum imsg_status write_chunk(void *context, struct imsg_chunk *chunk, struct imsg_error *err)
+static enum imsg_status write_chunk(void *context, struct imsg_chunk_job *job, struct imsg_error *err)
 {
     const struct writing *writing = context;
-    if (chunk->status == IMSG_OK)
-        return writing->sink(writing->context, imsg_view_of(chunk->bytes, chunk->len + IMSG_STREAM_EXTRA), err);
-    *err = chunk->err;
-    return chunk->status;
+    if (job->status == IMSG_OK)
+        return writing->sink(writing->context, imsg_view_of(job->chunk.bytes, job->chunk.len + IMSG_STREAM_EXTRA), err);
+    *err = job->err;
+    return job->status;
 }
 
 /* Envelopes and stream/1 line. */

@@ -18,14 +18,14 @@ bool imsg_identity_is_encrypted(struct imsg_view file)
     return false;
 }
 
-static enum imsg_status load_p256(const json_t *keys, const char *member, struct imsg_view passphrase, bool compact,
-                                  struct imsg_p256 **out, struct imsg_error *err)
+enum imsg_status imsg_identity_read_p256(const struct imsg_identity_file *file, const char *member, bool compact,
+                                         struct imsg_p256 **out, struct imsg_error *err)
 {
     const char *pem = NULL;
-    enum imsg_status status = imsg_json_peek(keys, member, IMSG_OPTIONAL, &pem, err);
+    enum imsg_status status = imsg_json_peek(file->keys, member, IMSG_OPTIONAL, &pem, err);
     if (status != IMSG_OK || !pem)
         return status;
-    status = imsg_p256_from_pem(imsg_view_str(pem), passphrase, out, err);
+    status = imsg_p256_from_pem(imsg_view_str(pem), file->passphrase, out, err);
     if (status == IMSG_OK && compact)
         status = imsg_p256_make_compact(*out, err);
     if (status != IMSG_OK)
@@ -33,69 +33,23 @@ static enum imsg_status load_p256(const json_t *keys, const char *member, struct
     return status;
 }
 
-static enum imsg_status load_rsa(const json_t *keys, struct imsg_view passphrase, struct imsg_rsa **out,
-                                 struct imsg_error *err)
+static enum imsg_status read_keys(json_t *object, struct imsg_view passphrase, struct imsg_identity *identity,
+                                  struct imsg_error *err)
 {
-    const char *pem = NULL;
-    enum imsg_status status = imsg_json_peek(keys, "encryption", IMSG_OPTIONAL, &pem, err);
-    if (status != IMSG_OK || !pem)
-        return status;
-    status = imsg_rsa_from_pem(imsg_view_str(pem), passphrase, out, err);
-    if (status != IMSG_OK)
-        imsg_error_prefix(err, "key \"encryption\"");
-    return status;
-}
-
-static enum imsg_status parse_keys(const json_t *object, struct imsg_view passphrase, struct imsg_identity *identity,
-                                   struct imsg_error *err)
-{
-    json_t *keys = NULL;
-    uint8_t record[IMSG_PREKEY_RECORD];
-    bool has_record = false;
-    enum imsg_status status = imsg_json_object(object, "keys", IMSG_REQUIRED, &keys, err);
-    if (status == IMSG_OK)
-        status = load_rsa(keys, passphrase, &identity->encryption, err);
-    if (status == IMSG_OK) /* the signing key travels as a full point: never negated */
-        status = load_p256(keys, "signing", passphrase, false, &identity->signing, err);
-    if (status == IMSG_OK)
-        status = load_p256(keys, "device", passphrase, true, &identity->device, err);
-    if (status == IMSG_OK)
-        status = load_p256(keys, "prekey", passphrase, true, &identity->prekey, err);
-    if (status == IMSG_OK)
-        status = imsg_json_base64(object, "prekey_record", IMSG_OPTIONAL, record, sizeof record, &has_record, err);
-    if (status != IMSG_OK)
-        return status;
-    if (!identity->encryption != !identity->signing)
-        return imsg_fail(err, IMSG_MALFORMED, "keys \"encryption\" and \"signing\" go together");
-    if (!identity->device != !identity->prekey || !identity->prekey != !has_record)
-        return imsg_fail(err, IMSG_MALFORMED, "keys \"device\" and \"prekey\" and the prekey_record go together");
-    if (has_record) {
-        status = imsg_prekey_parse(imsg_view_of(record, sizeof record), &identity->prekey_record, err);
-        if (status != IMSG_OK)
-            imsg_error_prefix(err, "prekey_record");
+    struct imsg_identity_file file = {.document = object, .passphrase = passphrase};
+    const struct imsg_format *format;
+    bool usable = false;
+    enum imsg_status status = imsg_json_object(object, "keys", IMSG_REQUIRED, &file.keys, err);
+    for (size_t i = 0; status == IMSG_OK && (format = imsg_format_at(i)); i++) {
+        status = format->read_identity(&file, identity, err);
+        usable = usable || format->usable_by(identity);
     }
-    return status == IMSG_OK ? imsg_identity_derive(identity, err) : status;
-}
-
-/* What follows from the keys. */
-enum imsg_status imsg_identity_derive(struct imsg_identity *identity, struct imsg_error *err)
-{
-    enum imsg_status status = IMSG_OK;
-    identity->has_pair = identity->encryption != NULL;
-    identity->has_pair_ec = identity->device != NULL;
-    if (!identity->has_pair && !identity->has_pair_ec)
-        return imsg_fail(err, IMSG_MALFORMED, "no keys");
-    if (identity->has_pair)
-        status = imsg_public_identity_make(imsg_p256_point(identity->signing), imsg_rsa_modulus(identity->encryption),
-                                           &identity->identity, err);
-    if (identity->has_pair_ec)
-        memcpy(identity->device_x, imsg_p256_point(identity->device) + 1, sizeof identity->device_x);
-    return status;
+    return status == IMSG_OK && !usable ? imsg_fail(err, IMSG_MALFORMED, "no keys") : status;
 }
 
 const struct imsg_p256 *imsg_identity_signer(const struct imsg_identity *identity)
 {
-    return identity->has_pair_ec ? identity->device : identity->signing;
+    return identity->device ? identity->device : identity->signing;
 }
 
 static enum imsg_status parse_retired(const json_t *object, struct imsg_identity *identity, struct imsg_error *err)
@@ -136,16 +90,16 @@ static enum imsg_status parse_members(json_t *object, struct imsg_view passphras
     if (status == IMSG_OK)
         status = imsg_json_time(object, "created", IMSG_REQUIRED, &identity->created, err);
     if (status == IMSG_OK)
-        status = imsg_json_relay(object, &identity->relay, err);
+        status = imsg_json_relay(object, "relay", IMSG_OPTIONAL, &identity->relay, err);
     if (status == IMSG_OK)
-        status = parse_keys(object, passphrase, identity, err);
+        status = read_keys(object, passphrase, identity, err);
     if (status == IMSG_OK)
         status = parse_retired(object, identity, err);
     if (status == IMSG_OK)
         status = imsg_token_of(imsg_p256_point(imsg_identity_signer(identity)), token, err);
     if (status == IMSG_OK && memcmp(token, identity->token, sizeof token) != 0)
         status = imsg_fail(err, IMSG_MALFORMED, "token is not the SHA-256 of the %s",
-                           identity->has_pair_ec ? "device key" : "signing key");
+                           identity->device ? "device key" : "signing key");
     return status;
 }
 
@@ -210,15 +164,15 @@ bool imsg_identity_has_handle(const struct imsg_identity *identity, const char *
 
 void imsg_identity_free(struct imsg_identity *identity)
 {
+    const struct imsg_format *format;
+    for (size_t i = 0; (format = imsg_format_at(i)); i++)
+        if (format->free_identity)
+            format->free_identity(identity);
     json_decref(identity->json);
     imsg_strings_free(identity->handles, identity->handle_count);
     free(identity->name);
     free(identity->created);
     free(identity->relay);
-    imsg_rsa_free(identity->encryption);
-    imsg_p256_free(identity->signing);
-    imsg_p256_free(identity->device);
-    imsg_p256_free(identity->prekey);
     for (size_t i = 0; i < identity->retired_count; i++) {
         if (identity->retired[i].pem)
             imsg_wipe(identity->retired[i].pem, strlen(identity->retired[i].pem));

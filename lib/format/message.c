@@ -128,6 +128,7 @@ void imsg_message_free(struct imsg_message *message)
     free(message->type);
     free(message->group_id);
     free(message->group_name);
+    imsg_buf_free(&message->plaintext);
     imsg_wipe(message->stream_key, sizeof message->stream_key);
     *message = (struct imsg_message){0};
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "crypto/crypto.h"
+#include "format/device.h"
 
 enum {
     EC_PART = 5, /* 00 41 04 X Y: the first of the two parts that are hashed */
@@ -84,4 +85,20 @@ enum imsg_status imsg_public_identity_make(const uint8_t signing[static 65], con
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
         memcpy(raw + fixed[i].offset, fixed[i].bytes, fixed[i].len);
     return imsg_public_identity_parse(imsg_view_of(raw, sizeof raw), out, err);
+}
+
+void imsg_public_identity_lay_out(struct imsg_view bytes, struct imsg_layout *layout)
+{
+    static const struct {
+        const char *name;
+        size_t at;
+    } parts[] = {{"header", 0},       {"signing_header", 3},
+                 {"signing_pub", POINT}, {"rsa_header", POINT + POINT_LEN},
+                 {"rsa_n", MODULUS},  {"rsa_e", MODULUS + MODULUS_LEN},
+                 {"trailing", IMSG_PUBLIC_IDENTITY}, {NULL, SIZE_MAX}};
+    for (size_t i = 0; parts[i].name && parts[i].at < bytes.len; i++) {
+        size_t end = parts[i + 1].at < bytes.len ? parts[i + 1].at : bytes.len;
+        (void)imsg_layout_add(layout, parts[i].name, (struct imsg_field){parts[i].at, end - parts[i].at},
+                              IMSG_SHOWN_HEX);
+    }
 }

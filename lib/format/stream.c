@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "crypto/crypto.h"
 #include "format/document.h"
+#include "format/trace.h"
 
 enum { KEY = 32, UUID = 16, NONCE = 12, TAG = 16, SIGNATURE = 64 };
 _Static_assert(TAG + SIGNATURE == IMSG_STREAM_EXTRA, "what stands behind each chunk");
@@ -142,71 +143,76 @@ static enum imsg_status signed_hash(const struct imsg_stream *stream, const uint
     return status == IMSG_OK ? imsg_sha256_parts(parts, 4, hash, err) : status;
 }
 
-enum imsg_status imsg_stream_seal(struct imsg_stream *stream, const struct imsg_p256 *auth, uint64_t number, bool last,
-                                  uint8_t *chunk, size_t len, struct imsg_error *err)
+enum imsg_status imsg_stream_seal(struct imsg_stream *stream, const struct imsg_p256 *auth,
+                                  const struct imsg_chunk *chunk, struct imsg_error *err)
 {
-    uint8_t nonce[NONCE], hash[32];
-    if (len > IMSG_STREAM_CHUNK || (!last && len < IMSG_STREAM_CHUNK))
+    uint8_t nonce[NONCE], hash[32], *bytes = chunk->bytes;
+    size_t len = chunk->len;
+    if (len > IMSG_STREAM_CHUNK || (!chunk->last && len < IMSG_STREAM_CHUNK))
         return imsg_fail(err, IMSG_INTERNAL, "a chunk of %zu bytes cannot be sealed", len);
-    make_nonce(number, last, nonce);
+    make_nonce(chunk->number, chunk->last, nonce);
     enum imsg_status status =
-        imsg_gcm_seal(stream->gcm, nonce, (struct imsg_view){0}, chunk, chunk, len, chunk + len, err);
+        imsg_gcm_seal(stream->gcm, nonce, (struct imsg_view){0}, bytes, bytes, len, bytes + len, err);
     if (status == IMSG_OK)
-        status = signed_hash(stream, nonce, imsg_view_of(chunk, len + TAG), NULL, hash, err);
+        status = signed_hash(stream, nonce, imsg_view_of(bytes, len + TAG), NULL, hash, err);
     if (status == IMSG_OK)
-        status = imsg_p256_sign(auth, imsg_view_of(hash, sizeof hash), chunk + len + TAG, err);
+        status = imsg_p256_sign(auth, imsg_view_of(hash, sizeof hash), bytes + len + TAG, err);
     if (status != IMSG_OK)
-        imsg_wipe(chunk, len);
+        imsg_wipe(bytes, len);
     return status;
 }
 
-/* Its length says already that it is none of these chunks: only the last may be short, and it is empty only where the
- * content is. */
-static bool length_fits(uint64_t number, bool last, size_t len)
+/* Whether a chunk at this place can have this length: only the last may be short, and it is empty only where the content
+ * is. */
+static bool length_fits(const struct imsg_chunk *chunk)
 {
     const size_t full = IMSG_STREAM_CHUNK + IMSG_STREAM_EXTRA;
-    if (!last)
-        return len == full;
-    return len <= full && len >= IMSG_STREAM_EXTRA + (number > 0);
+    if (!chunk->last)
+        return chunk->len == full;
+    return chunk->len <= full && chunk->len >= IMSG_STREAM_EXTRA + (chunk->number > 0);
 }
 
-enum imsg_status imsg_stream_open_traced(struct imsg_stream *stream, const uint8_t *auth, uint64_t number, bool last,
-                                         uint8_t *chunk, size_t len, struct imsg_trace *trace, struct imsg_error *err)
+/* The signature and then the tag, with the class of the first that fails. */
+static enum imsg_status open_chunk(struct imsg_stream *stream, const uint8_t *auth, const struct imsg_chunk *chunk,
+                                   struct imsg_trace *trace, struct imsg_error *err)
 {
     uint8_t nonce[NONCE], hash[32];
     struct imsg_error late;
-    size_t content = len - IMSG_STREAM_EXTRA;
-    make_nonce(number, last, nonce);
-    if (!imsg_trace_check(trace, "chunk_length", length_fits(number, last, len),
-                          last ? "no length that the last chunk can have" : "no length that a chunk can have"))
-        return imsg_fail(err, IMSG_MALFORMED, "chunk %llu has %zu bytes", (unsigned long long)number, len);
-    enum imsg_status status = signed_hash(stream, nonce, imsg_view_of(chunk, content + TAG), trace, hash, err), tag;
+    size_t content = chunk->len - IMSG_STREAM_EXTRA;
+    uint8_t *bytes = chunk->bytes, *tag = bytes + content, *signature = tag + TAG;
+    make_nonce(chunk->number, chunk->last, nonce);
+    if (!imsg_trace_check(trace, "chunk_length", length_fits(chunk),
+                          chunk->last ? "no length that the last chunk can have" : "no length that a chunk can have"))
+        return imsg_fail(err, IMSG_MALFORMED, "chunk %llu has %zu bytes", (unsigned long long)chunk->number,
+                         chunk->len);
+    enum imsg_status status = signed_hash(stream, nonce, imsg_view_of(bytes, content + TAG), trace, hash, err), opened;
     if (status != IMSG_OK)
         return status;
     imsg_trace_value(trace, "chunk_sha256", imsg_view_of(hash, sizeof hash));
-    imsg_trace_value(trace, "signature", imsg_view_of(chunk + content + TAG, SIGNATURE));
+    imsg_trace_value(trace, "signature", imsg_view_of(signature, SIGNATURE));
     if (auth) {
-        status = imsg_p256_verify(auth, imsg_view_of(hash, sizeof hash), chunk + content + TAG, err);
+        status = imsg_p256_verify(auth, imsg_view_of(hash, sizeof hash), signature, err);
         imsg_trace_check(trace, "signature", status == IMSG_OK, "not the sender's over this chunk at this place");
     }
-    imsg_trace_value(trace, "gcm_tag", imsg_view_of(chunk + content, TAG));
+    imsg_trace_value(trace, "gcm_tag", imsg_view_of(tag, TAG));
     if (!stream->gcm || (status != IMSG_OK && !trace))
         return status;
-    tag = imsg_gcm_open(stream->gcm, nonce, (struct imsg_view){0}, chunk, chunk, content, chunk + content,
-                        status == IMSG_OK ? err : &late);
-    imsg_trace_check(trace, "gcm_tag", tag == IMSG_OK, "not that of this ciphertext, under this key, at this place");
-    return status == IMSG_OK ? tag : status;
+    opened = imsg_gcm_open(stream->gcm, nonce, (struct imsg_view){0}, bytes, bytes, content, tag,
+                           status == IMSG_OK ? err : &late);
+    imsg_trace_check(trace, "gcm_tag", opened == IMSG_OK, "not that of this ciphertext, under this key, at this place");
+    return status == IMSG_OK ? opened : status;
 }
 
-enum imsg_status imsg_stream_open(struct imsg_stream *stream, const uint8_t auth[static 65], uint64_t number, bool last,
-                                  uint8_t *chunk, size_t len, enum imsg_status *why, struct imsg_error *err)
+enum imsg_status imsg_stream_open(struct imsg_stream *stream, const uint8_t *auth, const struct imsg_chunk *chunk,
+                                  struct imsg_trace *trace, struct imsg_error *err)
 {
-    enum imsg_status status = imsg_stream_open_traced(stream, auth, number, last, chunk, len, NULL, err);
+    enum imsg_status status = open_chunk(stream, auth, chunk, trace, err);
     if (status == IMSG_OK)
         return status;
-    imsg_wipe(chunk, len);
-    if (why)
-        *why = status;
+    if (stream->gcm && !trace)
+        imsg_wipe(chunk->bytes, chunk->len);
+    if (trace)
+        trace->why = status;
     if (status == IMSG_NO_MEMORY || status == IMSG_INTERNAL)
         return status;
     return imsg_fail(err, IMSG_REFUSED, "refused");

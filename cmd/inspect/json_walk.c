@@ -1,4 +1,4 @@
-#include "base/json_walk.h"
+#include "inspect/json_walk.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* Where each member of a JSON text stands: offsets, which jansson does not keep. For showing, not for deciding: what a
  * document means is read by base/json.h alone. Works on damaged text as far as it makes sense. No recursion. */
-#ifndef IMSG_BASE_JSON_WALK_H
-#define IMSG_BASE_JSON_WALK_H
+#ifndef IMSG_CMD_JSON_WALK_H
+#define IMSG_CMD_JSON_WALK_H
 
 #include "imsg.h"
 
