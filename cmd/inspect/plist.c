@@ -64,10 +64,16 @@ static json_t *string_json(plist_t node)
 
 static json_t *date_json(plist_t node)
 {
-    int32_t seconds = 0, micros = 0;
     char text[21];
-    plist_get_date_val(node, &seconds, &micros);
-    imsg_time_format((time_t)seconds + 978307200, text); /* property lists count from 2001 */
+#ifdef HAVE_PLIST_UNIX_DATE /* since libplist 2.7, where the other one is deprecated */
+    int64_t seconds = 0;
+    plist_get_unix_date_val(node, &seconds);
+#else
+    int32_t since_2001 = 0, micros = 0;
+    plist_get_date_val(node, &since_2001, &micros);
+    time_t seconds = (time_t)since_2001 + 978307200;
+#endif
+    imsg_time_format((time_t)seconds, text);
     return json_string(text);
 }
 
@@ -203,7 +209,11 @@ enum imsg_status plist_show(json_t *inspection, struct imsg_view bytes, struct i
     enum imsg_status status = plist_guard(bytes, err);
     if (status != IMSG_OK)
         return status;
-    plist_from_memory((const char *)bytes.ptr, (uint32_t)bytes.len, &root);
+    /* Not plist_from_memory: it has three arguments before libplist 2.3 and four since. */
+    if (bytes.ptr[0] == 'b')
+        plist_from_bin((const char *)bytes.ptr, (uint32_t)bytes.len, &root);
+    else
+        plist_from_xml((const char *)bytes.ptr, (uint32_t)bytes.len, &root);
     if (!root)
         return imsg_fail(err, IMSG_MALFORMED, "the property list does not parse");
     json_t *body = to_json(root, 0);

@@ -96,11 +96,10 @@ static const char *examine(struct request *request, uint8_t token[static 32])
     const char *text = request_header(request, "Authorization");
     struct known known;
     int64_t now = imsg_now();
-    if (!text)
+    /* Blanks at the end of a header's value are not part of it: "bearer" alone is a token of no bytes. */
+    if (!text || strncasecmp(text, "bearer", 6) != 0 || (text[6] && text[6] != ' '))
         return "MissingProviderToken";
-    if (strncasecmp(text, "bearer ", 7) != 0)
-        return "MissingProviderToken";
-    text += 7 + strspn(text + 7, " ");
+    text += 6 + strspn(text + 6, " ");
     const char *reason = verify(request->serve, imsg_view_str(text), &known);
     if (reason)
         return reason;

@@ -43,7 +43,9 @@ struct imsg_lines {
 void imsg_lines_start(struct imsg_lines *lines, int fd, size_t max);
 /* The next line without newline (valid until the next call) and *more = true; *more = false at the end. An overlong
  * line: IMSG_TOO_LONG, it is skipped and the next call goes on after it. A last line without newline is given out; *cut
- * (may be NULL) tells so. A line of a CR alone is empty. */
+ * (may be NULL) tells so. A line that is one CR (a blank line where lines end in CRLF) is given out empty, with or without a
+ * newline after it; the CR counts for the line's length. A CR at the end of any other line stays: it is white space to
+ * JSON. */
 IMSG_CHECK enum imsg_status imsg_lines_next(struct imsg_lines *lines, struct imsg_view *line, bool *more, bool *cut,
                                             struct imsg_error *err);
 /* True if the next line is not there yet, nor the end (imsg_read_would_wait). */
@@ -71,7 +73,7 @@ enum imsg_commit { IMSG_REPLACE, IMSG_NO_REPLACE };
  * exists), fsync the folder. On failure the temporary file is gone and `path` is as it was. */
 IMSG_CHECK enum imsg_status imsg_file_commit(struct imsg_file *file, enum imsg_commit how, struct imsg_error *err);
 /* What commit does with IMSG_NO_REPLACE, under a name chosen now; where that is taken (IMSG_CONFLICT) the temporary file
- * stays and another name can be tried. On any other outcome file is as after commit. */
+ * stays open and another name can be tried. On any other outcome file is as after commit. */
 IMSG_CHECK enum imsg_status imsg_file_link(struct imsg_file *file, const char *path, struct imsg_error *err);
 /* Remove the temporary file; safe after commit and on {-1,NULL,NULL}. */
 void imsg_file_abort(struct imsg_file *file);

@@ -9,10 +9,9 @@ setup() {
   for peer in age gpg minisign gnuplot; do
     command -v $peer >/dev/null || skip "$peer is not installed"
   done
-  mkdir -p b
-  cp -a "${BUILD:-$ROOT/build}/lib" b/
-  env -u MAKEFLAGS -u MAKELEVEL make -s -C "$ROOT" BUILD="$T/b" bench-programs >log 2>&1 || { cat log; false; }
-  export PROGRAMS=$T/b/bench STATIC_BIN=$BIN OUT=$T/results WORK=$T
+  build_folder
+  env -u MAKEFLAGS -u MAKELEVEL make -s -C "$ROOT" BUILD="$(from_root "$OWN_BUILD")" bench-programs >log 2>&1 || { cat log; false; }
+  export PROGRAMS=$OWN_BUILD/bench STATIC_BIN=$BIN OUT=$T/results WORK=$T
   export PAIRS=1 REPEAT=1 DEVICES=3 MESSAGES=5 LOOP=2 FILE_SIZE=1500000 GROWTH_DEVICES=10 GROWTH_BYTES=65536
 }
 teardown() { teardown_common; }

@@ -26,7 +26,7 @@ in_memory() { [ -n "${TMPDIR:-}" ] || ! [ -w /dev/shm ] || export TMPDIR=/dev/sh
 
 teardown_common() {
   cd / || return 1
-  rm -rf "$T"
+  rm -rf "$T" ${OWN_BUILD:+"$OWN_BUILD"}
 }
 
 # as USER COMMAND...: run with that user's IMSG_HOME.
@@ -46,6 +46,15 @@ new_device() {
   as "$1" imsg-keygen -n "$1" "$3" | as "$2" imsg-register -q
 }
 
+# from_root PATH: the same, seen from ROOT: to make a path ends at its first space, and what is above may have one.
+from_root() { realpath --relative-to="$ROOT" "$1"; }
+# build_folder: sets OWN_BUILD to a folder for a build of the test's own, below that of all builds, with what need not be
+# compiled again, which teardown_common removes.
+build_folder() {
+  OWN_BUILD=$(mktemp -d "${BUILD:-$ROOT/build}/test.XXXXXX")
+  cp -a "${BUILD:-$ROOT/build}/lib" "${BUILD:-$ROOT/build}/cmd" "$OWN_BUILD"
+}
+
 # not_under_valgrind WHY: leaves the test out there, where each start of a tool takes a second.
 not_under_valgrind() { [ -z "${VALGRIND:-}" ] || skip "not under valgrind: $1"; }
 
@@ -54,6 +63,21 @@ can_strace() {
   not_under_valgrind 'the calls would be its own'
   strace -f -qq -o /dev/null true 2>/dev/null || skip 'strace cannot trace here'
 }
+
+# can_read_traces: skips the test where strace may not read what the calls' arguments point to: the tools are not dumpable.
+can_read_traces() { [ "$(id -u)" -eq 0 ] || skip 'only root may read the memory of a tool'; }
+
+# with_mounts COMMAND...: what it mounts is seen by it alone. can_mount: skips the test where that is not to be had.
+with_mounts() {
+  if [ "$(id -u)" -eq 0 ]; then unshare -m "$@"; else unshare -rm "$@"; fi
+}
+can_mount() { with_mounts true 2>/dev/null || skip 'no mount namespace of its own for an ordinary user here'; }
+
+# preload LIBRARY COMMAND...: with LD_PRELOAD; the sanitizers' runtime would want to be first.
+preload() { ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0 LD_PRELOAD=$1 "${@:2}"; }
+# with_clock COMMAND...: by the clock of tests/cli/clock.c: CLOCK_SPEED, and `ahead SECONDS`, which moves it on.
+with_clock() { CLOCK_AHEAD=$T/clock preload "${BUILD:-$ROOT/build}/clock.so" "$@"; }
+ahead() { truncate -s "+$1" "$T/clock"; }
 
 # expect STATUS COMMAND...: run, keep stdout in $T/out and stderr in $T/err (files: Bats' run drops NUL bytes).
 expect() {

@@ -72,13 +72,13 @@ nothing_came() { [ -z "$(ls -A got)" ] && [ ! -s files.shown ]; }
 @test "a server that the system believes is shown neither token nor certificate" {
   local system
   system=$(curl-config --ca 2>/dev/null) && [ -e "$system" ] || skip "where the system keeps its CAs is not known"
-  unshare -rm true 2>/dev/null || skip "no name space of one's own here"
+  can_mount
   files 'ssl_verify_client optional_no_ca;'
   make_cert client DNS:alice
   cat client.pem client.key >both.pem
   named "localhost:$PORT" >foreign.d
   export IMSG_CLIENT_CERT=$T/both.pem IMSG_SERVER=https://server.example IMSG_HOME=$T/alice
-  expect 0 unshare -rm sh -c "mount --bind ca.pem '$system' && exec imsg-attach get --allow-private -o got foreign.d"
+  expect 0 with_mounts sh -c "mount --bind ca.pem '$system' && exec imsg-attach get --allow-private -o got foreign.d"
   cmp photo.jpg got/photo.jpg
   [ "$(cat files.shown)" = "GET /x/$(jq -r .sha256 photo.d) HTTP/2.0 | - | - | -" ]
 }
@@ -86,11 +86,11 @@ nothing_came() { [ -z "$(ls -A got)" ] && [ ! -s files.shown ]; }
 @test "a redirect to anywhere is not followed" {
   local system
   system=$(curl-config --ca 2>/dev/null) && [ -e "$system" ] || skip "where the system keeps its CAs is not known"
-  unshare -rm true 2>/dev/null || skip "no name space of one's own here"
+  can_mount
   files 'location /away/ { return 302 https://localhost:%PORT%/x/; }'
   named "localhost:$PORT" | sed 's|/x/|/away/|' >foreign.d
   export IMSG_HOME=$T/alice
-  expect 76 unshare -rm sh -c "mount --bind ca.pem '$system' && exec imsg-attach get --allow-private -o got foreign.d"
+  expect 76 with_mounts sh -c "mount --bind ca.pem '$system' && exec imsg-attach get --allow-private -o got foreign.d"
   err_has '302, which is not followed'
   [ "$(wc -l <files.shown)" -eq 1 ]
   [ -z "$(ls -A got)" ]

@@ -37,8 +37,6 @@ shim() {
   cat >"$1.c"
   "${CC:-cc}" -shared -fPIC -o "$1.so" "$1.c" "${@:2}"
 }
-# preload NAME COMMAND...: the sanitizers' runtime would be first.
-preload() { ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0 LD_PRELOAD=$T/$1.so "${@:2}"; }
 
 @test "a plain web host serves a directory over TLS, by its CA or by its pin" {
   static
@@ -99,13 +97,13 @@ preload() { ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0 LD_PRELOAD=$
 @test "a CA file is in the place of the system's CAs" {
   local system
   system=$(curl-config --ca 2>/dev/null) && [ -e "$system" ] || skip "where the system keeps its CAs is not known"
-  unshare -rm true 2>/dev/null || skip "no name space of one's own here"
+  can_mount
   static
   mkdir certs
   cp ca.pem "certs/${system##*/}"
   cp ca.pem certs
   openssl rehash certs 2>/dev/null
-  with_system() { unshare -rm sh -c "mount --bind certs '${system%/*}' && exec \"\$@\"" - "$@"; }
+  with_system() { with_mounts sh -c "mount --bind certs '${system%/*}' && exec \"\$@\"" - "$@"; }
   export IMSG_HOME=$T/alice
   expect 0 with_system imsg-lookup -d "https://localhost:$PORT" bob@example.com
   expect 1 with_system imsg-lookup -d "https://localhost:$PORT" --cacert other.pem bob@example.com
@@ -139,7 +137,7 @@ SSL_CTX *SSL_CTX_new(const SSL_METHOD *method)
     return context;
 }
 EOF
-  expect 76 preload lax look --cacert ca.pem
+  expect 76 preload "$T/lax.so" look --cacert ca.pem
   [ ! -s static.log ]
 }
 
@@ -390,34 +388,8 @@ register() { as "$1" imsg-register -d "http://127.0.0.1:$PORT" "$1.jsonl"; }
 @test "a server that says nothing, or next to nothing, is 75 in time" {
   not_under_valgrind 'it would have no time to start'
   # A clock that is twenty times as fast: 10 s to connect, 30 s without a byte, 60 s for an entry.
-  shim fast <<'EOF'
-#define _GNU_SOURCE
-#include <poll.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
-int clock_gettime(clockid_t clock, struct timespec *at)
-{
-    int result = (int)syscall(SYS_clock_gettime, clock, at);
-    if (clock == CLOCK_MONOTONIC) {
-        long ns = at->tv_nsec * 20;
-        at->tv_sec = at->tv_sec * 20 + ns / 1000000000;
-        at->tv_nsec = ns % 1000000000;
-    }
-    return result;
-}
-int poll(struct pollfd *fds, nfds_t count, int ms)
-{
-    struct timespec wait = {ms / 20 / 1000, ms % 20000 * 50000L};
-    return (int)syscall(SYS_ppoll, fds, count, ms < 0 ? NULL : &wait, NULL, 0);
-}
-int __poll_chk(struct pollfd *fds, nfds_t count, int ms, size_t size)
-{
-    (void)size;
-    return poll(fds, count, ms);
-}
-EOF
-  fast() { IMSG_HOME=$T/alice preload fast timeout 12 "$@" --retry-for 0; }
+  export CLOCK_SPEED=20
+  fast() { IMSG_HOME=$T/alice with_clock timeout 240 "$@" --retry-for 0; }
   printf 'HTTP/1.1 200 OK\r\n\r\n' >endless
   start_wire wire hang
   expect 75 fast imsg-pull --relay "http://127.0.0.1:$PORT"
@@ -429,7 +401,7 @@ EOF
   # Who waits for a message hears nothing for 50 s, and that is no fault.
   : | answer nothing '200 OK'
   start_wire second nothing hang
-  IMSG_HOME=$T/alice expect 124 preload fast timeout 2 imsg-pull -w --relay "http://127.0.0.1:$PORT"
+  IMSG_HOME=$T/alice expect 124 with_clock timeout 2 imsg-pull -w --relay "http://127.0.0.1:$PORT"
   [ "$(requests second)" -le 2 ]
   start_wire third drip
   expect 75 fast imsg-lookup -d "http://127.0.0.1:$PORT" bob@example.com

@@ -105,14 +105,13 @@ teardown() { serve_teardown; }
 }
 
 @test "a token that was good is refused when its time is over" {
+  export CLOCK_SPEED=1
   ready
-  soon=$(bearer bob '.exp = .iat + 2')
+  soon=$(bearer bob '.exp = .iat + 100')
   req GET "/3/device/$(token bob)" -H "authorization: bearer $soon"
   is 200
-  while [ "$STATUS" = 200 ]; do
-    [ $SECONDS -lt 60 ]
-    req GET "/3/device/$(token bob)" -H "authorization: bearer $soon"
-  done
+  ahead 101
+  req GET "/3/device/$(token bob)" -H "authorization: bearer $soon"
   is 403 ExpiredProviderToken
 }
 

@@ -35,6 +35,7 @@ full() { traced -e trace="$1" -e inject="$1":error=ENOSPC; }
 }
 
 @test "over --rate: 429 for this device, and for no other" {
+  export CLOCK_SPEED=0 # it stands still: what is allowed comes back when we say so
   ready --rate 1
   token=$(auth bob) codes=
   for _ in $(seq 1 12); do
@@ -44,14 +45,18 @@ full() { traced -e trace="$1" -e inject="$1":error=ENOSPC; }
   done
   is 429 TooManyRequests
   [ "$(header retry-after)" = 1 ]
-  [ "$(wc -w <<<"$codes")" -ge 11 ]
+  [ "$(wc -w <<<"$codes")" -eq 11 ]
   for n in 1 2 3 4 5; do echo "/3/device/$(token bob) $n line"; done | transfers POST "$(auth alice)" >config
   curl -sS -K config | sed 's/ .*//' | uniq -c | awk '{ print $1, $2 }' >codes
   [ "$(cat codes)" = '5 200' ]
-  until [ "$STATUS $(jq -r .id body)" = "200 $(jq -r .id line)" ]; do
-    [ $SECONDS -lt 60 ]
-    req GET "/3/device/$(token bob)" -H "$token"
-  done
+  req GET "/3/device/$(token bob)" -H "$token"
+  is 429 TooManyRequests
+  ahead 1
+  req GET "/3/device/$(token bob)" -H "$token"
+  is 200
+  [ "$(jq -r .id body)" = "$(jq -r .id line)" ]
+  req GET "/3/device/$(token bob)" -H "$token"
+  is 429 TooManyRequests
 }
 
 @test "headers and paths have an end" {
@@ -213,7 +218,7 @@ full() { traced -e trace="$1" -e inject="$1":error=ENOSPC; }
     # The other side may have closed before the last byte.
     local status=0
     cat bytes >&5 2>errors || true
-    timeout 30 cat <&5 >answer 2>errors || status=$?
+    timeout 240 cat <&5 >answer 2>errors || status=$?
     [ $status -ne 124 ]
     exec 5>&-
     [ ! -s answer ] || head -n 1 answer | grep -qE '^HTTP/1\.[01] [45][0-9][0-9] '
@@ -239,15 +244,18 @@ full() { traced -e trace="$1" -e inject="$1":error=ENOSPC; }
   nonsense "GET /healthz HTTP/2.0\r\n$end\r\n"
   nonsense "GET /healthz HTTP/1.2\r\n$end\r\n" # ours; those before are libmicrohttpd's
   head -n 1 answer | grep ' 505 '
+  # libmicrohttpd refuses these itself since 1.0.
+  ours=0
   for coding in gzip 'gzip, chunked' identity x; do
     nonsense "POST /3/device/$(token bob) HTTP/1.1\r\nHost: x\r\n$(auth alice)\r\nTransfer-Encoding: $coding\r\n\r\nhello"
-    head -n 1 answer | grep ' 501 '
+    head -n 1 answer | grep -E ' (400|501) '
+    ours=$((ours + $(head -n 1 answer | grep -c ' 501 ' || true)))
   done
   [ $count -eq 20 ]
   req GET /healthz
   is 200
   [ "$(metric imsg_messages_stored_total)" = 0 ]
-  [ "$(metric 'imsg_requests_total{route="none",status="501"}') $(metric 'imsg_requests_total{route="none",status="505"}')" = '4 1' ]
+  [ "$(metric 'imsg_requests_total{route="none",status="501"}') $(metric 'imsg_requests_total{route="none",status="505"}')" = "${ours#0} 1" ]
   post alice bob line
   is 200
 }

@@ -190,7 +190,7 @@ files() {
   kill "$SERVER_PID"
   until grep -q 'exit(' trace; do [ $SECONDS -lt 60 ]; done
   tail -c +1001 blob >&5
-  timeout 30 cat <&5 >answer
+  timeout 240 cat <&5 >answer
   head -n 1 answer | grep ' 503 '
   exec 5>&-
   wait "$SERVER_PID"

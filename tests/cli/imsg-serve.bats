@@ -61,9 +61,9 @@ teardown() { serve_teardown; }
   curl -sSf "$URL/healthz"
   [ ! -e data/cert.pem ]
   serve_stop
-  expect 64 timeout 30 imsg-serve -l 0.0.0.0:0 -D data --plain-http
+  expect 64 timeout 240 imsg-serve -l 0.0.0.0:0 -D data --plain-http
   err_has 'only on loopback'
-  expect 64 timeout 30 imsg-serve -l "$T/sock" -D data --plain-http
+  expect 64 timeout 240 imsg-serve -l "$T/sock" -D data --plain-http
   err_has --origin
   mkfifo ready
   imsg-serve -l "$T/sock" -D data --plain-http --origin https://relay.example >ready 2>serve.err 3>&- &
@@ -78,7 +78,7 @@ teardown() { serve_teardown; }
   read -r word where <ready
   curl -sSf --unix-socket sock http://localhost/healthz
   # Not one that another server listens on.
-  expect 69 timeout 30 imsg-serve -l "$T/sock" -D other --plain-http --origin https://relay.example
+  expect 69 timeout 240 imsg-serve -l "$T/sock" -D other --plain-http --origin https://relay.example
   err_has 'in use'
   curl -sSf --unix-socket sock http://localhost/healthz
   serve_stop
@@ -118,10 +118,10 @@ teardown() { serve_teardown; }
 
 @test "one server at a time uses a folder, one an address" {
   serve_start
-  expect 75 timeout 30 imsg-serve -l 127.0.0.1:0 -D data --self-signed
+  expect 75 timeout 240 imsg-serve -l 127.0.0.1:0 -D data --self-signed
   err_has 'another imsg-serve uses it'
   no_out
-  expect 69 timeout 30 imsg-serve -l "127.0.0.1:${URL##*:}" -D other --self-signed
+  expect 69 timeout 240 imsg-serve -l "127.0.0.1:${URL##*:}" -D other --self-signed
   err_has 'in use'
   serve_kill
   serve_start
@@ -258,7 +258,7 @@ END
       # shellcheck disable=SC2059 # it is the format
       printf "$method /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" >bytes
       cat bytes >&5
-      timeout 30 cat <&5 >answer
+      timeout 240 cat <&5 >answer
       exec 5>&-
       head -n 1 answer | grep ' 405 '
     done

@@ -12,7 +12,7 @@ setup() {
 }
 teardown() { teardown_common; }
 
-stage() { make -s -C "$ROOT" BUILD="$BUILD" DESTDIR="$T/root" PREFIX=/usr "$@" >/dev/null; }
+stage() { make -s -C "$ROOT" BUILD="$(from_root "$BUILD")" DESTDIR="$T/root" PREFIX=/usr "$@" >/dev/null; }
 tools() { (cd "$ROOT/cmd" && printf '%s\n' imsg-*.c) | sed 's/\.c$//'; }
 
 @test "everything is installed where it belongs, and the tools run from there" {
@@ -90,11 +90,12 @@ int main(int argc, char **argv)
     return imsg_status_exit(status);
 }
 C
-  export PKG_CONFIG_PATH=$T/root/usr/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$T/root
+  # pkg-config's words have no spaces, the temporary folder's path may.
+  export PKG_CONFIG_PATH=root/usr/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=root
   [ "$(pkg-config --modversion imsg)" = "$(cat "$ROOT/VERSION")" ]
   cflags=$(pkg-config --cflags imsg)
   libs=$(pkg-config --static --libs imsg)
-  [[ "$cflags" == *"-I$T/root/usr/include"* ]]
+  [[ "$cflags" == *"-Iroot/usr/include"* ]]
   # shellcheck disable=SC2086 # words
   ${CC:-cc} -std=c11 -Wall -Wextra -Werror $cflags -o program program.c $libs
   expect 0 ./program Bob@Example.com
@@ -114,7 +115,7 @@ C
 
 @test "no shipped binary has the seam that fixes nonces" {
   # The name is found where it belongs, so a search that finds nothing means something.
-  make -s -C "$ROOT" BUILD="$BUILD" "$BUILD/seam/lib/crypto/p256_sign.o"
+  make -s -C "$ROOT" BUILD="$(from_root "$BUILD")" "$(from_root "$BUILD")/seam/lib/crypto/p256_sign.o"
   grep -q imsg_test_next_k "$BUILD/seam/lib/crypto/p256_sign.o"
   for file in "$BUILD"/bin/imsg-* "$BUILD/libimsg.a"; do
     if grep -q -e imsg_test_ "$file"; then echo "$file"; return 1; fi

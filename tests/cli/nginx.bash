@@ -55,8 +55,13 @@ start_nginx() {
   cat "$T/$name.said" "$T/$name.err"
   return 1
 }
-# tls CERT: the lines of a TLS server, HTTP/2 too.
-tls() { echo "listen 127.0.0.1:%PORT% ssl http2; ssl_certificate $T/$1.pem; ssl_certificate_key $T/$1.key;"; }
+# tls CERT: the lines of a TLS server, HTTP/2 too, which nginx before 1.25.1 takes in another place.
+tls() {
+  local version after='' own='http2 on;'
+  version=$(nginx -v 2>&1 | sed 's/.*nginx.//; s/ .*//')
+  [ "$(printf '%s\n' 1.25.1 "$version" | sort -V | head -n 1)" = 1.25.1 ] || after=' http2' own=''
+  echo "listen 127.0.0.1:%PORT% ssl$after; $own ssl_certificate $T/$1.pem; ssl_certificate_key $T/$1.key;"
+}
 
 # end_servers: all of them, and all of start_wire.
 end_servers() {

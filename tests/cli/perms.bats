@@ -135,9 +135,10 @@ modes_of() { find "$1" -type "$2" -printf '%m\n' | sort -u | tr '\n' ' '; }
   cmp want out
   mkfifo -m 666 pipe
   cat alice/identity.json >pipe &
+  local writer=$!
   expect 0 imsg-keygen -y -i pipe
   cmp want out
-  wait
+  wait $writer
   expect 0 imsg-keygen -y -i - <alice/identity.json
   cmp want out
 }

@@ -46,11 +46,11 @@ served() {
   envelopes 2 >sent
   start_wire wire long busy ok
   mkfifo lines
-  as alice imsg-push --retry-for 1 --relay "http://127.0.0.1:$PORT" <lines 2>err &
+  as alice with_clock imsg-push --retry-for 1 --relay "http://127.0.0.1:$PORT" <lines 2>err &
   exec 7>lines
   head -n1 sent >&7
   until grep -q 'line 1: ' err; do :; done
-  sleep 1.1 # longer than --retry-for
+  ahead 2 # longer than --retry-for
   tail -n1 sent >&7
   exec 7>&-
   status=0
@@ -111,7 +111,13 @@ served() {
   not_under_valgrind 'it would have no time to start'
   echo '{"imsg":"envelope/1"}' | answer list '200 OK'
   start_wire wire list
-  expect 124 timeout 4 env IMSG_HOME="$T/bob" imsg-pull -w --relay "http://127.0.0.1:$PORT"
+  IMSG_HOME=$T/bob imsg-pull -w --relay "http://127.0.0.1:$PORT" 2>err 3>&- &
+  PULL=$!
+  until grep -q ': error: ' err; do kill -0 $PULL; done
+  # So long would be enough for hundreds of requests.
+  sleep 3
+  kill $PULL
+  wait $PULL || true
   errors_are 1
   [ "$(requests wire)" -le 3 ]
 }
@@ -127,6 +133,7 @@ served() {
 
 @test "each message is safe on the disk before the server is told to forget it" {
   can_strace
+  can_read_traces
   served 40
   IMSG_HOME=$T/bob strace -f -s 300 -o trace -e trace=link,linkat,fsync,sendto imsg-pull --relay "$URL" >out
   sort out | cmp - <(sort sent) # many were under way at once

@@ -355,18 +355,25 @@ refused() {
 }
 
 @test "a full disk is 74 and one line, and leaves no file and the old one as it was" {
+  can_mount
   mkdir disk
-  mount -t tmpfs -o size=1536k none disk 2>/dev/null || skip "no file system may be mounted here"
-  echo before >disk/file
-  local seal_file=0 seal_new=0 open_file=0 open_new=0
-  seal -R bob.jsonl -o disk/file content 2>err.1 || seal_file=$?
-  seal -R bob.jsonl -o disk/new content 2>err.2 || seal_new=$?
-  open -o disk/file large 2>err.3 || open_file=$?
-  open -o disk/new large 2>err.4 || open_new=$?
-  ls -A disk >names
-  cat disk/file >after
-  umount disk
-  [ "$seal_file $seal_new $open_file $open_new" = "74 74 74 74" ]
+  fill() {
+    mount -t tmpfs -o size=1536k none disk || return
+    echo before >disk/file
+    seal -R bob.jsonl -o disk/file content 2>err.1
+    echo $? >status
+    seal -R bob.jsonl -o disk/new content 2>err.2
+    echo $? >>status
+    open -o disk/file large 2>err.3
+    echo $? >>status
+    open -o disk/new large 2>err.4
+    echo $? >>status
+    ls -A disk >names
+    cat disk/file >after
+  }
+  export -f fill seal open as
+  with_mounts bash -c fill
+  [ "$(paste -s -d ' ' status)" = "74 74 74 74" ]
   wc -l err.? | awk '$2 != "total" && $1 != 1 { exit 1 }' || { cat err.?; false; }
   [ "$(cat names)" = file ]
   [ "$(cat after)" = before ]
@@ -453,7 +460,7 @@ refused() {
     read -r -t 60 line <&8
     printf '%s\n' "$line"
   done >sealed
-  timeout 60 head -c $SEALED <&8 >>sealed
+  timeout 240 head -c $SEALED <&8 >>sealed
   exec 7>&-
   cat <&8 >>sealed
   wait $pid
@@ -465,7 +472,7 @@ refused() {
   exec 7>in 8<mid
   head -c -81 sealed >&7 # the whole first chunk and …
   tail -c 81 sealed | head -c 1 >&7
-  timeout 60 head -c $CHUNK <&8 | cmp - <(head -c $CHUNK random)
+  timeout 240 head -c $CHUNK <&8 | cmp - <(head -c $CHUNK random)
   tail -c 80 sealed >&7
   exec 7>&-
   cat <&8 | cmp - <(head -c $((CHUNK + 1)) random | tail -c 1)

@@ -1,9 +1,11 @@
 # Shared by the Bats files about imsg-serve: starts it on a free port, ends it by its pid, and makes bearer tokens with
 # openssl, so that what the server accepts is not only what our own library says.
 
-# serve_start [OPTION...]: --self-signed in $T/data unless OPTIONS say otherwise; sets SERVER_PID, URL, ORIGIN.
+# serve_start [OPTION...]: --self-signed in $T/data unless OPTIONS say otherwise; sets SERVER_PID, URL, ORIGIN. Its clock is
+# that of with_clock where CLOCK_SPEED is set.
 serve_start() {
-  local tls=--self-signed data=$T/data listen='-l 127.0.0.1:0' option
+  local tls=--self-signed data=$T/data listen='-l 127.0.0.1:0' option clock=
+  [ -z "${CLOCK_SPEED:-}" ] || clock=with_clock
   for option; do
     case $option in --cert | --plain-http) tls='' ;; -l) listen='' ;; esac
   done
@@ -11,7 +13,7 @@ serve_start() {
   mkfifo "$T/serve.out"
   # Bats waits for whoever holds its descriptor 3.
   # shellcheck disable=SC2086 # words, or none
-  imsg-serve $listen -D "$data" $tls "$@" >"$T/serve.out" 2>"$T/serve.err" 3>&- &
+  $clock imsg-serve $listen -D "$data" $tls "$@" >"$T/serve.out" 2>"$T/serve.err" 3>&- &
   SERVER_PID=$!
   URL='' PIN='' INVITE=''
   local word value

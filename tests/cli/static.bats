@@ -9,12 +9,12 @@ teardown() { teardown_common; }
 @test "make STATIC=crypto: no libcrypto is loaded, and a message goes through" {
   [ -z "${SAN:-}" ] || skip "the objects need the sanitizers' flags"
   [ -z "${VALGRIND:-}" ] || skip "the plain build shows it"
-  mkdir static
-  cp -a "${BUILD:-$ROOT/build}/lib" "${BUILD:-$ROOT/build}/cmd" static/
-  env -u MAKEFLAGS -u MAKELEVEL make -s -C "$ROOT" BUILD="$T/static" STATIC=crypto \
-    "$T/static/bin/imsg-keygen" "$T/static/bin/imsg-seal" "$T/static/bin/imsg-open" >log 2>&1 || { cat log; false; }
-  PATH=$T/static/bin:$PATH
-  ldd static/bin/imsg-seal >linked
+  build_folder
+  build=$(from_root "$OWN_BUILD")
+  env -u MAKEFLAGS -u MAKELEVEL make -s -C "$ROOT" BUILD="$build" STATIC=crypto "$build/bin/imsg-keygen" \
+    "$build/bin/imsg-seal" "$build/bin/imsg-open" >log 2>&1 || { cat log; false; }
+  PATH=$OWN_BUILD/bin:$PATH
+  ldd "$OWN_BUILD/bin/imsg-seal" >linked
   without grep libcrypto linked
   grep libc.so linked
   as alice imsg-keygen -n laptop alice@example.com >alice.jsonl

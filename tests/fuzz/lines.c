@@ -45,6 +45,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         MUST(more && lines.number == ++number);
         MUST(status == (want.len > max ? IMSG_TOO_LONG : IMSG_OK));
+        if (want.len == 1 && want.ptr[0] == '\r') /* the contract of imsg_lines_next */
+            want.len = 0;
         if (status == IMSG_OK)
             MUST(imsg_view_equal(line, want) && cut == !newline);
         else

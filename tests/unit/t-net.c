@@ -376,7 +376,7 @@ static void test_store_uris(void)
 int main(void)
 {
     umask(022);
-    alarm(120); /* a test that blocks is a test that fails */
+    alarm(600); /* a test that blocks is a test that fails */
     scratch_make();
     test_missing();
     test_put();

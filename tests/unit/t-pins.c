@@ -166,7 +166,7 @@ int main(void)
 {
     char path[128];
     umask(022);
-    alarm(120); /* a test that blocks is a test that fails */
+    alarm(600); /* a test that blocks is a test that fails */
     scratch_make();
     mkdir(in_scratch("home", ""), 0700);
     snprintf(path, sizeof path, "%s/home/pins.json", scratch);

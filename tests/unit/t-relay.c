@@ -413,7 +413,7 @@ static void test_wait(void)
 int main(void)
 {
     umask(022);
-    alarm(120); /* a test that blocks is a test that fails */
+    alarm(600); /* a test that blocks is a test that fails */
     imsg_hex(TOKEN, sizeof TOKEN, token_hex);
     scratch_make();
     test_locations();
