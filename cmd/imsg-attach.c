@@ -8,7 +8,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
-#include "net/net.h"
+#include "imsg-net.h"
 
 enum { OPT_ALLOW_PRIVATE = CLI_KEY_OWN };
 

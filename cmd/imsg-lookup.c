@@ -6,7 +6,7 @@
 
 #include "base/json.h"
 #include "crypto/crypto.h"
-#include "net/net.h"
+#include "imsg-net.h"
 
 enum { OPT_ACCEPT = CLI_KEY_OWN, OPT_PINS, OPT_PATH };
 

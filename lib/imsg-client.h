@@ -8,7 +8,11 @@
 #define IMSG_CLIENT_H
 
 #include "imsg.h"
-#include "net/net.h"
+#include "imsg-net.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* ---- Key files (lib/client/keys.c) -------------------------------------------------------------------------- */
 
@@ -31,7 +35,7 @@ IMSG_CHECK enum imsg_status imsg_key_file_create(const char *path, struct imsg_v
 IMSG_CHECK enum imsg_status imsg_identity_load(const struct imsg_key_file *file, struct imsg_identity *out,
                                                struct imsg_error *err);
 /* Read the token alone, which is public: no passphrase is asked for. */
-IMSG_CHECK enum imsg_status imsg_identity_load_token(const struct imsg_key_file *file, uint8_t token[static IMSG_TOKEN],
+IMSG_CHECK enum imsg_status imsg_identity_load_token(const struct imsg_key_file *file, uint8_t token[IMSG_AT_LEAST(IMSG_TOKEN)],
                                                      struct imsg_error *err);
 /* Write a new identity (imsg_key_file_create). */
 IMSG_CHECK enum imsg_status imsg_identity_create(const char *path, const struct imsg_identity *identity,
@@ -47,7 +51,7 @@ IMSG_CHECK enum imsg_status imsg_account_load(const struct imsg_key_file *file, 
 IMSG_CHECK enum imsg_status imsg_account_create(const char *path, struct imsg_view passphrase, struct imsg_p256 **out,
                                                 struct imsg_error *err);
 /* What its owner reads out to a friend, and what is pinned. */
-IMSG_CHECK enum imsg_status imsg_account_thumbprint(const struct imsg_p256 *account, char out[static IMSG_THUMBPRINT + 1],
+IMSG_CHECK enum imsg_status imsg_account_thumbprint(const struct imsg_p256 *account, char out[IMSG_AT_LEAST(IMSG_THUMBPRINT + 1)],
                                                     struct imsg_error *err);
 void imsg_account_free(struct imsg_p256 *account);
 
@@ -216,6 +220,9 @@ IMSG_CHECK enum imsg_status imsg_seal_drafts(struct imsg_sealer *sealer, struct 
 /* Both for one draft; its status is the result. IMSG_NO_ACCOUNT if there was no device to seal for. */
 IMSG_CHECK enum imsg_status imsg_seal(struct imsg_sealer *sealer, struct imsg_draft *draft, char *const *handles,
                                       size_t count, struct imsg_error *err);
+/* Deliver the envelopes to a relay, all of them or up to the first failure; once more is no second message. */
+IMSG_CHECK enum imsg_status imsg_draft_deliver(const struct imsg_draft *draft, struct imsg_relay *relay,
+                                               struct imsg_error *err);
 /* Make a sealed file for the devices found: envelopes, stream/1 line and chunks go to `sink`. draft->content and then the
  * rest of the input are what is sealed. Nothing is written if draft->partial is true, or becomes so: all recipients or
  * none. */
@@ -270,5 +277,9 @@ IMSG_CHECK enum imsg_status imsg_open_line(struct imsg_opener *opener, struct im
  * every record of the handle is tried. */
 IMSG_CHECK enum imsg_status imsg_open_raw(struct imsg_opener *opener, struct imsg_payload payload,
                                           struct imsg_buf *plaintext, struct imsg_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

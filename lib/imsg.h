@@ -10,7 +10,7 @@
  *     may be NULL and receives one sentence for a person. Outputs are written only on IMSG_OK.
  *   - struct imsg_view borrows, struct imsg_buf owns (imsg_buf_free wipes it). "char **" results are the caller's,
  *     released by free(). Pointers inside a struct belong to the struct and go with its …_free function.
- *   - Fixed sizes stand in the type: `const uint8_t key[static 32]`. All lengths are in bytes.
+ *   - Fixed sizes are in the type: `const uint8_t key[IMSG_AT_LEAST(32)]`. All lengths are in bytes.
  *   - "formats.md §N" is section N of docs/format.md.
  */
 #ifndef IMSG_H
@@ -24,6 +24,14 @@
 
 #define IMSG_CHECK __attribute__((warn_unused_result))
 #define IMSG_PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))
+
+/* Of an array parameter: how many elements the caller's has at least. */
+#ifdef __cplusplus
+#define IMSG_AT_LEAST(n) n
+extern "C" {
+#else
+#define IMSG_AT_LEAST(n) static n
+#endif
 
 struct json_t; /* jansson's */
 
@@ -481,5 +489,9 @@ IMSG_CHECK enum imsg_status imsg_attachment_from_json(const struct json_t *objec
 IMSG_CHECK enum imsg_status imsg_attachment_print(const struct imsg_attachment *attachment, struct imsg_buf *out,
                                                   struct imsg_error *err);
 void imsg_attachment_free(struct imsg_attachment *attachment);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -6,7 +6,7 @@
 #include "base/io.h"
 #include "imsg-client.h"
 #include "imsg.h"
-#include "net/net.h"
+#include "imsg-net.h"
 
 /* ---- options.c: one table per tool, from which parsing, --help and the completions are made ------------------- */
 

@@ -334,6 +334,24 @@ enum imsg_status imsg_seal(struct imsg_sealer *sealer, struct imsg_draft *draft,
     return status;
 }
 
+enum imsg_status imsg_draft_deliver(const struct imsg_draft *draft, struct imsg_relay *relay, struct imsg_error *err)
+{
+    struct imsg_view left = imsg_buf_view(&draft->lines);
+    enum imsg_status status = IMSG_OK;
+    while (status == IMSG_OK && left.len > 0) {
+        struct imsg_envelope envelope = {0};
+        const uint8_t *newline = memchr(left.ptr, '\n', left.len);
+        struct imsg_view line = imsg_view_of(left.ptr, newline ? (size_t)(newline - left.ptr) : left.len);
+        status = imsg_envelope_parse(line, &envelope, err);
+        if (status == IMSG_OK)
+            status = imsg_relay_deliver(relay, &envelope, line, NULL, err);
+        imsg_envelope_free(&envelope);
+        size_t done = line.len + (newline != NULL);
+        left = imsg_view_of(left.ptr + done, left.len - done);
+    }
+    return status;
+}
+
 void imsg_draft_free(struct imsg_draft *draft)
 {
     imsg_strings_free(draft->to, draft->to_count);

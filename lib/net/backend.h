@@ -4,7 +4,7 @@
 #ifndef IMSG_NET_BACKEND_H
 #define IMSG_NET_BACKEND_H
 
-#include "net/net.h"
+#include "imsg-net.h"
 
 struct directory_backend {
     const char *scheme;

@@ -9,7 +9,7 @@
 #ifndef IMSG_NET_HTTP_H
 #define IMSG_NET_HTTP_H
 
-#include "net/net.h"
+#include "imsg-net.h"
 
 #define IMSG_ETAG_MAX 256  /* characters, quotes and NUL included */
 #define IMSG_REASON_MAX 64 /* characters of {"reason":"…"} and a NUL */

@@ -10,7 +10,7 @@
 #include "base/io.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "net/net.h"
+#include "imsg-net.h"
 
 #define KIND "pins/1"
 #define PINS_MAX (64 * 1048576)     /* bytes; about 300,000 handles */

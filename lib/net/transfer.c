@@ -12,7 +12,7 @@
 #include "base/io.h"
 #include "base/text.h"
 #include "crypto/crypto.h"
-#include "net/net.h"
+#include "imsg-net.h"
 #include "net/pieces.h"
 
 #define NAME_TRIES 10000 /* name-1, name-2 … */

@@ -4,7 +4,7 @@
 #endif
 #include "base/text.h"
 #include "crypto/crypto.h"
-#include "net/net.h"
+#include "imsg-net.h"
 #include "scratch.h"
 #include "tap.h"
 

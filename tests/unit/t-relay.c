@@ -7,7 +7,7 @@
 
 #include "base/text.h"
 #include "crypto/crypto.h"
-#include "net/net.h"
+#include "imsg-net.h"
 #include "scratch.h"
 #include "tap.h"
 
