@@ -34,18 +34,14 @@ static const struct cli_tool tool = {
 /* ---- what the library calls ---- */
 
 /* Records are read with the identity, after the first envelope: stdin comes before keys (cli.md). */
-static enum imsg_status load_identity(void *context, struct imsg_identity **out, struct imsg_error *err)
+static enum imsg_status load_identity(void *context, struct imsg_identity *out, struct imsg_error *err)
 {
     struct open_run *run = context;
     enum imsg_status status = IMSG_OK;
     for (size_t i = 0; !run->records_read && status == IMSG_OK && i < run->record_count; i++)
         status = cli_records_read(&run->cli, run->record_files[i], &run->records, err);
     run->records_read = true;
-    if (status == IMSG_OK)
-        status = cli_identity(&run->cli, run->cli.identity_path, &run->cli.identity, err);
-    if (status == IMSG_OK)
-        *out = &run->cli.identity;
-    return status;
+    return status == IMSG_OK ? cli_identity(&run->cli, run->cli.identity_path, out, err) : status;
 }
 
 static void tell(void *context, const struct imsg_event *event)

@@ -79,25 +79,36 @@ struct imsg_event {
     const struct imsg_error *error;
 };
 
-/* One device's view of the world. The caller sets the first part; {0} with home, identity and directory is enough. Strings
- * and pointers are borrowed. */
+/* A device of a user. The caller sets the first part; {0} with home and location is enough. Strings and pointers are
+ * borrowed. What the callbacks give becomes the client's, and is freed by imsg_client_close. */
 struct imsg_client {
-    const char *home;                /* an existing folder, private to the user: pins.json, account.pem, identity.json … */
-    struct imsg_identity *identity;  /* this device's keys; NULL: asked for by load_identity when first needed */
-    struct imsg_directory *directory; /* NULL: asked for by open_directory when first needed */
-    enum imsg_status (*load_identity)(void *context, struct imsg_identity **out, struct imsg_error *err);
+    const char *home;                 /* an existing folder, private to the user: identity.json, pins.json, account.pem … */
+    const char *location;             /* of the directory; may be NULL if nobody is looked up, or with open_directory */
+    struct imsg_net *net;             /* for remote locations, or NULL */
+    struct imsg_identity *identity;   /* this device's keys; NULL: loaded when they are first needed */
+    struct imsg_directory *directory; /* NULL: opened when it is first needed */
+    /* In place of identity.json of the home, and of `location`; or NULL. */
+    enum imsg_status (*load_identity)(void *context, struct imsg_identity *out, struct imsg_error *err);
     enum imsg_status (*open_directory)(void *context, struct imsg_directory **out, struct imsg_error *err);
+    /* As in imsg_key_file, for identity.json; or NULL. */
+    enum imsg_status (*passphrase)(void *context, const char *what, struct imsg_buf *out, struct imsg_error *err);
     void (*event)(void *context, const struct imsg_event *event); /* or NULL */
     void *context;
-    unsigned threads;                /* to work on, the caller's counted; 0: one */
-    const char *accept;              /* thumbprint that may take the place of a pinned one, or NULL */
-    bool allow_expired;              /* take entries whose time is over: one's own, to renew them */
-    bool others_may_read;            /* as in imsg_key_file, for account.pem */
+    unsigned threads;     /* to work on, the caller's counted; 0: one */
+    const char *accept;   /* thumbprint that may take the place of a pinned one, or NULL */
+    bool allow_expired;   /* take entries whose time is over: one's own, to renew them */
+    bool others_may_read; /* as in imsg_key_file */
 
-    /* The library's: the point of this user's account key. */
-    uint8_t account[65];
+    /* The library's. */
+    struct imsg_identity loaded;
+    bool has_loaded, has_opened;
+    uint8_t account[65]; /* the point of this user's account key */
     bool has_account, account_checked;
 };
+/* Free what the client loaded and opened itself. */
+void imsg_client_close(struct imsg_client *client);
+/* For imsg_net.auth, with the client as context: servers know a device by its auth key. */
+enum imsg_status imsg_client_auth(void *client, const struct imsg_p256 **key, struct imsg_error *err);
 /* The verified entry of a canonical handle: its signature; one's own account key where the handle is one's own; the pin,
  * which a first sight makes. `raw` (may be NULL) gets the bytes on file. IMSG_NO_ACCOUNT; IMSG_REFUSED: another key, an
  * older or forked entry, or a pinned handle without an entry. */
@@ -110,7 +121,7 @@ IMSG_CHECK enum imsg_status imsg_client_pin(struct imsg_client *client, const ch
 void imsg_client_set_account(struct imsg_client *client, const struct imsg_p256 *account);
 /* Where the directory is, for messages. */
 const char *imsg_client_location(const struct imsg_client *client);
-/* Opens directory and identity if they are not there yet; the client's. */
+/* Load or open it, unless that was done; the client's. */
 IMSG_CHECK enum imsg_status imsg_client_directory(struct imsg_client *client, struct imsg_directory **out,
                                                   struct imsg_error *err);
 IMSG_CHECK enum imsg_status imsg_client_identity(struct imsg_client *client, struct imsg_identity **out,

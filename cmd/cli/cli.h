@@ -82,7 +82,6 @@ struct cli {
     char *home;        /* $IMSG_HOME, once asked for */
     struct imsg_client client;    /* cli_client */
     const char *identity_path;    /* -i as given, or NULL */
-    struct imsg_identity identity; /* the client's, once it was needed */
     const char *directory_option; /* -d as given, or NULL */
     bool directory_create;        /* a directory folder that is not there is made, not reported */
     const char *event_input;      /* the input that the lines of events are in */

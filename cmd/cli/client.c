@@ -62,13 +62,10 @@ static enum imsg_status open_directory(void *context, struct imsg_directory **ou
     return status;
 }
 
-static enum imsg_status load_identity(void *context, struct imsg_identity **out, struct imsg_error *err)
+static enum imsg_status load_identity(void *context, struct imsg_identity *out, struct imsg_error *err)
 {
     struct cli *cli = context;
-    enum imsg_status status = cli_identity(cli, cli->identity_path, &cli->identity, err);
-    if (status == IMSG_OK)
-        *out = &cli->identity;
-    return status;
+    return cli_identity(cli, cli->identity_path, out, err);
 }
 
 enum imsg_status cli_client(struct cli *cli, struct imsg_error *err)

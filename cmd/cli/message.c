@@ -114,9 +114,8 @@ bool cli_ok(struct cli *cli, enum imsg_status status, const struct imsg_error *e
 
 int cli_finish(struct cli *cli)
 {
-    imsg_directory_close(cli->client.directory);
+    imsg_client_close(&cli->client);
     imsg_net_free(&cli->net);
-    imsg_identity_free(&cli->identity);
     imsg_identity_free(&cli->auth_identity);
     free(cli->net_cache);
     free(cli->home);

@@ -23,23 +23,67 @@ void imsg_client_tell(const struct imsg_client *client, const struct imsg_event 
 enum imsg_status imsg_client_directory(struct imsg_client *client, struct imsg_directory **out, struct imsg_error *err)
 {
     enum imsg_status status = IMSG_OK;
-    if (!client->directory)
-        status = client->open_directory ? client->open_directory(client->context, &client->directory, err)
-                                        : imsg_fail(err, IMSG_CONFIG, "there is no directory to look up handles in");
+    if (!client->directory) {
+        if (client->open_directory)
+            status = client->open_directory(client->context, &client->directory, err);
+        else if (client->location)
+            status = imsg_directory_open(client->location, client->net, false, &client->directory, err);
+        else
+            status = imsg_fail(err, IMSG_CONFIG, "there is no directory to look up handles in");
+        client->has_opened = status == IMSG_OK;
+    }
     if (status == IMSG_OK)
         *out = client->directory;
+    return status;
+}
+
+static enum imsg_status load_identity(struct imsg_client *client, struct imsg_error *err)
+{
+    struct imsg_key_file file = {.others_may_read = client->others_may_read,
+                                 .passphrase = client->passphrase,
+                                 .context = client->context};
+    char *path = NULL;
+    if (client->load_identity)
+        return client->load_identity(client->context, &client->loaded, err);
+    enum imsg_status status = imsg_path_join(client->home, "identity.json", &path, err);
+    file.path = path;
+    if (status == IMSG_OK)
+        status = imsg_identity_load(&file, &client->loaded, err);
+    if (status == IMSG_NO_INPUT)
+        imsg_error_suggest(err, IMSG_HINT_IDENTITY, NULL);
+    free(path);
     return status;
 }
 
 enum imsg_status imsg_client_identity(struct imsg_client *client, struct imsg_identity **out, struct imsg_error *err)
 {
     enum imsg_status status = IMSG_OK;
-    if (!client->identity)
-        status = client->load_identity ? client->load_identity(client->context, &client->identity, err)
-                                       : imsg_fail(err, IMSG_CONFIG, "there is no identity");
+    if (!client->identity) {
+        status = load_identity(client, err);
+        client->has_loaded = status == IMSG_OK;
+        client->identity = client->has_loaded ? &client->loaded : NULL;
+    }
     if (status == IMSG_OK)
         *out = client->identity;
     return status;
+}
+
+enum imsg_status imsg_client_auth(void *client, const struct imsg_p256 **key, struct imsg_error *err)
+{
+    struct imsg_identity *identity;
+    enum imsg_status status = imsg_client_identity(client, &identity, err);
+    if (status == IMSG_OK)
+        *key = imsg_identity_signer(identity);
+    return status;
+}
+
+void imsg_client_close(struct imsg_client *client)
+{
+    if (client->has_opened)
+        imsg_directory_close(client->directory);
+    if (client->has_loaded)
+        imsg_identity_free(&client->loaded);
+    *client = (struct imsg_client){.home = client->home};
 }
 
 unsigned imsg_client_threads(const struct imsg_client *client)
