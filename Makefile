@@ -73,7 +73,7 @@ $(CLI): $(CLI_OBJS)
 	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
 $(BUILD)/seam/%.o: %.c
 	$(Q)mkdir -p $(@D)
-	$(call say,CC,$@)$(CC) -DIMSG_TEST_SEAM $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC,$@)$(CC) -DIMSG_TEST_SEAM -DIMSG_EXTRA_FORMAT=toy_format $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 $(BUILD)/%.o: %.c VERSION
 	$(Q)mkdir -p $(@D)
 	$(call say,CC,$@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
@@ -90,6 +90,11 @@ $(BUILD)/bin/imsg-%: $(BUILD)/cmd/imsg-%.o $$(addprefix $(BUILD)/,$$(addsuffix .
 $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(UNIT_OBJS) $(SEAM) $(LIB)
 	$(Q)mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(DEP_LIBS) $(LIBS)
+# A payload format more in the table, and what imsg-inspect shows of it.
+$(BUILD)/unit/t-format: $(BUILD)/tests/unit/t-format.o $(BUILD)/tests/unit/toy_format.o $(BUILD)/seam/lib/format/format.o \
+  $(patsubst %.c,$(BUILD)/%.o,$(wildcard cmd/inspect/*.c)) $(UNIT_OBJS) $(CLI) $(LIB)
+	$(Q)mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(BODY_LIBS) $(DEP_LIBS) $(LIBS)
 $(BUILD)/unit/t-fuzz-%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/replay.o $(FUZZ_OBJS) $(BUILD)/tests/unit/tap.o $(LIB)
 	$(Q)mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(DEP_LIBS) $(LIBS)
@@ -245,7 +250,7 @@ clean:
 	rm -rf $(BUILD) dist
 
 -include $(LIB_OBJS:.o=.d) $(patsubst %.c,$(BUILD)/%.d,$(wildcard cmd/*.c cmd/*/*.c))
--include $(patsubst $(BUILD)/unit/%,$(BUILD)/tests/unit/%.d,$(UNIT)) $(UNIT_OBJS:.o=.d) $(SEAM:.o=.d)
+-include $(patsubst $(BUILD)/unit/%,$(BUILD)/tests/unit/%.d,$(UNIT)) $(UNIT_OBJS:.o=.d) $(SEAM:.o=.d) $(BUILD)/tests/unit/toy_format.d $(BUILD)/seam/lib/format/format.d
 -include $(patsubst %.c,$(BUILD)/%.d,$(wildcard tests/fuzz/*.c tests/bench/*.c))
 .PHONY: all unit clean deps deps-node demo check check-deep check-san check-valgrind fuzz fuzz-targets lint bench bench-serve bench-programs bench-build profile completions install uninstall dist
 .SECONDARY:
