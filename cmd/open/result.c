@@ -59,25 +59,20 @@ enum imsg_status open_print(const struct open_run *run, const struct imsg_envelo
 
 static void note_attachments(const struct open_run *run, const struct imsg_message *message)
 {
-    json_t *item;
-    size_t i;
-    json_array_foreach(json_object_get(message->header, "attachments"), i, item)
-    {
-        const char *name = json_string_value(json_object_get(item, "name"));
-        cli_note(&run->cli, "attachment \"%s\" (%lld bytes) not fetched: imsg-open -j … | imsg-attach get",
-                 name ? name : "without a name", (long long)json_integer_value(json_object_get(item, "size")));
+    for (size_t i = 0; i < message->attachment_count; i++) {
+        const struct imsg_attachment *attachment = &message->attachments[i];
+        cli_note(&run->cli, "attachment \"%s\" (%llu bytes) not fetched: imsg-open -j … | imsg-attach get",
+                 attachment->name ? attachment->name : "without a name", (unsigned long long)attachment->size);
     }
 }
 
 void open_note(const struct open_run *run, const struct imsg_message *message)
 {
-    json_t *receipt = json_object_get(message->header, "receipt");
     bool own = imsg_identity_has_handle(&run->identity, message->from);
     cli_note(&run->cli, "%s %s, %s%s%s", own ? "copy of one's own, from" : "from", message->from, message->time,
              message->group_name ? ", group " : "", message->group_name ? message->group_name : "");
-    if (receipt)
-        cli_note(&run->cli, "receipt: %s was %s", json_string_value(json_object_get(receipt, "of")),
-                 json_string_value(json_object_get(receipt, "what")));
+    if (message->receipt)
+        cli_note(&run->cli, "receipt: %s was %s", message->receipt_of, message->receipt);
     if (!cli_given(&run->cli, 'j'))
         note_attachments(run, message);
 }

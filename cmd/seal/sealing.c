@@ -127,23 +127,54 @@ static enum imsg_status take_counters(struct seal *run, struct seal_message *mes
     return ok ? IMSG_OK : imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
 }
 
+/* The descriptors of the message's attachments; the caller frees them. */
+static enum imsg_status read_attachments(const struct seal_message *message, struct imsg_message *out,
+                                         struct imsg_error *err)
+{
+    json_t *item;
+    size_t i;
+    enum imsg_status status = IMSG_OK;
+    if (json_array_size(message->attachments) == 0)
+        return IMSG_OK;
+    out->attachments = calloc(json_array_size(message->attachments), sizeof *out->attachments);
+    if (!out->attachments)
+        return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    json_array_foreach (message->attachments, i, item) {
+        status = imsg_attachment_from_json(item, &out->attachments[i], err);
+        if (status != IMSG_OK)
+            break;
+        out->attachment_count++;
+    }
+    return status;
+}
+
 static enum imsg_status write_plaintext(struct seal *run, struct seal_message *message, struct imsg_view content,
                                         const char *type, struct imsg_error *err)
 {
-    struct imsg_compose compose = {.id = message->id,
-                                   .from = run->identity.handles[0],
-                                   .time = message->time,
-                                   .to = message->to,
-                                   .to_count = message->to_count,
-                                   .type = type,
-                                   .group_id = message->group_id,
-                                   .group_name = message->group_name,
-                                   .reply_to = message->reply_id,
-                                   .receipt = message->receipt,
-                                   .attachments = message->attachments,
-                                   .stream_key = message->stream_key};
+    struct imsg_message sealed = {.id = message->id,
+                                  .from = run->identity.handles[0],
+                                  .time = message->time,
+                                  .to = message->to,
+                                  .to_count = message->to_count,
+                                  .type = type,
+                                  .group_id = message->group_id,
+                                  .group_name = message->group_name,
+                                  .reply_to = message->receipt ? NULL : message->reply_id,
+                                  .receipt = message->receipt,
+                                  .receipt_of = message->receipt ? message->reply_id : NULL,
+                                  .has_stream = message->stream_key != NULL,
+                                  .content = content};
+    if (message->stream_key)
+        memcpy(sealed.stream_key, message->stream_key, sizeof sealed.stream_key);
     imsg_buf_clear(&message->plaintext);
-    return imsg_message_print(&compose, content, &message->plaintext, err);
+    enum imsg_status status = read_attachments(message, &sealed, err);
+    if (status == IMSG_OK)
+        status = imsg_message_print(&sealed, &message->plaintext, err);
+    for (size_t i = 0; i < sealed.attachment_count; i++)
+        imsg_attachment_free(&sealed.attachments[i]);
+    free(sealed.attachments);
+    imsg_wipe(sealed.stream_key, sizeof sealed.stream_key);
+    return status;
 }
 
 /* Header and content, or for a sealed file the header alone, or with --raw the content alone. */

@@ -87,16 +87,19 @@ static void bad_record(const struct user *from, const struct user *to)
 static void seal(const struct user *from, const struct user *to, struct imsg_buf *line)
 {
     char *handles[] = {to->identity.handles[0]};
-    const char *id = "6f668a43-3901-4e37-ad3b-4c62ad860bba", *time = "2026-11-24T03:20:00Z";
-    const struct imsg_compose compose = {
-        .id = id, .from = from->identity.handles[0], .time = time, .to = handles, .to_count = 1};
+    struct imsg_message message = {
+        .from = from->identity.handles[0], .to = handles, .to_count = 1, .content = imsg_view_str("hello")};
     const struct imsg_seal_how how = {.limit = to->device.limit};
     struct imsg_buf plain = {0}, payload = {0};
-    must(imsg_message_print(&compose, imsg_view_str("hello"), &plain, &err));
+    must(imsg_message_print(&message, &plain, &err));
     must(imsg_seal_payload(&from->identity, &to->device, &how, imsg_buf_view(&plain), &payload, &err));
     tap_ok(payload.ptr[0] == 'T', "sealed in the best format, which is the toy");
-    struct imsg_envelope envelope = {
-        .id = id, .from = compose.from, .to = handles[0], .time = time, .format = &toy_format, .payload = payload};
+    struct imsg_envelope envelope = {.id = message.id,
+                                     .from = message.from,
+                                     .to = handles[0],
+                                     .time = message.time,
+                                     .format = &toy_format,
+                                     .payload = payload};
     memcpy(envelope.from_token, from->identity.token, IMSG_TOKEN);
     memcpy(envelope.to_token, to->identity.token, IMSG_TOKEN);
     must(imsg_envelope_print(&envelope, line, &err));
