@@ -15,7 +15,7 @@
 static const struct cli_option options[] = {
     CLI_OPT_IDENTITY,
     {'R', "records", "FILE", "device records to check signatures with", CLI_REPEAT},
-    {'E', "format", "pair|pair-ec", "payload format (default: guessed)", 0},
+    {'E', "format", IMSG_FORMAT_NAMES, "payload format (default: guessed)", 0},
     {OPT_HEX, "hex", NULL, "a hex dump of each input too", 0},
     {OPT_SECRETS, "secrets", NULL, "show the private keys of an identity", 0},
     CLI_OPT_JSON,

@@ -1,4 +1,5 @@
 /* imsg-open: verify, decrypt, check; nothing comes out before. */
+#include "format/format.h"
 #include "open/open.h"
 
 #include <stdlib.h>
@@ -13,7 +14,7 @@ static const struct cli_option options[] = {
     {'R', "records", "FILE", "take the senders' keys from the device records in FILE; no directory", CLI_REPEAT},
     {OPT_FROM, "from", "HANDLE", "refuse messages from anyone else", CLI_REPEAT},
     {'o', "output", "FILE", "write to FILE, complete or not at all", 0},
-    {'E', "format", "pair|pair-ec", "payload format, with --raw", 0},
+    {'E', "format", IMSG_FORMAT_NAMES, "payload format, with --raw", 0},
     {OPT_RAW, "raw", NULL, "open one bare payload; needs -E and --from", 0},
     {OPT_VERIFY_FIRST, "verify-first", NULL, "verify all of a sealed file before any of it is written", 0},
     CLI_OPT_JSON,

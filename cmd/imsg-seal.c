@@ -1,4 +1,5 @@
 /* imsg-seal: a message, or many, or a file of any size, sealed for every device it should reach. */
+#include "format/format.h"
 #include "seal/seal.h"
 
 #include <stdlib.h>
@@ -13,7 +14,7 @@ static const struct cli_option options[] = {
     {'R', "records", "FILE", "seal for exactly the device records in FILE; no directory", CLI_REPEAT},
     {'a', "attach", "FILE", "attach the descriptors in FILE (imsg-attach put); - is standard input", 0},
     {'o', "output", "FILE", "write to FILE, complete or not at all", 0},
-    {'E', "format", "pair|pair-ec", "force a payload format (default: the best each device offers)", 0},
+    {'E', "format", IMSG_FORMAT_NAMES, "force a payload format (default: the best each device offers)", 0},
     {'T', "type", "TYPE", "media type of the content (default: text/plain, or application/octet-stream)", 0},
     {'g', "group", "NAME", "send to the group of this name and these participants", 0},
     {OPT_REPLY, "reply", "FILE", "answer a message: a line of imsg-open -j gives participants, group and id", 0},

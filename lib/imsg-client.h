@@ -176,7 +176,8 @@ struct imsg_draft {
     char *group_name, *group_id; /* a name without an id gets that of its participants */
     char *reply_to;             /* id of the message that this one answers */
     const char *receipt;        /* "delivered" or "read": a receipt for reply_to; not the draft's */
-    struct json_t *attachments; /* an array of attachment/1, or NULL */
+    struct imsg_attachment *attachments;
+    size_t attachment_count;
     char id[37], time[21];      /* "": made when it is sealed */
     uint64_t line;              /* the caller's number for it, which its events give back */
 
@@ -198,8 +199,8 @@ void imsg_draft_free(struct imsg_draft *draft);
 const char *imsg_content_type(struct imsg_view content);
 /* Name a participant in the header, once, without sealing for him. */
 IMSG_CHECK enum imsg_status imsg_draft_add_to(struct imsg_draft *draft, const char *handle, struct imsg_error *err);
-/* Append an attachment/1 object; a reference of its own. */
-IMSG_CHECK enum imsg_status imsg_draft_attach(struct imsg_draft *draft, struct json_t *attachment,
+/* Moves *attachment into the draft (then *attachment is {0}). */
+IMSG_CHECK enum imsg_status imsg_draft_attach(struct imsg_draft *draft, struct imsg_attachment *attachment,
                                               struct imsg_error *err);
 
 /* Who seals, and how. {0} with a client is enough. What it learns of recipients it keeps for the drafts that follow. */

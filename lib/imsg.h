@@ -349,41 +349,54 @@ struct imsg_pin {
 IMSG_CHECK enum imsg_status imsg_pin_check(const struct imsg_pin *pin, const struct imsg_entry *entry,
                                            struct imsg_error *err);
 
+/* ---- Attachments (formats.md §7 attachment/1) --------------------------------------------------------------- */
+
+struct imsg_attachment {
+    struct json_t *json;     /* the whole descriptor, as it was read; or NULL */
+    char *uri;
+    char *name, *type; /* or NULL */
+    uint64_t size;
+    uint8_t key[32];
+    uint8_t sha1[20], sha256[32]; /* of the ciphertext */
+};
+/* Takes its own reference. */
+IMSG_CHECK enum imsg_status imsg_attachment_from_json(struct json_t *object, struct imsg_attachment *out,
+                                                      struct imsg_error *err);
+/* Append the descriptor as one line with its newline. */
+IMSG_CHECK enum imsg_status imsg_attachment_print(const struct imsg_attachment *attachment, struct imsg_buf *out,
+                                                  struct imsg_error *err);
+void imsg_attachment_free(struct imsg_attachment *attachment);
+
 /* ---- Messages and envelopes --------------------------------------------------------------------------------- */
 
-/* message/1 as it is sealed: header line, newline, content. */
+/* message/1, as it is sealed: header line, newline, content. One that was read owns what its pointers show; one that is to
+ * be written is the caller's, who sets what applies and never frees it. */
 struct imsg_message {
-    struct json_t *header;
-    char *id, *from, *time; /* required */
-    char **to;
+    struct json_t *header;        /* the whole of it, as it was read */
+    const char *id, *from, *time; /* id and time NULL: made when it is written */
+    char *const *to;
     size_t to_count;
-    char *type;             /* or NULL */
-    char *group_id, *group_name; /* both or neither */
-    bool has_stream;         /* the header of a sealed file: refused outside one (formats.md §8) */
-    uint8_t stream_key[32];  /* if has_stream */
-    struct imsg_view content; /* into the plaintext parsed */
+    const char *type;                       /* or NULL, like all that follow */
+    const char *group_id, *group_name;      /* both or neither */
+    const char *reply_to;
+    const char *receipt, *receipt_of;       /* "delivered" or "read", and of which message; both or neither */
+    struct imsg_attachment *attachments;
+    size_t attachment_count;
+    bool has_stream;           /* the header of a sealed file: refused outside one (formats.md §8) */
+    uint8_t stream_key[32];    /* if has_stream */
+    struct imsg_view content;  /* of one that was read: into its plaintext */
     struct imsg_buf plaintext; /* of a message that imsg_open_envelope opened; else empty */
+    char made_id[37], made_time[21]; /* what id and time point at where they were made */
 };
 /* IMSG_UNSUPPORTED: foreign plaintext, does not start as message/1. IMSG_MALFORMED: starts so, but does not parse. */
 IMSG_CHECK enum imsg_status imsg_message_parse(struct imsg_view plaintext, struct imsg_message *out,
                                                struct imsg_error *err);
 void imsg_message_free(struct imsg_message *message);
 
-/* What goes into a header; borrowed, NULL where it does not apply. */
-struct imsg_compose {
-    const char *id, *from, *time; /* required */
-    char *const *to;
-    size_t to_count;
-    const char *type;
-    const char *group_id, *group_name; /* both or neither */
-    const char *reply_to;
-    const char *receipt; /* "delivered" or "read", for the message reply_to names: written as its receipt */
-    struct json_t *attachments; /* an array of attachment/1, or NULL */
-    const uint8_t *stream_key;  /* 32 bytes: the header of a sealed file; else NULL */
-};
-/* Append header line, newline and content. */
-IMSG_CHECK enum imsg_status imsg_message_print(const struct imsg_compose *compose, struct imsg_view content,
-                                               struct imsg_buf *out, struct imsg_error *err);
+/* Append header line, newline and content. Where id or time is NULL it is made and kept in the message, which must then
+ * stay where it is: the envelopes need both. */
+IMSG_CHECK enum imsg_status imsg_message_print(struct imsg_message *message, struct imsg_buf *out,
+                                               struct imsg_error *err);
 /* The id of the group of these participants (the sender included, any order) and this name: a UUID v5 over the sorted
  * handles, each with a newline, and the name, in the namespace 7e0b3f5c-4f0d-5d7e-9a55-6d1f6c0a2b11. */
 IMSG_CHECK enum imsg_status imsg_group_id(const char *const *participants, size_t count, const char *name,
@@ -473,22 +486,6 @@ IMSG_CHECK enum imsg_status imsg_stream_open(struct imsg_stream *stream, const u
                                              const struct imsg_chunk *chunk, struct imsg_trace *trace,
                                              struct imsg_error *err);
 void imsg_stream_free(struct imsg_stream *stream); /* wiped */
-
-/* ---- Attachments (formats.md §7 attachment/1) --------------------------------------------------------------- */
-
-struct imsg_attachment {
-    char *uri;
-    char *name, *type; /* or NULL */
-    uint64_t size;
-    uint8_t key[32];
-    uint8_t sha1[20], sha256[32]; /* of the ciphertext */
-};
-IMSG_CHECK enum imsg_status imsg_attachment_from_json(const struct json_t *object, struct imsg_attachment *out,
-                                                      struct imsg_error *err);
-/* Append the descriptor as one line with its newline. */
-IMSG_CHECK enum imsg_status imsg_attachment_print(const struct imsg_attachment *attachment, struct imsg_buf *out,
-                                                  struct imsg_error *err);
-void imsg_attachment_free(struct imsg_attachment *attachment);
 
 #ifdef __cplusplus
 }

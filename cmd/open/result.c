@@ -60,13 +60,10 @@ static enum imsg_status print_opened(const struct imsg_opened *opened, bool with
 
 static void note_attachments(const struct open_run *run, const struct imsg_message *message)
 {
-    json_t *item;
-    size_t i;
-    json_array_foreach(json_object_get(message->header, "attachments"), i, item)
-    {
-        const char *name = json_string_value(json_object_get(item, "name"));
-        cli_note(&run->cli, "attachment \"%s\" (%lld bytes) not fetched: imsg-open -j … | imsg-attach get",
-                 name ? name : "without a name", (long long)json_integer_value(json_object_get(item, "size")));
+    for (size_t i = 0; i < message->attachment_count; i++) {
+        const struct imsg_attachment *attachment = &message->attachments[i];
+        cli_note(&run->cli, "attachment \"%s\" (%llu bytes) not fetched: imsg-open -j … | imsg-attach get",
+                 attachment->name ? attachment->name : "without a name", (unsigned long long)attachment->size);
     }
 }
 
@@ -74,12 +71,10 @@ static void note_attachments(const struct open_run *run, const struct imsg_messa
 static void note_message(const struct open_run *run, const struct imsg_opened *opened)
 {
     const struct imsg_message *message = &opened->message;
-    json_t *receipt = json_object_get(message->header, "receipt");
     cli_note(&run->cli, "%s %s, %s%s%s", opened->own ? "copy of one's own, from" : "from", message->from,
              message->time, message->group_name ? ", group " : "", message->group_name ? message->group_name : "");
-    if (receipt)
-        cli_note(&run->cli, "receipt: %s was %s", json_string_value(json_object_get(receipt, "of")),
-                 json_string_value(json_object_get(receipt, "what")));
+    if (message->receipt)
+        cli_note(&run->cli, "receipt: %s was %s", message->receipt_of, message->receipt);
     if (!cli_given(&run->cli, 'j'))
         note_attachments(run, message);
 }

@@ -80,9 +80,9 @@ static enum imsg_status parse_attachments(const json_t *object, struct imsg_draf
         struct imsg_attachment attachment = {0};
         status = json_is_object(item) ? imsg_attachment_from_json(item, &attachment, err)
                                       : imsg_fail(err, IMSG_MALFORMED, "attachment %zu is no object", i);
-        imsg_attachment_free(&attachment);
         if (status == IMSG_OK)
-            status = imsg_draft_attach(message, item, err);
+            status = imsg_draft_attach(message, &attachment, err);
+        imsg_attachment_free(&attachment);
         if (status != IMSG_OK)
             return status;
     }

@@ -55,13 +55,13 @@ enum imsg_status seal_read_descriptors(struct seal *run, struct imsg_error *err)
         if (status == IMSG_OK)
             status = imsg_attachment_from_json(object, &attachment, err);
         if (status == IMSG_OK)
-            status = imsg_draft_attach(&run->message, object, err);
+            status = imsg_draft_attach(&run->message, &attachment, err);
         imsg_attachment_free(&attachment);
         json_decref(object);
     }
     if (status != IMSG_OK)
         imsg_error_prefix(err, "%s: line %llu", input.name, (unsigned long long)lines.number);
-    else if (json_array_size(run->message.attachments) == 0)
+    else if (run->message.attachment_count == 0)
         status = imsg_fail(err, IMSG_NO_INPUT, "%s: not one descriptor to attach", input.name);
     imsg_lines_free(&lines);
     cli_input_close(&input);

@@ -180,7 +180,7 @@ const char *imsg_content_type(struct imsg_view content)
 static enum imsg_status print_plaintext(const struct imsg_sealer *sealer, struct imsg_draft *draft,
                                         struct imsg_view content, const char *type, struct imsg_error *err)
 {
-    struct imsg_compose compose = {.id = draft->id,
+    struct imsg_message message = {.id = draft->id,
                                    .from = sealer->client->identity->handles[0],
                                    .time = draft->time,
                                    .to = draft->to,
@@ -188,12 +188,19 @@ static enum imsg_status print_plaintext(const struct imsg_sealer *sealer, struct
                                    .type = type,
                                    .group_id = draft->group_id,
                                    .group_name = draft->group_name,
-                                   .reply_to = draft->reply_to,
+                                   .reply_to = draft->receipt ? NULL : draft->reply_to,
                                    .receipt = draft->receipt,
+                                   .receipt_of = draft->receipt ? draft->reply_to : NULL,
                                    .attachments = draft->attachments,
-                                   .stream_key = draft->stream_key};
+                                   .attachment_count = draft->attachment_count,
+                                   .has_stream = draft->stream_key != NULL,
+                                   .content = content};
+    if (draft->stream_key)
+        memcpy(message.stream_key, draft->stream_key, sizeof message.stream_key);
     imsg_buf_clear(&draft->plaintext);
-    return imsg_message_print(&compose, content, &draft->plaintext, err);
+    enum imsg_status status = imsg_message_print(&message, &draft->plaintext, err);
+    imsg_wipe(message.stream_key, sizeof message.stream_key);
+    return status;
 }
 
 /* The id of the group of this name and these participants. */
@@ -244,13 +251,16 @@ static enum imsg_status prepare(const struct imsg_sealer *sealer, struct imsg_dr
 
 /* ---- content over a limit ---- */
 
-enum imsg_status imsg_draft_attach(struct imsg_draft *draft, struct json_t *attachment, struct imsg_error *err)
+enum imsg_status imsg_draft_attach(struct imsg_draft *draft, struct imsg_attachment *attachment, struct imsg_error *err)
 {
-    if (!draft->attachments)
-        draft->attachments = json_array();
-    return draft->attachments && json_array_append(draft->attachments, attachment) == 0
-               ? IMSG_OK
-               : imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    struct imsg_attachment *grown =
+        realloc(draft->attachments, (draft->attachment_count + 1) * sizeof *draft->attachments);
+    if (!grown)
+        return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    draft->attachments = grown;
+    grown[draft->attachment_count++] = *attachment;
+    *attachment = (struct imsg_attachment){0};
+    return IMSG_OK;
 }
 
 /* Put the content, all of it, into an attachment. */
@@ -258,20 +268,12 @@ static enum imsg_status store_content(const struct imsg_sealer *sealer, struct i
                                       struct imsg_error *err)
 {
     struct imsg_attachment attachment = {0};
-    struct imsg_buf line = {0};
-    json_t *object = NULL;
     const char *type = draft->type ? draft->type : imsg_content_type(imsg_buf_view(&draft->content));
     enum imsg_status status = sealer->store(sealer->context, draft, &attachment, err);
     if (status == IMSG_OK && type && !attachment.type)
         status = imsg_strdup(type, &attachment.type, err);
     if (status == IMSG_OK)
-        status = imsg_attachment_print(&attachment, &line, err);
-    if (status == IMSG_OK)
-        status = imsg_json_parse(imsg_buf_view(&line), IMSG_LINE_MAX, &object, err);
-    if (status == IMSG_OK)
-        status = imsg_draft_attach(draft, object, err);
-    json_decref(object);
-    imsg_buf_free(&line);
+        status = imsg_draft_attach(draft, &attachment, err);
     imsg_attachment_free(&attachment);
     return status;
 }
@@ -360,7 +362,9 @@ void imsg_draft_free(struct imsg_draft *draft)
     free(draft->group_id);
     free(draft->group_name);
     free(draft->reply_to);
-    json_decref(draft->attachments);
+    for (size_t i = 0; i < draft->attachment_count; i++)
+        imsg_attachment_free(&draft->attachments[i]);
+    free(draft->attachments);
     free(draft->targets);
     json_decref(draft->tokens);
     imsg_buf_free(&draft->plaintext);

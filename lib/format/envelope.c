@@ -18,7 +18,15 @@ static const struct imsg_member members[] = {
     IMSG_ROW("payload", PAYLOAD, REQUIRED, AT(payload), .max = IMSG_PAYLOAD_MAX),
     {0},
 };
-static const struct imsg_document document = {"envelope/1", members, sizeof(struct imsg_envelope)};
+
+static enum imsg_status complete(void *out, struct imsg_error *err)
+{
+    struct imsg_envelope *envelope = out;
+    return imsg_sha256(imsg_buf_view(&envelope->payload), envelope->hash, err);
+}
+
+static const struct imsg_document document = {
+    .kind = "envelope/1", .members = members, .size = sizeof(struct imsg_envelope), .complete = complete};
 
 enum imsg_status imsg_envelope_parse(struct imsg_view line, struct imsg_envelope *out, struct imsg_error *err)
 {
@@ -29,15 +37,9 @@ enum imsg_status imsg_envelope_parse(struct imsg_view line, struct imsg_envelope
         return status;
     status = imsg_document_read(&document, object, &envelope, err);
     if (status == IMSG_OK)
-        status = imsg_sha256(imsg_buf_view(&envelope.payload), envelope.hash, err);
-    if (status == IMSG_OK) {
         *out = envelope;
-    } else {
-        if (err)
-            err->has_offset = false; /* of a member, not of the line */
+    else
         imsg_error_prefix(err, "envelope");
-        imsg_envelope_free(&envelope);
-    }
     json_decref(object);
     return status;
 }

@@ -4,20 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "format/pair.h"
-#include "format/pair_ec.h"
-
 #ifdef IMSG_EXTRA_FORMAT /* a row more, for the tests */
 extern const struct imsg_format IMSG_EXTRA_FORMAT;
 #endif
 
-/* Best first: the first one that both sides have is what a message is sealed with. */
 static const struct imsg_format *const formats[] = {
 #ifdef IMSG_EXTRA_FORMAT
     &IMSG_EXTRA_FORMAT,
 #endif
-    &imsg_format_pair_ec,
-    &imsg_format_pair,
+    IMSG_FORMAT_ROWS,
 };
 
 enum { COUNT = sizeof formats / sizeof formats[0] };

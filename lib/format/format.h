@@ -1,5 +1,5 @@
 /* What a payload format is: one row of functions and facts, and nothing outside a format's own files asks which format it
- * is. To add one: write its file with its row, and name the row in format.c.
+ * is. To add one: write its file with its row, and name it here, at the end.
  *
  * A format has keys of its own in device records and identities; its row reads, checks, writes and makes them. Those of
  * "pair" and "pair-ec" are members of struct imsg_device and struct imsg_identity; another format keeps a struct of its
@@ -65,6 +65,12 @@ struct imsg_format {
     enum imsg_status (*open)(struct imsg_identity *identity, const struct imsg_device *sender, const void *parts,
                              struct imsg_buf *plaintext, struct imsg_trace *trace, struct imsg_error *err);
 };
+
+/* Best first: the first one that both sides have is what a message is sealed with. */
+#define IMSG_FORMAT_ROWS &imsg_format_pair_ec, &imsg_format_pair
+/* Their names, as options take them. */
+#define IMSG_FORMAT_NAMES "pair|pair-ec"
+extern const struct imsg_format imsg_format_pair, imsg_format_pair_ec;
 
 /* Row i, best first; NULL after the last. */
 const struct imsg_format *imsg_format_at(size_t i);

@@ -5,7 +5,7 @@
 #include "base/text.h"
 #include "crypto/crypto.h"
 #include "format/document.h"
-#include "format/identity.h"
+#include "format/format.h"
 
 static const char encrypted_label[] = "ENCRYPTED PRIVATE KEY";
 
@@ -16,21 +16,6 @@ bool imsg_identity_is_encrypted(struct imsg_view file)
         if (file.ptr[i] == encrypted_label[0] && memcmp(file.ptr + i, encrypted_label, len) == 0)
             return true;
     return false;
-}
-
-enum imsg_status imsg_identity_read_p256(const struct imsg_identity_file *file, const char *member, bool compact,
-                                         struct imsg_p256 **out, struct imsg_error *err)
-{
-    const char *pem = NULL;
-    enum imsg_status status = imsg_json_peek(file->keys, member, IMSG_OPTIONAL, &pem, err);
-    if (status != IMSG_OK || !pem)
-        return status;
-    status = imsg_p256_from_pem(imsg_view_str(pem), file->passphrase, out, err);
-    if (status == IMSG_OK && compact)
-        status = imsg_p256_make_compact(*out, err);
-    if (status != IMSG_OK)
-        imsg_error_prefix(err, "key \"%s\"", member);
-    return status;
 }
 
 static enum imsg_status read_keys(json_t *object, struct imsg_view passphrase, struct imsg_identity *identity,
@@ -127,30 +112,6 @@ enum imsg_status imsg_identity_parse(struct imsg_view file, struct imsg_view pas
         imsg_identity_free(&identity);
     else
         *out = identity;
-    return status;
-}
-
-enum imsg_status imsg_identity_retired(struct imsg_identity *identity, size_t i, struct imsg_p256 **out,
-                                       struct imsg_error *err)
-{
-    struct imsg_retired *retired = &identity->retired[i];
-    struct imsg_p256 *made = NULL, *there = __atomic_load_n(&retired->key, __ATOMIC_ACQUIRE);
-    enum imsg_status status = IMSG_OK;
-    if (!there) {
-        status = imsg_p256_from_pem(imsg_view_str(retired->pem), imsg_buf_view(&identity->passphrase), &made, err);
-        if (status == IMSG_OK)
-            status = imsg_p256_make_compact(made, err);
-        if (status != IMSG_OK) {
-            imsg_error_prefix(err, "retired prekey %zu", i);
-        } else if (__atomic_compare_exchange_n(&retired->key, &there, made, false, __ATOMIC_ACQ_REL,
-                                               __ATOMIC_ACQUIRE)) {
-            there = made;
-            made = NULL;
-        }
-        imsg_p256_free(made); /* of no use, or another thread was first */
-    }
-    if (status == IMSG_OK)
-        *out = there;
     return status;
 }
 

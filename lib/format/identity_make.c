@@ -5,7 +5,7 @@
 #include "base/text.h"
 #include "crypto/crypto.h"
 #include "format/document.h"
-#include "format/identity.h"
+#include "format/format.h"
 
 static enum imsg_status copy_handles(const char *const *handles, size_t count, struct imsg_identity *identity,
                                      struct imsg_error *err)
@@ -66,17 +66,6 @@ enum imsg_status imsg_identity_rotate(struct imsg_identity *identity, struct ims
             rotated++;
         }
     return rotated > 0 ? status : imsg_fail(err, IMSG_REFUSED, "the identity has no prekey to rotate");
-}
-
-enum imsg_status imsg_identity_write_p256(const struct imsg_identity_file *file, const char *member,
-                                          const struct imsg_p256 *key, struct imsg_error *err)
-{
-    struct imsg_buf pem = {0};
-    enum imsg_status status = imsg_p256_to_pem(key, file->passphrase, &pem, err);
-    if (status == IMSG_OK)
-        status = imsg_json_set(file->keys, member, json_stringn((const char *)pem.ptr, pem.len), err);
-    imsg_buf_free(&pem);
-    return status;
 }
 
 static enum imsg_status set_keys(const struct imsg_identity *identity, json_t *object, struct imsg_error *err)

@@ -112,6 +112,9 @@ static enum imsg_status read_list(const struct imsg_member *member, const json_t
     enum imsg_status status = imsg_json_array(object, member->name, member->need, &array, err);
     if (status != IMSG_OK || json_array_size(array) == 0)
         return status;
+    if (member->max && json_array_size(array) > member->max)
+        return imsg_fail(err, IMSG_MALFORMED, "member \"%s\" has %zu items, at most %llu", member->name,
+                         json_array_size(array), (unsigned long long)member->max);
     uint8_t *items = calloc(json_array_size(array), size);
     if (!items)
         return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
@@ -221,19 +224,28 @@ static enum imsg_status write_object(const struct imsg_member *member, const voi
     return status == IMSG_OK ? imsg_members_write(member->inner, base, inner, err) : status;
 }
 
+static enum imsg_status write_item(const struct imsg_document *document, const void *item, json_t **out,
+                                   struct imsg_error *err)
+{
+    json_t *json;
+    memcpy(&json, item, sizeof json);
+    *out = json_incref(json);
+    return json ? IMSG_OK : imsg_document_write(document, item, out, err);
+}
+
 static enum imsg_status write_list(const struct imsg_member *member, const void *base, json_t *object,
                                    struct imsg_error *err)
 {
     const uint8_t *items;
     size_t count = const_count_of(member, base);
-    if (count == 0)
+    if (count == 0 && member->need == IMSG_OPTIONAL)
         return IMSG_OK;
     memcpy(&items, const_value_of(member, base), sizeof items);
     json_t *array = json_array();
     enum imsg_status status = imsg_json_set(object, member->name, array, err);
     for (size_t i = 0; status == IMSG_OK && i < count; i++) {
         json_t *item = NULL;
-        status = imsg_document_write(member->element, items + i * member->element->size, &item, err);
+        status = write_item(member->element, items + i * member->element->size, &item, err);
         if (status == IMSG_OK && json_array_append_new(array, item) != 0)
             status = imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
     }
@@ -361,8 +373,13 @@ enum imsg_status imsg_document_read(const struct imsg_document *document, json_t
     enum imsg_status status = imsg_json_kind(object, document->kind, err);
     if (status == IMSG_OK)
         status = imsg_members_read(document->members, object, out, err);
-    if (status != IMSG_OK)
+    if (status == IMSG_OK && document->complete)
+        status = document->complete(out, err);
+    if (status != IMSG_OK) {
         imsg_document_free(document, out);
+        if (err)
+            err->has_offset = false; /* it would be one inside a member */
+    }
     return status;
 }
 
@@ -396,6 +413,8 @@ void imsg_document_free(const struct imsg_document *document, void *from)
 {
     json_t *json;
     memcpy(&json, from, sizeof json);
+    if (document->release)
+        document->release(from);
     imsg_members_free(document->members, from);
     json_decref(json);
     memset(from, 0, document->size);

@@ -24,7 +24,8 @@ enum imsg_member_kind {
     IMSG_MEMBER_NULL_OR_HEX, /* the same; written as null where it is not there */
     IMSG_MEMBER_PAYLOAD, /* struct imsg_buf of 1 to `max` bytes: base64 */
     IMSG_MEMBER_OBJECT,  /* its members are `inner`'s, in the same struct; written where one of them is there */
-    IMSG_MEMBER_LIST,    /* pointer to structs, and size_t at `more`: an array of documents of the kind `element` */
+    IMSG_MEMBER_LIST,    /* pointer to structs, and size_t at `more`: an array of at most `max` documents of the kind
+                          * `element`; one that was read is written as it was read */
     IMSG_MEMBER_REST,    /* no member: where those of json are written that no row has */
 };
 
@@ -50,6 +51,9 @@ struct imsg_document {
     const char *kind; /* "message/1" */
     const struct imsg_member *members;
     size_t size; /* of the struct */
+    /* What rows cannot say, or NULL: read more and check, after all rows; free more, before all rows. */
+    enum imsg_status (*complete)(void *out, struct imsg_error *err);
+    void (*release)(void *from);
 };
 
 /* Read the members of an object. On failure what was read so far is in *out, to be freed. */
@@ -61,7 +65,8 @@ IMSG_CHECK enum imsg_status imsg_members_write(const struct imsg_member *members
 /* Free what the struct owns but for json, and wipe what is binary. */
 void imsg_members_free(const struct imsg_member *members, void *from);
 
-/* Read a whole document of this kind; *out gets its own reference to the object. On failure *out is zeros. */
+/* Read a whole document of this kind; *out gets its own reference to the object. On failure *out is zeros, and err tells
+ * no offset. */
 IMSG_CHECK enum imsg_status imsg_document_read(const struct imsg_document *document, json_t *object, void *out,
                                                struct imsg_error *err);
 /* A new object of this kind. */

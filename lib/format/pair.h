@@ -4,8 +4,6 @@
 
 #include "format/format.h"
 
-extern const struct imsg_format imsg_format_pair;
-
 /* Views point into the payload parsed. */
 struct imsg_pair {
     struct imsg_view body;      /* what the signature covers */

@@ -4,8 +4,6 @@
 
 #include "format/format.h"
 
-extern const struct imsg_format imsg_format_pair_ec;
-
 enum { OUTER_PAYLOAD = 1, OUTER_EPHEMERAL = 2, OUTER_SIGNATURE = 3, OUTER_VALIDATOR = 99 };
 enum { INNER_MESSAGE = 1, INNER_COUNTER = 2 };
 enum {

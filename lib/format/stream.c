@@ -7,7 +7,7 @@
 
 #include "base/text.h"
 #include "crypto/crypto.h"
-#include "format/document.h"
+#include "format/member.h"
 #include "format/trace.h"
 
 enum { KEY = 32, UUID = 16, NONCE = 12, TAG = 16, SIGNATURE = 64 };
@@ -21,20 +21,38 @@ struct imsg_stream {
     uint8_t id[UUID];
 };
 
+/* The stream/1 line. */
+struct line {
+    json_t *json;
+    const char *id, *cipher;
+    uint64_t chunk;
+};
+
+static const struct imsg_member members[] = {
+    IMSG_ROW("id", UUID, REQUIRED, offsetof(struct line, id)),
+    IMSG_ROW("cipher", TEXT, REQUIRED, offsetof(struct line, cipher)),
+    IMSG_ROW("chunk", NUMBER, REQUIRED, offsetof(struct line, chunk), .min = 1, .max = INT64_MAX),
+    {0},
+};
+
+static enum imsg_status check_line(void *out, struct imsg_error *err)
+{
+    const struct line *line = out;
+    if (strcmp(line->cipher, cipher_name) != 0)
+        return imsg_fail(err, IMSG_UNSUPPORTED, "cipher \"%.64s\" is not known", line->cipher);
+    if (line->chunk != IMSG_STREAM_CHUNK)
+        return imsg_fail(err, IMSG_UNSUPPORTED, "chunks of %llu bytes, not %d", (unsigned long long)line->chunk,
+                         IMSG_STREAM_CHUNK);
+    return IMSG_OK;
+}
+
+static const struct imsg_document document = {
+    .kind = "stream/1", .members = members, .size = sizeof(struct line), .complete = check_line};
+
 enum imsg_status imsg_stream_print(const char *id, struct imsg_buf *out, struct imsg_error *err)
 {
-    json_t *document = NULL;
-    enum imsg_status status = imsg_document_new("stream/1", &document, err);
-    if (status == IMSG_OK)
-        status = imsg_json_set_string(document, "id", id, err);
-    if (status == IMSG_OK)
-        status = imsg_json_set_string(document, "cipher", cipher_name, err);
-    if (status == IMSG_OK)
-        status = imsg_json_set(document, "chunk", json_integer(IMSG_STREAM_CHUNK), err);
-    if (status == IMSG_OK)
-        status = imsg_document_line(document, out, err);
-    json_decref(document);
-    return status;
+    const struct line line = {.id = id, .cipher = cipher_name, .chunk = IMSG_STREAM_CHUNK};
+    return imsg_document_print(&document, &line, out, err);
 }
 
 bool imsg_stream_is(struct imsg_view line)
@@ -42,30 +60,20 @@ bool imsg_stream_is(struct imsg_view line)
     return line.len >= sizeof start - 1 && memcmp(line.ptr, start, sizeof start - 1) == 0;
 }
 
-enum imsg_status imsg_stream_parse(struct imsg_view line, char id[static 37], struct imsg_error *err)
+enum imsg_status imsg_stream_parse(struct imsg_view text, char id[static 37], struct imsg_error *err)
 {
-    json_t *document = NULL;
-    const char *cipher = NULL;
-    char *uuid = NULL;
-    uint64_t chunk = 0;
-    enum imsg_status status = imsg_json_document(line, IMSG_LINE_MAX, "stream/1", &document, err);
+    json_t *object = NULL;
+    struct line line = {0};
+    enum imsg_status status = imsg_json_parse(text, IMSG_LINE_MAX, &object, err);
     if (status == IMSG_OK)
-        status = imsg_json_uuid(document, "id", IMSG_REQUIRED, &uuid, err);
-    if (status == IMSG_OK)
-        status = imsg_json_peek(document, "cipher", IMSG_REQUIRED, &cipher, err);
-    if (status == IMSG_OK)
-        status = imsg_json_integer(document, "chunk", IMSG_REQUIRED, 1, INT64_MAX, &chunk, err);
-    if (status == IMSG_OK && strcmp(cipher, cipher_name) != 0)
-        status = imsg_fail(err, IMSG_UNSUPPORTED, "cipher \"%.64s\" is not known", cipher);
-    if (status == IMSG_OK && chunk != IMSG_STREAM_CHUNK)
-        status = imsg_fail(err, IMSG_UNSUPPORTED, "chunks of %llu bytes, not %d", (unsigned long long)chunk,
-                           IMSG_STREAM_CHUNK);
-    if (status == IMSG_OK)
-        memcpy(id, uuid, 37);
-    else
+        status = imsg_document_read(&document, object, &line, err);
+    if (status == IMSG_OK) {
+        memcpy(id, line.id, 37);
+        imsg_document_free(&document, &line);
+    } else {
         imsg_error_prefix(err, "sealed file");
-    free(uuid);
-    json_decref(document);
+    }
+    json_decref(object);
     return status;
 }
 

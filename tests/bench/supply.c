@@ -88,22 +88,18 @@ static void devices(long count, const struct imsg_format *format)
 static void message(const struct imsg_identity *sender, const struct imsg_device *device, struct imsg_view content)
 {
     struct imsg_buf plaintext = {0}, payload = {0}, line = {0};
-    char id[37], time[21];
-    const struct imsg_compose compose = {.id = id,
-                                         .from = sender->handles[0],
-                                         .time = time,
-                                         .to = device->handles,
-                                         .to_count = 1,
-                                         .type = "text/plain; charset=utf-8"};
-    must(imsg_uuid_v4(id, &err));
-    imsg_time_format(imsg_now(), time);
-    must(imsg_message_print(&compose, content, &plaintext, &err));
+    struct imsg_message sealed = {.from = sender->handles[0],
+                                  .to = device->handles,
+                                  .to_count = 1,
+                                  .type = "text/plain; charset=utf-8",
+                                  .content = content};
+    must(imsg_message_print(&sealed, &plaintext, &err));
     const struct imsg_seal_how how = {.format = imsg_format_of("pair-ec")};
     must(imsg_seal_payload(sender, device, &how, imsg_buf_view(&plaintext), &payload, &err));
-    struct imsg_envelope envelope = {.id = id,
+    struct imsg_envelope envelope = {.id = sealed.id,
                                      .from = sender->handles[0],
                                      .to = device->handles[0],
-                                     .time = time,
+                                     .time = sealed.time,
                                      .format = how.format,
                                      .payload = payload};
     memcpy(envelope.from_token, sender->token, IMSG_TOKEN);

@@ -40,22 +40,18 @@ static void free_user(struct user *user)
 static void make_line(const struct user *from, const struct user *to, const struct imsg_format *format, size_t size,
                       struct imsg_buf *line)
 {
-    char id[37], content[64], *handles[] = {to->identity.handles[0]};
+    char content[64], *handles[] = {to->identity.handles[0]};
     struct imsg_buf plain = {0}, payload = {0};
     memset(content, 'x', sizeof content);
-    must(imsg_uuid_v4(id, &err));
-    struct imsg_compose compose = {.id = id,
-                                   .from = from->identity.handles[0],
-                                   .time = "2026-11-24T03:20:00Z",
-                                   .to = handles,
-                                   .to_count = 1};
-    must(imsg_message_print(&compose, imsg_view_of(content, size), &plain, &err));
+    struct imsg_message message = {
+        .from = from->identity.handles[0], .to = handles, .to_count = 1, .content = imsg_view_of(content, size)};
+    must(imsg_message_print(&message, &plain, &err));
     const struct imsg_seal_how how = {.format = format, .limit = to->device.limit};
     must(imsg_seal_payload(&from->identity, &to->device, &how, imsg_buf_view(&plain), &payload, &err));
-    struct imsg_envelope envelope = {.id = id,
-                                     .from = compose.from,
+    struct imsg_envelope envelope = {.id = message.id,
+                                     .from = message.from,
                                      .to = handles[0],
-                                     .time = compose.time,
+                                     .time = message.time,
                                      .format = format,
                                      .payload = payload};
     memcpy(envelope.from_token, from->identity.token, IMSG_TOKEN);

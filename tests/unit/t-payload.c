@@ -1,5 +1,6 @@
 /* What the vectors leave open about the payload formats: the size limits, what an output buffer holds afterwards, where
  * a fault is said to be, every bit flipped. The protobuf of "pair-ec" has t-pair-ec.c. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,6 +60,11 @@ static void names(void)
            "formats by name");
     tap_ok(!imsg_format_of("none") && !imsg_format_of("PAIR") && !imsg_format_of(""),
            "no format by another name");
+    char listed[64] = "";
+    const struct imsg_format *format;
+    for (size_t i = 0; (format = imsg_format_from_last(i)); i++)
+        snprintf(listed + strlen(listed), sizeof listed - strlen(listed), "%s%s", i ? "|" : "", format->name);
+    tap_ok(strcmp(listed, IMSG_FORMAT_NAMES) == 0, "options name the rows of the table: %s", listed);
 }
 
 /* ---- Sizes and buffers ---- */
