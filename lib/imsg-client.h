@@ -35,8 +35,8 @@ IMSG_CHECK enum imsg_status imsg_key_file_create(const char *path, struct imsg_v
 IMSG_CHECK enum imsg_status imsg_identity_load(const struct imsg_key_file *file, struct imsg_identity *out,
                                                struct imsg_error *err);
 /* Read the token alone, which is public: no passphrase is asked for. */
-IMSG_CHECK enum imsg_status imsg_identity_load_token(const struct imsg_key_file *file, uint8_t token[IMSG_AT_LEAST(IMSG_TOKEN)],
-                                                     struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_identity_load_token(const struct imsg_key_file *file,
+                                                     uint8_t token[IMSG_ROOM(IMSG_TOKEN)], struct imsg_error *err);
 /* Write a new identity (imsg_key_file_create). */
 IMSG_CHECK enum imsg_status imsg_identity_create(const char *path, const struct imsg_identity *identity,
                                                  struct imsg_error *err);
@@ -51,8 +51,8 @@ IMSG_CHECK enum imsg_status imsg_account_load(const struct imsg_key_file *file, 
 IMSG_CHECK enum imsg_status imsg_account_create(const char *path, struct imsg_view passphrase, struct imsg_p256 **out,
                                                 struct imsg_error *err);
 /* What its owner reads out to a friend, and what is pinned. */
-IMSG_CHECK enum imsg_status imsg_account_thumbprint(const struct imsg_p256 *account, char out[IMSG_AT_LEAST(IMSG_THUMBPRINT + 1)],
-                                                    struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_account_thumbprint(const struct imsg_p256 *account,
+                                                    char out[IMSG_ROOM(IMSG_THUMBPRINT + 1)], struct imsg_error *err);
 void imsg_account_free(struct imsg_p256 *account);
 
 /* ---- The client (lib/client/trust.c) ------------------------------------------------------------------------ */

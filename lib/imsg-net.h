@@ -81,7 +81,7 @@ IMSG_CHECK enum imsg_status imsg_relay_open(const char *location, struct imsg_ne
 IMSG_CHECK enum imsg_status imsg_relay_open_foreign(const char *location, struct imsg_net *net, struct imsg_relay **out,
                                                     struct imsg_error *err);
 /* Make the mailbox (and the base) if it is not there. */
-IMSG_CHECK enum imsg_status imsg_relay_mailbox(struct imsg_relay *relay, const uint8_t token[IMSG_AT_LEAST(32)],
+IMSG_CHECK enum imsg_status imsg_relay_mailbox(struct imsg_relay *relay, const uint8_t token[IMSG_ROOM(32)],
                                                struct imsg_error *err);
 /* Deliver the line (without newline). Durable on IMSG_OK; a second time is IMSG_OK and one message. *duplicate (may be
  * NULL) tells so. IMSG_UNAVAILABLE: no such mailbox. IMSG_TEMPORARY: base not there, disk full. IMSG_TOO_LONG. */
@@ -104,22 +104,22 @@ struct imsg_waiting {
     size_t count;
     bool more; /* these are not all */
 };
-IMSG_CHECK enum imsg_status imsg_relay_list(struct imsg_relay *relay, const uint8_t token[IMSG_AT_LEAST(32)],
+IMSG_CHECK enum imsg_status imsg_relay_list(struct imsg_relay *relay, const uint8_t token[IMSG_ROOM(32)],
                                             struct imsg_waiting *out, struct imsg_error *err);
 void imsg_waiting_free(struct imsg_waiting *waiting);
 /* Append one waiting message's line, without newline: one of those that imsg_relay_list named last. IMSG_NO_INPUT: it is
  * gone meanwhile. */
-IMSG_CHECK enum imsg_status imsg_relay_fetch(struct imsg_relay *relay, const uint8_t token[IMSG_AT_LEAST(32)],
+IMSG_CHECK enum imsg_status imsg_relay_fetch(struct imsg_relay *relay, const uint8_t token[IMSG_ROOM(32)],
                                              const char *name, struct imsg_buf *out, struct imsg_error *err);
 /* Delete it at the relay; one that is not there is IMSG_OK. A server need not have answered when it comes back: whether
  * one of those under way failed is told by imsg_relay_settle. */
-IMSG_CHECK enum imsg_status imsg_relay_ack(struct imsg_relay *relay, const uint8_t token[IMSG_AT_LEAST(32)], const char *name,
+IMSG_CHECK enum imsg_status imsg_relay_ack(struct imsg_relay *relay, const uint8_t token[IMSG_ROOM(32)], const char *name,
                                            struct imsg_error *err);
 /* Until something new may be waiting, at most `seconds`, less where the relay says so (a folder never waits more than 5 s,
  * for NFS, SMB and Syncthing do not tell; a server under a minute): call imsg_relay_list again after each wait. A relay that can be told (inotify) starts listening
  * before imsg_relay_list reads the mailbox and forgets only there what it heard before, so what arrives between list
  * and wait ends the wait at once. A signal ends it too. Nothing new is IMSG_OK as well. */
-IMSG_CHECK enum imsg_status imsg_relay_wait(struct imsg_relay *relay, const uint8_t token[IMSG_AT_LEAST(32)],
+IMSG_CHECK enum imsg_status imsg_relay_wait(struct imsg_relay *relay, const uint8_t token[IMSG_ROOM(32)],
                                             unsigned seconds, struct imsg_error *err);
 const char *imsg_relay_location(const struct imsg_relay *relay);
 void imsg_relay_close(struct imsg_relay *relay);
@@ -147,7 +147,7 @@ IMSG_CHECK enum imsg_status imsg_store_begin(struct imsg_store *store, struct im
 /* Durable under its name on IMSG_OK; *uri (the caller's) is what goes into the descriptor. Closes put->fd; nothing is
  * left behind on failure. */
 IMSG_CHECK enum imsg_status imsg_store_commit(struct imsg_store *store, struct imsg_store_put *put,
-                                              const uint8_t sha256[IMSG_AT_LEAST(32)], char **uri, struct imsg_error *err);
+                                              const uint8_t sha256[IMSG_ROOM(32)], char **uri, struct imsg_error *err);
 /* Safe after commit and on {0}. */
 void imsg_store_abort(struct imsg_store *store, struct imsg_store_put *put);
 /* Called with each piece of an object, in order; anything but IMSG_OK ends the transfer and is passed on. */

@@ -10,7 +10,7 @@
  *     may be NULL and receives one sentence for a person. Outputs are written only on IMSG_OK.
  *   - struct imsg_view borrows, struct imsg_buf owns (imsg_buf_free wipes it). "char **" results are the caller's,
  *     released by free(). Pointers inside a struct belong to the struct and go with its …_free function.
- *   - Fixed sizes are in the type: `const uint8_t key[IMSG_AT_LEAST(32)]`. All lengths are in bytes.
+ *   - Fixed sizes are in the type: `const uint8_t key[IMSG_ROOM(32)]`. All lengths are in bytes.
  *   - "formats.md §N" is section N of docs/format.md.
  */
 #ifndef IMSG_H
@@ -27,10 +27,10 @@
 
 /* Of an array parameter: how many elements the caller's has at least. */
 #ifdef __cplusplus
-#define IMSG_AT_LEAST(n) n
+#define IMSG_ROOM(n) n
 extern "C" {
 #else
-#define IMSG_AT_LEAST(n) static n
+#define IMSG_ROOM(n) static n
 #endif
 
 struct json_t; /* jansson's */
@@ -167,8 +167,8 @@ struct imsg_public_identity {
 IMSG_CHECK enum imsg_status imsg_public_identity_parse(struct imsg_view bytes, struct imsg_public_identity *out,
                                                        struct imsg_error *err);
 /* Build from the two keys (raw and hash are filled in). */
-IMSG_CHECK enum imsg_status imsg_public_identity_make(const uint8_t signing[static 65],
-                                                      const uint8_t modulus[static 160],
+IMSG_CHECK enum imsg_status imsg_public_identity_make(const uint8_t signing[IMSG_ROOM(65)],
+                                                      const uint8_t modulus[IMSG_ROOM(160)],
                                                       struct imsg_public_identity *out, struct imsg_error *err);
 
 /* §4. A signed prekey. Parsing checks the shape only; imsg_prekey_verify the signature. */
@@ -180,9 +180,9 @@ struct imsg_prekey {
 };
 IMSG_CHECK enum imsg_status imsg_prekey_parse(struct imsg_view bytes, struct imsg_prekey *out, struct imsg_error *err);
 /* IMSG_MALFORMED: a key that is no point; IMSG_BAD_SIGNATURE. */
-IMSG_CHECK enum imsg_status imsg_prekey_verify(const struct imsg_prekey *prekey, const uint8_t device_x[static 32],
+IMSG_CHECK enum imsg_status imsg_prekey_verify(const struct imsg_prekey *prekey, const uint8_t device_x[IMSG_ROOM(32)],
                                                struct imsg_error *err);
-IMSG_CHECK enum imsg_status imsg_prekey_make(const struct imsg_p256 *device, const uint8_t prekey_x[static 32],
+IMSG_CHECK enum imsg_status imsg_prekey_make(const struct imsg_p256 *device, const uint8_t prekey_x[IMSG_ROOM(32)],
                                              double unix_seconds, struct imsg_prekey *out, struct imsg_error *err);
 
 /* ---- Payload formats ---------------------------------------------------------------------------------------- */
@@ -335,8 +335,8 @@ void imsg_entry_free(struct imsg_entry *entry);
 /* "imsg/v1/h/xx/<sha256 of handle>.json": where the entry of a canonical handle stands below a directory's base. */
 IMSG_CHECK enum imsg_status imsg_entry_path(const char *handle, struct imsg_buf *out, struct imsg_error *err);
 /* RFC 7638 thumbprint of a P-256 point. */
-IMSG_CHECK enum imsg_status imsg_thumbprint(const uint8_t point[static 65], char out[static IMSG_THUMBPRINT + 1],
-                                            struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_thumbprint(const uint8_t point[IMSG_ROOM(65)],
+                                            char out[IMSG_ROOM(IMSG_THUMBPRINT + 1)], struct imsg_error *err);
 
 /* What a user remembers of a handle (pins.json). */
 struct imsg_pin {
@@ -400,7 +400,7 @@ IMSG_CHECK enum imsg_status imsg_message_print(struct imsg_message *message, str
 /* The id of the group of these participants (the sender included, any order) and this name: a UUID v5 over the sorted
  * handles, each with a newline, and the name, in the namespace 7e0b3f5c-4f0d-5d7e-9a55-6d1f6c0a2b11. */
 IMSG_CHECK enum imsg_status imsg_group_id(const char *const *participants, size_t count, const char *name,
-                                          char out[static 37], struct imsg_error *err);
+                                          char out[IMSG_ROOM(37)], struct imsg_error *err);
 
 /* envelope/1 */
 struct imsg_envelope {
@@ -461,7 +461,7 @@ IMSG_CHECK enum imsg_status imsg_stream_print(const char *id, struct imsg_buf *o
 /* True if the line is meant as one. */
 bool imsg_stream_is(struct imsg_view line);
 /* IMSG_UNSUPPORTED: another version, cipher or chunk size. */
-IMSG_CHECK enum imsg_status imsg_stream_parse(struct imsg_view line, char id[static 37], struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_stream_parse(struct imsg_view line, char id[IMSG_ROOM(37)], struct imsg_error *err);
 
 struct imsg_stream; /* what the chunks of one file have in common; a thread has its own */
 /* `key` and `id` (a uuid's text) from the header. key NULL: only signatures are checked. */
