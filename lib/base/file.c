@@ -257,18 +257,24 @@ static int move_without_replacing(const char *from, const char *to)
     return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
 }
 
-/* What was written is on the disk; the temporary file is complete and closed. */
+/* The bytes are on the disk; the file stays open, for with it goes the lock of imsg_file_resume. */
+static enum imsg_status sync_file(struct imsg_file *file, struct imsg_error *err)
+{
+    if (fsync_again(file->fd) == 0)
+        return IMSG_OK;
+    return imsg_fail_errno(err, IMSG_IO, errno, "\"%s\": cannot write", file->path);
+}
+
+/* The bytes are on the disk and the file is closed. */
 static enum imsg_status sync_and_close(struct imsg_file *file, struct imsg_error *err)
 {
-    int synced = fsync_again(file->fd), number = errno;
+    enum imsg_status status = sync_file(file, err);
     int closed = close(file->fd);
     file->fd = -1;
-    /* The descriptor is gone after EINTR too (Linux), and fsync has vouched for the bytes. */
-    if (synced == 0 && closed != 0 && errno != EINTR) {
-        synced = -1;
-        number = errno;
-    }
-    return synced == 0 ? IMSG_OK : imsg_fail_errno(err, IMSG_IO, number, "\"%s\": cannot write", file->path);
+    /* After EINTR the descriptor is closed all the same (Linux), and fsync has reported on the bytes. */
+    if (status == IMSG_OK && closed != 0 && errno != EINTR)
+        status = imsg_fail_errno(err, IMSG_IO, errno, "\"%s\": cannot write", file->path);
+    return status;
 }
 
 /* Its new name is durable, or taken back if it was new, so that a second try does not find it and call it done. */
@@ -308,8 +314,9 @@ enum imsg_status imsg_file_link(struct imsg_file *file, const char *path, struct
 {
     if (!file->temp)
         return imsg_fail(err, IMSG_INTERNAL, "no file to link");
-    /* After a conflict the file is synced and closed already. */
-    enum imsg_status status = file->fd >= 0 ? sync_and_close(file, err) : IMSG_OK;
+    /* Another process that opens the temporary name must find the lock until that name is gone: without it, it would
+     * take the file for a part that was left, and write to it or remove it. */
+    enum imsg_status status = sync_file(file, err);
     if (status == IMSG_OK && move_without_replacing(file->temp, path) != 0) {
         status = errno == EEXIST ? IMSG_CONFLICT : create_status(errno);
         imsg_fail_errno(err, status, errno, "\"%s\": cannot create", path);

@@ -71,7 +71,7 @@ enum imsg_commit { IMSG_REPLACE, IMSG_NO_REPLACE };
  * exists), fsync the folder. On failure the temporary file is gone and `path` is as it was. */
 IMSG_CHECK enum imsg_status imsg_file_commit(struct imsg_file *file, enum imsg_commit how, struct imsg_error *err);
 /* What commit does with IMSG_NO_REPLACE, under a name chosen now; where that is taken (IMSG_CONFLICT) the temporary file
- * stays and another name can be tried. On any other outcome file is as after commit. */
+ * stays open and another name can be tried. On any other outcome file is as after commit. */
 IMSG_CHECK enum imsg_status imsg_file_link(struct imsg_file *file, const char *path, struct imsg_error *err);
 /* Remove the temporary file; safe after commit and on {-1,NULL,NULL}. */
 void imsg_file_abort(struct imsg_file *file);

@@ -494,6 +494,39 @@ part() { echo "got/.$(jq -r .sha256 f.d).part"; }
   [ "$(wc -c <"$(part)")" -eq 500000 ]
 }
 
+# stopped_get N: runs a get that the kernel stops behind each of its calls with the part, and another get at stop N. $stops
+# is how many there were.
+stopped_get() {
+  local first seen
+  rm -rf got pid trace
+  mkdir got
+  # shellcheck disable=SC2016 # the inner shell expands it
+  strace -qq -o trace -P "$T/got/.$(basename "$OBJECT").part" -e trace=all -e inject=all:signal=STOP \
+    sh -c 'echo $$ >pid; exec imsg-attach get -o "$T/got" photo.jpg.d' >line 2>errors 3>&- &
+  first=$!
+  stops=0
+  while kill -0 $first 2>/dev/null; do
+    seen=$(grep -c 'stopped by SIGSTOP' trace 2>/dev/null) || true
+    [ "${seen:-0}" -gt $stops ] || continue
+    stops=$seen
+    [ "$stops" -ne "$1" ] || get -o got photo.jpg.d >other
+    kill -CONT "$(cat pid)"
+  done
+  wait $first || { cat errors; return 1; }
+}
+
+@test "between any two steps that a get takes with its part, another get makes its own whole file" {
+  can_strace
+  stored 1000 photo.jpg
+  local n stops=1 file
+  for ((n = 1; n <= stops; n++)); do
+    stopped_get $n
+    [ "$(all_in got)" = $'./photo-1.jpg\n./photo.jpg' ]
+    for file in got/*; do cmp photo.jpg "$file"; done
+  done
+  [ $n -gt 10 ]
+}
+
 @test "what a put that was killed left in the folder goes after 36 hours, and nothing else does" {
   stored 1000
   store=$(dirname "$OBJECT")

@@ -427,7 +427,7 @@ static void test_link(void)
     put("d/l-1", "l-1");
     tap_status(imsg_file_link(&file, "d/l", &err), IMSG_CONFLICT, &err, "the name is taken");
     tap_status(imsg_file_link(&file, "d/l-1", &err), IMSG_CONFLICT, &err, "the next too");
-    tap_ok(file.temp && file.fd == -1 && holds("d/l", "l") && holds("d/l-1", "l-1"), "both stay, and so does the file");
+    tap_ok(file.temp && file.fd >= 0 && holds("d/l", "l") && holds("d/l-1", "l-1"), "both stay, and so does the file");
     tap_status(imsg_file_link(&file, "d/l-2", &err), IMSG_OK, &err, "the third is free");
     tap_ok(holds("d/l-2", "new") && entries("d") == 4 && !file.temp && !file.path, "and is the file");
     tap_status(imsg_file_create(&file, "d/l", 0600, &err), IMSG_OK, &err, "create");
