@@ -72,9 +72,8 @@ static void stamp(int fd)
 enum imsg_status inbox_store(const struct inbox *inbox, struct imsg_view line, const char *name, bool *fresh,
                              struct imsg_error *err)
 {
-    struct imsg_file file = {.fd = -1};
-    char *temp = NULL, *target = NULL, *seen = NULL;
-    int lock = -1;
+    char *target = NULL, *seen = NULL;
+    int lock = -1, fd = -1;
     enum imsg_status status = imsg_lock(inbox->lock, 0600, &lock, err);
     if (status == IMSG_OK)
         status = seen_path(inbox, name, &seen, err);
@@ -85,28 +84,30 @@ enum imsg_status inbox_store(const struct inbox *inbox, struct imsg_view line, c
         status = imsg_fail(err, IMSG_IO, "\"%s\": %s", seen, strerror(errno));
     if (!*fresh || status != IMSG_OK)
         goto out;
-    status = imsg_path_join(inbox->tmp, name, &temp, err);
+    status = imsg_path_join(inbox->new, name, &target, err);
     if (status == IMSG_OK)
-        status = imsg_path_join(inbox->new, name, &target, err);
+        status = imsg_unnamed_create(inbox->tmp, 0600, &fd, err);
     if (status == IMSG_OK)
-        status = imsg_file_create(&file, temp, 0600, err);
+        status = imsg_write_all(fd, line, err);
     if (status == IMSG_OK)
-        status = imsg_write_all(file.fd, line, err);
+        status = imsg_write_all(fd, imsg_view_str("\n"), err);
     if (status == IMSG_OK)
-        status = imsg_write_all(file.fd, imsg_view_str("\n"), err);
+        stamp(fd);
     if (status == IMSG_OK)
-        stamp(file.fd);
+        status = imsg_sync_file(fd, target, err);
     if (status == IMSG_OK)
-        status = imsg_file_link(&file, target, err);
+        status = imsg_unnamed_name(fd, target, err);
     if (status == IMSG_CONFLICT) /* a run was killed between this step and the next */
         status = IMSG_OK;
     if (status == IMSG_OK)
+        status = imsg_sync_folder_of(target, err);
+    if (status == IMSG_OK)
         status = remember_path(seen, err);
 out:
-    imsg_file_abort(&file);
+    if (fd >= 0)
+        close(fd);
     if (lock >= 0)
         close(lock);
-    free(temp);
     free(target);
     free(seen);
     return status;

@@ -48,6 +48,8 @@ struct store_backend {
     enum imsg_status (*commit)(void *state, struct imsg_store_put *put, const char *sha256, char **uri,
                                struct imsg_error *err);
     void (*discard)(void *state, struct imsg_store_put *put); /* NULL: closing put->fd is enough */
+    /* NULL: no object is a file of this machine. */
+    enum imsg_status (*open_object)(void *state, const char *uri, int *fd, struct imsg_error *err);
     /* `max` lets an engine refuse early; store.c counts too. */
     enum imsg_status (*get)(void *state, const char *uri, uint64_t from, uint64_t max, imsg_sink *sink,
                             void *context, struct imsg_error *err);

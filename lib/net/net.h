@@ -131,8 +131,8 @@ struct imsg_transfer {
     void *context;
 };
 struct imsg_store_put {
-    int fd;      /* write the ciphertext here, once, from the start */
-    char *temp;  /* the backend's */
+    int fd;      /* write the ciphertext here, once, from the start; -1: not begun, or ended */
+    char *temp;  /* the backend's, or NULL */
     const struct imsg_transfer *how; /* set before the commit, or NULL */
 };
 IMSG_CHECK enum imsg_status imsg_store_open(const char *location, struct imsg_net *net, struct imsg_store **out,
@@ -144,7 +144,7 @@ IMSG_CHECK enum imsg_status imsg_store_begin(struct imsg_store *store, struct im
  * left behind on failure. */
 IMSG_CHECK enum imsg_status imsg_store_commit(struct imsg_store *store, struct imsg_store_put *put,
                                               const uint8_t sha256[static 32], char **uri, struct imsg_error *err);
-/* Safe after commit and on {0}. */
+/* Safe after commit and on {.fd = -1}. */
 void imsg_store_abort(struct imsg_store *store, struct imsg_store_put *put);
 /* Called with each piece of an object, in order; anything but IMSG_OK ends the transfer and is passed on. */
 typedef enum imsg_status imsg_sink(void *context, struct imsg_view piece, struct imsg_error *err);
@@ -152,6 +152,10 @@ typedef enum imsg_status imsg_sink(void *context, struct imsg_view piece, struct
  * of another store or scheme: IMSG_REFUSED, nothing is opened. IMSG_UNAVAILABLE: no such object. IMSG_TEMPORARY. */
 IMSG_CHECK enum imsg_status imsg_store_get(struct imsg_store *store, const char *uri, uint64_t from, uint64_t max,
                                            imsg_sink *sink, void *context, struct imsg_error *err);
+/* A descriptor of the object where it is a file of this machine; *fd = -1 where imsg_store_get fetches it over a network.
+ * Failures as of imsg_store_get. */
+IMSG_CHECK enum imsg_status imsg_store_open_object(struct imsg_store *store, const char *uri, int *fd,
+                                                   struct imsg_error *err);
 const char *imsg_store_location(const struct imsg_store *store);
 void imsg_store_close(struct imsg_store *store);
 
@@ -162,8 +166,9 @@ IMSG_CHECK enum imsg_status imsg_attachment_put(struct imsg_store *store, struct
                                                 const struct imsg_transfer *how, struct imsg_attachment *out,
                                                 struct imsg_error *err);
 /* Fetch into a new file in `folder`, named `name` or, if that exists, name-1, name-2 … before its extension; nothing is
- * replaced. Size and both hashes are checked before any plaintext is written (IMSG_REFUSED). After IMSG_TEMPORARY what
- * came stays in `folder` as ".SHA256.part", and the next call goes on with it. *path is the caller's. */
+ * replaced. The file has no name before size and both hashes were found right (IMSG_REFUSED). Of an object that comes
+ * over a network the ciphertext that came stays in `folder` as ".SHA256.part" after IMSG_TEMPORARY, and where the process
+ * ends; the next call goes on with it. *path is the caller's. */
 IMSG_CHECK enum imsg_status imsg_attachment_get(struct imsg_store *store, const struct imsg_attachment *attachment,
                                                 const char *folder, const char *name,
                                                 const struct imsg_transfer *how, char **path,
