@@ -34,7 +34,9 @@ struct relay_backend {
     /* Append at most `max` bytes (more: IMSG_PROTOCOL), with or without the line's newline. */
     enum imsg_status (*fetch)(void *state, const char *token, const char *name, size_t max, struct imsg_buf *out,
                               struct imsg_error *err);
-    enum imsg_status (*ack)(void *state, const char *token, const char *name, struct imsg_error *err);
+    /* At most IMSG_RELAY_ACKNOWLEDGE_MAX names. */
+    enum imsg_status (*acknowledge)(void *state, const char *token, const char *const *names, size_t count,
+                                    struct imsg_error *err);
     enum imsg_status (*wait)(void *state, const char *token, unsigned seconds, struct imsg_error *err);
     void (*close)(void *state);
 };

@@ -89,8 +89,8 @@ IMSG_CHECK enum imsg_status imsg_relay_deliver(struct imsg_relay *relay, const s
 typedef void imsg_delivered(void *context, enum imsg_status status, bool duplicate, struct imsg_error *err);
 void imsg_relay_send(struct imsg_relay *relay, const struct imsg_envelope *envelope, struct imsg_view line,
                      imsg_delivered *done, void *context);
-/* Go on until at most `most` of what was sent or acknowledged has no result yet, or until `input` (a descriptor, -1:
- * none) can be read. Relays that share a net move on together. */
+/* Go on until at most `most` of what was sent has no result yet, or until `input` (a descriptor, -1: none) can be read.
+ * Relays that share a net move on together. */
 IMSG_CHECK enum imsg_status imsg_relay_settle(struct imsg_relay *relay, size_t most, int input,
                                               struct imsg_error *err);
 /* What is waiting, oldest first: a list of names at the time of the call; of a very full mailbox perhaps not all
@@ -107,10 +107,11 @@ void imsg_waiting_free(struct imsg_waiting *waiting);
  * gone meanwhile. */
 IMSG_CHECK enum imsg_status imsg_relay_fetch(struct imsg_relay *relay, const uint8_t token[static 32],
                                              const char *name, struct imsg_buf *out, struct imsg_error *err);
-/* Delete it at the relay; one that is not there is IMSG_OK. A server need not have answered when it comes back: whether
- * one of those under way failed is told by imsg_relay_settle. */
-IMSG_CHECK enum imsg_status imsg_relay_ack(struct imsg_relay *relay, const uint8_t token[static 32], const char *name,
-                                           struct imsg_error *err);
+/* Delete messages at the relay, durably on IMSG_OK; one that is not there is no failure. After a failure some may be
+ * deleted. */
+#define IMSG_RELAY_ACKNOWLEDGE_MAX 1024 /* names in one request; more are several requests */
+IMSG_CHECK enum imsg_status imsg_relay_acknowledge(struct imsg_relay *relay, const uint8_t token[static 32],
+                                                   const char *const *names, size_t count, struct imsg_error *err);
 /* Until something new may be waiting, at most `seconds`, less where the relay says so (a folder never waits more than 5 s,
  * for NFS, SMB and Syncthing do not tell; a server under a minute): call imsg_relay_list again after each wait. A relay that can be told (inotify) starts listening
  * before imsg_relay_list reads the mailbox and forgets only there what it heard before, so what arrives between list
