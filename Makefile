@@ -57,7 +57,9 @@ endif
 
 TOOLS := $(patsubst cmd/%.c,%,$(wildcard cmd/imsg-*.c))
 BINS := $(TOOLS:%=$(BUILD)/bin/%)
-LIB_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard lib/*/*.c))
+# lib/base/os.h: what this system has beyond POSIX. `make OS_HAS=posix` builds as for one of which nothing is known.
+OS_HAS ?= $(if $(filter Linux,$(shell uname -s)),linux,posix)
+LIB_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out lib/base/os_%.c,$(wildcard lib/*/*.c)) lib/base/os_$(OS_HAS).c)
 CLI_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard cmd/cli/*.c))
 LIB := $(BUILD)/libimsg.a
 CLI := $(BUILD)/libcli.a

@@ -93,8 +93,8 @@ IMSG_CHECK enum imsg_status imsg_relay_deliver(struct imsg_relay *relay, const s
 typedef void imsg_delivered(void *context, enum imsg_status status, bool duplicate, struct imsg_error *err);
 void imsg_relay_send(struct imsg_relay *relay, const struct imsg_envelope *envelope, struct imsg_view line,
                      imsg_delivered *done, void *context);
-/* Go on until at most `most` of what was sent or acknowledged has no result yet, or until `input` (a descriptor, -1:
- * none) can be read. Relays that share a net move on together. */
+/* Go on until at most `most` of what was sent has no result yet, or until `input` (a descriptor, -1: none) can be read.
+ * Relays that share a net move on together. */
 IMSG_CHECK enum imsg_status imsg_relay_settle(struct imsg_relay *relay, size_t most, int input,
                                               struct imsg_error *err);
 /* What is waiting, oldest first: a list of names at the time of the call; of a very full mailbox perhaps not all
@@ -111,10 +111,11 @@ void imsg_waiting_free(struct imsg_waiting *waiting);
  * gone meanwhile. */
 IMSG_CHECK enum imsg_status imsg_relay_fetch(struct imsg_relay *relay, const uint8_t token[IMSG_ROOM(32)],
                                              const char *name, struct imsg_buf *out, struct imsg_error *err);
-/* Delete it at the relay; one that is not there is IMSG_OK. A server need not have answered when it comes back: whether
- * one of those under way failed is told by imsg_relay_settle. */
-IMSG_CHECK enum imsg_status imsg_relay_ack(struct imsg_relay *relay, const uint8_t token[IMSG_ROOM(32)], const char *name,
-                                           struct imsg_error *err);
+/* Delete messages at the relay, durably on IMSG_OK; one that is not there is no failure. After a failure some may be
+ * deleted. */
+#define IMSG_RELAY_ACKNOWLEDGE_MAX 1024 /* names in one request; more are several requests */
+IMSG_CHECK enum imsg_status imsg_relay_acknowledge(struct imsg_relay *relay, const uint8_t token[static 32],
+                                                   const char *const *names, size_t count, struct imsg_error *err);
 /* Until something new may be waiting, at most `seconds`, less where the relay says so (a folder never waits more than 5 s,
  * for NFS, SMB and Syncthing do not tell; a server under a minute): call imsg_relay_list again after each wait. A relay that can be told (inotify) starts listening
  * before imsg_relay_list reads the mailbox and forgets only there what it heard before, so what arrives between list
@@ -135,8 +136,8 @@ struct imsg_transfer {
     void *context;
 };
 struct imsg_store_put {
-    int fd;      /* write the ciphertext here, once, from the start */
-    char *temp;  /* the backend's */
+    int fd;      /* write the ciphertext here, once, from the start; -1: not begun, or ended */
+    char *temp;  /* the backend's, or NULL */
     const struct imsg_transfer *how; /* set before the commit, or NULL */
 };
 IMSG_CHECK enum imsg_status imsg_store_open(const char *location, struct imsg_net *net, struct imsg_store **out,
@@ -147,8 +148,8 @@ IMSG_CHECK enum imsg_status imsg_store_begin(struct imsg_store *store, struct im
 /* Durable under its name on IMSG_OK; *uri (the caller's) is what goes into the descriptor. Closes put->fd; nothing is
  * left behind on failure. */
 IMSG_CHECK enum imsg_status imsg_store_commit(struct imsg_store *store, struct imsg_store_put *put,
-                                              const uint8_t sha256[IMSG_ROOM(32)], char **uri, struct imsg_error *err);
-/* Safe after commit and on {0}. */
+                                              const uint8_t sha256[static 32], char **uri, struct imsg_error *err);
+/* Safe after commit and on {.fd = -1}. */
 void imsg_store_abort(struct imsg_store *store, struct imsg_store_put *put);
 /* Called with each piece of an object, in order; anything but IMSG_OK ends the transfer and is passed on. */
 typedef enum imsg_status imsg_sink(void *context, struct imsg_view piece, struct imsg_error *err);
@@ -156,6 +157,10 @@ typedef enum imsg_status imsg_sink(void *context, struct imsg_view piece, struct
  * of another store or scheme: IMSG_REFUSED, nothing is opened. IMSG_UNAVAILABLE: no such object. IMSG_TEMPORARY. */
 IMSG_CHECK enum imsg_status imsg_store_get(struct imsg_store *store, const char *uri, uint64_t from, uint64_t max,
                                            imsg_sink *sink, void *context, struct imsg_error *err);
+/* A descriptor of the object where it is a file of this machine; *fd = -1 where imsg_store_get fetches it over a network.
+ * Failures as of imsg_store_get. */
+IMSG_CHECK enum imsg_status imsg_store_open_object(struct imsg_store *store, const char *uri, int *fd,
+                                                   struct imsg_error *err);
 const char *imsg_store_location(const struct imsg_store *store);
 void imsg_store_close(struct imsg_store *store);
 
@@ -166,8 +171,9 @@ IMSG_CHECK enum imsg_status imsg_attachment_put(struct imsg_store *store, struct
                                                 const struct imsg_transfer *how, struct imsg_attachment *out,
                                                 struct imsg_error *err);
 /* Fetch into a new file in `folder`, named `name` or, if that exists, name-1, name-2 … before its extension; nothing is
- * replaced. Size and both hashes are checked before any plaintext is written (IMSG_REFUSED). After IMSG_TEMPORARY what
- * came stays in `folder` as ".SHA256.part", and the next call goes on with it. *path is the caller's. */
+ * replaced. The file has no name before size and both hashes were found right (IMSG_REFUSED). Of an object that comes
+ * over a network the ciphertext that came stays in `folder` as ".SHA256.part" after IMSG_TEMPORARY, and where the process
+ * ends; the next call goes on with it. *path is the caller's. */
 IMSG_CHECK enum imsg_status imsg_attachment_get(struct imsg_store *store, const struct imsg_attachment *attachment,
                                                 const char *folder, const char *name,
                                                 const struct imsg_transfer *how, char **path,

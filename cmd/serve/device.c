@@ -2,7 +2,8 @@
  *
  *   POST /3/device/TOKEN             an envelope line, stored before it is answered
  *   GET /3/device/TOKEN[?wait=N]     what waits, oldest first
- *   DELETE /3/device/TOKEN/HASH      acknowledged: gone for good */
+ *   DELETE /3/device/TOKEN/HASH      acknowledged: gone for good
+ *   POST /3/device/TOKEN/acknowledge as many DELETEs in one transaction; the body names the messages, one a line */
 #include "serve/serve.h"
 
 #include <stdlib.h>
@@ -13,17 +14,23 @@
 #define LINE_MAX_BYTES 32768 /* of an envelope: base64 of the largest payload, and room for what stands around it */
 #define BLOCK 65536          /* bytes of a mailbox read and sent at a time */
 #define FULL_RETRY 60        /* seconds */
+#define NAMES_MAX 1024       /* messages acknowledged by one request */
+#define NAME_LINE 65         /* bytes: 64 hex digits and a newline */
 
-/* The token in the path, and who asks. TOKEN and TOKEN/HASH are the only forms. */
-static bool identify(struct request *request, bool with_hash)
+#define ACKNOWLEDGE "/acknowledge"
+enum path_form { PATH_TOKEN, PATH_TOKEN_HASH, PATH_TOKEN_ACKNOWLEDGE };
+
+/* Parse the path, which must have the verb's form, and authorize the sender of the request. */
+static bool identify(struct request *request, enum path_form form)
 {
     const char *tail = request->tail;
-    if (!route_hash(tail, request->token) || tail[64] != (with_hash ? '/' : 0)) {
-        /* The path is somebody's with a hash where none belongs, or nobody's. */
+    const char *after = route_hash(tail, request->token) ? tail + 64 : NULL;
+    if (!after || (form == PATH_TOKEN && *after) || (form == PATH_TOKEN_HASH && *after != '/') ||
+        (form == PATH_TOKEN_ACKNOWLEDGE && strcmp(after, ACKNOWLEDGE) != 0)) {
         reply_reason(request, MHD_HTTP_BAD_REQUEST, "BadDeviceToken");
         return false;
     }
-    if (with_hash && (!route_hash(tail + 65, request->hash) || tail[129])) {
+    if (form == PATH_TOKEN_HASH && (!route_hash(tail + 65, request->hash) || tail[129])) {
         reply_reason(request, MHD_HTTP_BAD_REQUEST, "BadMessageId");
         return false;
     }
@@ -44,9 +51,9 @@ static bool find_box(struct request *request)
     return listed;
 }
 
-static bool own_box(struct request *request, bool with_hash)
+static bool own_box(struct request *request, enum path_form form)
 {
-    if (!identify(request, with_hash))
+    if (!identify(request, form))
         return false;
     if (memcmp(request->token, request->sender, IMSG_TOKEN) != 0) {
         request->serve->metrics.refused_tokens++;
@@ -80,7 +87,7 @@ static bool take_expiration(struct request *request)
 static void post_begin(struct request *request)
 {
     const char *id = request_header(request, "apns-id");
-    if (!identify(request, false))
+    if (!identify(request, PATH_TOKEN))
         return;
     if (id && !imsg_uuid_valid(id))
         reply_reason(request, MHD_HTTP_BAD_REQUEST, "BadMessageId");
@@ -320,7 +327,7 @@ static void get_end(struct request *request)
     const char *text = MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, "wait");
     char *end = NULL;
     unsigned long seconds = 0;
-    if (!own_box(request, false))
+    if (!own_box(request, PATH_TOKEN))
         return;
     if (text) {
         seconds = *text >= '0' && *text <= '9' ? strtoul(text, &end, 10) : 0;
@@ -333,28 +340,34 @@ static void get_end(struct request *request)
     get_now(request);
 }
 
-/* ---- DELETE ---- */
+/* ---- DELETE, and POST …/acknowledge ---- */
 
-static enum imsg_status delete_run(struct serve *serve, struct job *job, struct imsg_error *err)
+static enum imsg_status delete_message(struct serve *serve, struct request *request, const uint8_t hash[static 32],
+                                       struct imsg_error *err)
 {
-    struct request *request = (struct request *)job;
     enum imsg_status status = IMSG_OK;
     database_blob(&serve->db, SQL_ACKNOWLEDGE, 1, imsg_view_of(request->token, IMSG_TOKEN));
-    database_blob(&serve->db, SQL_ACKNOWLEDGE, 2, imsg_view_of(request->hash, sizeof request->hash));
-    request->outcome = OUTCOME_NONE;
+    database_blob(&serve->db, SQL_ACKNOWLEDGE, 2, imsg_view_of(hash, 32));
     if (database_row(&serve->db, SQL_ACKNOWLEDGE, &status, err)) {
         request->box->new_count--;
         request->box->new_bytes -= sqlite3_column_int64(serve->db.statements[SQL_ACKNOWLEDGE], 0);
-        request->outcome = OUTCOME_DONE;
+        request->deleted++;
         database_row(&serve->db, SQL_ACKNOWLEDGE, &status, err); /* to its end */
     }
     database_reset(&serve->db, SQL_ACKNOWLEDGE);
     return status;
 }
 
+static enum imsg_status delete_run(struct serve *serve, struct job *job, struct imsg_error *err)
+{
+    struct request *request = (struct request *)job;
+    request->deleted = 0;
+    return delete_message(serve, request, request->hash, err);
+}
+
 static void delete_end(struct request *request)
 {
-    if (!own_box(request, true))
+    if (!own_box(request, PATH_TOKEN_HASH))
         return;
     request->job.run = delete_run;
     request->job.done = job_done;
@@ -363,14 +376,66 @@ static void delete_end(struct request *request)
 
 static void delete_woken(struct request *request)
 {
-    if (request->failure != IMSG_OK)
+    if (request->failure != IMSG_OK) {
         reply_failure(request, request->failure);
-    else
+    } else {
+        request->serve->metrics.acknowledged += request->deleted;
         reply_empty(request, MHD_HTTP_OK);
-    request->serve->metrics.acknowledged += request->failure == IMSG_OK && request->outcome == OUTCOME_DONE;
+    }
+}
+
+static void acknowledge_begin(struct request *request)
+{
+    own_box(request, PATH_TOKEN_ACKNOWLEDGE);
+}
+
+/* The body becomes the names' bytes, 32 each. */
+static bool decode_names(struct imsg_buf *body)
+{
+    size_t count = 0;
+    if (body->ptr[body->len - 1] == '\n')
+        body->len--;
+    for (size_t at = 0; at <= body->len; at += NAME_LINE, count++) {
+        uint8_t hash[32];
+        if (body->len - at < 64 || !route_hash((const char *)body->ptr + at, hash) ||
+            (at + 64 < body->len && body->ptr[at + 64] != '\n'))
+            return false;
+        memcpy(body->ptr + 32 * count, hash, sizeof hash);
+    }
+    body->len = 32 * count;
+    return true;
+}
+
+static enum imsg_status acknowledge_run(struct serve *serve, struct job *job, struct imsg_error *err)
+{
+    struct request *request = (struct request *)job;
+    enum imsg_status status = IMSG_OK;
+    request->deleted = 0;
+    for (size_t at = 0; at < request->body.len && status == IMSG_OK; at += 32)
+        status = delete_message(serve, request, request->body.ptr + at, err);
+    return status;
+}
+
+static void acknowledge_end(struct request *request)
+{
+    if (request->body.len == 0) {
+        reply_reason(request, MHD_HTTP_BAD_REQUEST, "PayloadEmpty");
+    } else if (!decode_names(&request->body)) {
+        reply_reason(request, MHD_HTTP_BAD_REQUEST, "BadMessageId");
+    } else {
+        request->job.run = acknowledge_run;
+        request->job.done = job_done;
+        request_park(request, &request->serve->writer);
+    }
 }
 
 const struct verb device_verbs[] = {
+    {.method = "POST",
+     .suffix = ACKNOWLEDGE,
+     .body_max = NAMES_MAX * NAME_LINE,
+     .begin = acknowledge_begin,
+     .end = acknowledge_end,
+     .woken = delete_woken},
     {.method = "POST", .body_max = LINE_MAX_BYTES, .begin = post_begin, .end = post_end, .woken = post_woken},
     {.method = "GET", .end = get_end, .woken = get_now},
     {.method = "DELETE", .end = delete_end, .woken = delete_woken},

@@ -62,12 +62,19 @@ static const struct {
     {"/metrics", true, ROUTE_METRICS, metrics_verbs},
 };
 
+static bool ends_with(const char *text, const char *suffix)
+{
+    size_t len = strlen(text), suffix_len = strlen(suffix);
+    return len >= suffix_len && strcmp(text + len - suffix_len, suffix) == 0;
+}
+
 static void no_such_method(struct request *request, const struct verb *verbs)
 {
     char allow[64] = "";
     size_t len = 0;
     for (const struct verb *verb = verbs; verb->method; verb++)
-        len += (size_t)snprintf(allow + len, sizeof allow - len, "%s%s", len ? ", " : "", verb->method);
+        if (!verb->suffix)
+            len += (size_t)snprintf(allow + len, sizeof allow - len, "%s%s", len ? ", " : "", verb->method);
     if (strcmp(verbs[0].method, "GET") == 0)
         snprintf(allow + len, sizeof allow - len, ", HEAD");
     reply_reason(request, MHD_HTTP_METHOD_NOT_ALLOWED, "MethodNotAllowed");
@@ -85,8 +92,9 @@ void route_request(struct request *request, const char *url, const char *method)
         snprintf(request->tail, sizeof request->tail, "%s", url + len);
         /* HEAD is GET: libmicrohttpd leaves the body out. But nobody takes a look at a mailbox without waiting. */
         bool head = strcmp(method, "HEAD") == 0 && routes[i].route != ROUTE_DEVICE;
-        for (const struct verb *verb = routes[i].verbs; verb->method; verb++)
-            if (strcmp(verb->method, head ? "GET" : method) == 0)
+        for (const struct verb *verb = routes[i].verbs; verb->method && !request->verb; verb++)
+            if (strcmp(verb->method, head ? "GET" : method) == 0 &&
+                (!verb->suffix || ends_with(request->tail, verb->suffix)))
                 request->verb = verb;
         if (!request->verb)
             no_such_method(request, routes[i].verbs);

@@ -244,6 +244,7 @@ struct peers {
 
 struct verb {
     const char *method;
+    const char *suffix;                     /* the path must end with it; NULL: any path */
     size_t body_max;                        /* bytes; 0: no body is looked at */
     void (*begin)(struct request *request); /* the headers are there; may answer */
     /* Part of the body, where begin did not answer; NULL: it is collected in request->body. */
@@ -276,6 +277,7 @@ struct request {
     /* device */
     uint8_t token[IMSG_TOKEN], sender[IMSG_TOKEN], hash[32];
     struct box *box;
+    size_t deleted;
     int64_t expires; /* Unix seconds */
     char id[37];
     int64_t wait_until; /* monotonic milliseconds */

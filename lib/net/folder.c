@@ -70,8 +70,8 @@ enum imsg_status imsg_folder_check(const struct imsg_folder *folder, struct imsg
     return IMSG_OK;
 }
 
-/* base/io.c reports a failed transfer without errno; on a service folder each of them is worth another try. */
-static enum imsg_status transfer(const struct imsg_folder *folder, enum imsg_status status, struct imsg_error *err)
+enum imsg_status imsg_folder_transfer(const struct imsg_folder *folder, enum imsg_status status,
+                                      struct imsg_error *err)
 {
     if (status == IMSG_OK)
         return IMSG_OK;
@@ -87,7 +87,7 @@ enum imsg_status imsg_folder_make_base(const struct imsg_folder *folder, struct 
 {
     enum imsg_status status = imsg_make_folders(folder->base, 0777, err);
     if (status == IMSG_IO)
-        return transfer(folder, status, err);
+        return imsg_folder_transfer(folder, status, err);
     if (status != IMSG_OK)
         imsg_error_prefix(err, "%s folder", folder->role);
     return status;
@@ -162,7 +162,7 @@ enum imsg_status imsg_folder_read(const struct imsg_folder *folder, const char *
             status = imsg_fail(err, IMSG_PROTOCOL, "%s folder \"%s\": \"%s\" is over %zu bytes", folder->role,
                                folder->base, path, max);
         else
-            status = transfer(folder, status, err);
+            status = imsg_folder_transfer(folder, status, err);
     }
     if (fd >= 0)
         close(fd);
@@ -242,13 +242,13 @@ enum imsg_status imsg_folder_sync_file(const struct imsg_folder *folder, const c
 enum imsg_status imsg_folder_write(const struct imsg_folder *folder, const char *path, int fd, struct imsg_view bytes,
                                    struct imsg_error *err)
 {
-    enum imsg_status status = transfer(folder, imsg_write_all(fd, bytes, err), err);
+    enum imsg_status status = imsg_folder_transfer(folder, imsg_write_all(fd, bytes, err), err);
     return status == IMSG_OK ? imsg_folder_sync_file(folder, path, fd, err) : status;
 }
 
 enum imsg_status imsg_folder_sync_of(const struct imsg_folder *folder, const char *path, struct imsg_error *err)
 {
-    return transfer(folder, imsg_sync_folder_of(path, err), err);
+    return imsg_folder_transfer(folder, imsg_sync_folder_of(path, err), err);
 }
 
 enum imsg_status imsg_folder_lock(const struct imsg_folder *folder, const char *path, int *fd, struct imsg_error *err)

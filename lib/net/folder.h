@@ -28,6 +28,10 @@ enum imsg_status imsg_folder_fail(const struct imsg_folder *folder, const char *
 /* The same when reading, where a missing right may be a mount that is not up yet: IMSG_TEMPORARY. */
 enum imsg_status imsg_folder_fail_read(const struct imsg_folder *folder, const char *path, int number,
                                        struct imsg_error *err);
+/* What became of a read or write of base/io.h, which gives no errno: on a service folder each failure is worth another
+ * try (IMSG_TEMPORARY). */
+enum imsg_status imsg_folder_transfer(const struct imsg_folder *folder, enum imsg_status status,
+                                      struct imsg_error *err);
 /* Open for reading without ever following a link or waiting for a FIFO. *found = false and IMSG_OK: no such file below
  * a base that is there. Not a regular file: IMSG_PROTOCOL. */
 IMSG_CHECK enum imsg_status imsg_folder_open(const struct imsg_folder *folder, const char *path, int *fd, bool *found,

@@ -177,14 +177,20 @@ out:
     return status;
 }
 
-enum imsg_status imsg_relay_ack(struct imsg_relay *relay, const uint8_t token[static 32], const char *name,
-                                struct imsg_error *err)
+enum imsg_status imsg_relay_acknowledge(struct imsg_relay *relay, const uint8_t token[static 32],
+                                        const char *const *names, size_t count, struct imsg_error *err)
 {
     char hex[65];
-    if (!imsg_name_is_hash(name))
-        return imsg_fail(err, IMSG_MALFORMED, "\"%s\" is not the name of a message", name);
+    enum imsg_status status = IMSG_OK;
+    for (size_t i = 0; i < count; i++)
+        if (!imsg_name_is_hash(names[i]))
+            return imsg_fail(err, IMSG_MALFORMED, "\"%s\" is not the name of a message", names[i]);
     imsg_hex(token, 32, hex);
-    return relay->backend->ack(relay->state, hex, name, err);
+    for (size_t at = 0, len; status == IMSG_OK && at < count; at += len) {
+        len = count - at < IMSG_RELAY_ACKNOWLEDGE_MAX ? count - at : IMSG_RELAY_ACKNOWLEDGE_MAX;
+        status = relay->backend->acknowledge(relay->state, hex, names + at, len, err);
+    }
+    return status;
 }
 
 enum imsg_status imsg_relay_wait(struct imsg_relay *relay, const uint8_t token[static 32], unsigned seconds,

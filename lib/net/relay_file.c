@@ -231,28 +231,33 @@ static enum imsg_status file_fetch(void *opaque, const char *token, const char *
     return status;
 }
 
-static enum imsg_status file_ack(void *opaque, const char *token, const char *name, struct imsg_error *err)
+static enum imsg_status file_acknowledge(void *opaque, const char *token, const char *const *names, size_t count,
+                                         struct imsg_error *err)
 {
     struct relay_folder *relay = opaque;
     struct mailbox box = {0};
-    char *message = NULL;
+    bool removed = false;
     int new = -1;
     enum imsg_status status = imsg_mailbox_paths(relay, token, &box, err);
-    if (status == IMSG_OK)
-        status = imsg_path_join(box.new, name, &message, err);
     if (status != IMSG_OK)
         goto out;
     new = imsg_mailbox_open(&box, "new");
-    if (new >= 0 && unlinkat(new, name, 0) == 0)
-        status = imsg_folder_sync_of(&relay->folder, message, err);
-    else if (errno == ENOENT || errno == ENOTDIR)
-        status = imsg_folder_check(&relay->folder, err);
-    else
-        status = imsg_folder_fail(&relay->folder, message, errno, err);
+    if (new < 0) { /* no mailbox, no message */
+        status = errno == ENOENT || errno == ENOTDIR ? imsg_folder_check(&relay->folder, err)
+                                                     : imsg_folder_fail(&relay->folder, box.new, errno, err);
+        goto out;
+    }
+    for (size_t i = 0; status == IMSG_OK && i < count; i++) {
+        if (unlinkat(new, names[i], 0) == 0)
+            removed = true;
+        else if (errno != ENOENT)
+            status = imsg_folder_fail(&relay->folder, box.new, errno, err);
+    }
+    if (status == IMSG_OK && removed)
+        status = imsg_folder_sync_file(&relay->folder, box.new, new, err);
 out:
     if (new >= 0)
         close(new);
-    free(message);
     imsg_mailbox_free(&box);
     return status;
 }
@@ -264,7 +269,7 @@ const struct relay_backend imsg_relay_file = {
     .deliver = file_deliver,
     .list = imsg_relay_file_list,
     .fetch = file_fetch,
-    .ack = file_ack,
+    .acknowledge = file_acknowledge,
     .wait = imsg_relay_file_wait,
     .close = file_close,
 };

@@ -1,5 +1,5 @@
 /* The parts of the folder relay: relay_file.c (delivering, fetching), relay_file_list.c (what waits, what expires),
- * relay_file_wait.c (inotify). */
+ * relay_file_wait.c (waiting). */
 #ifndef IMSG_NET_RELAY_FOLDER_H
 #define IMSG_NET_RELAY_FOLDER_H
 
@@ -12,7 +12,7 @@
 
 struct relay_folder {
     struct imsg_folder folder;
-    int notify;       /* inotify descriptor watching one mailbox, or -1 */
+    int notify;       /* imsg_os_watch of one mailbox, or -1 */
     char watched[65]; /* its token, or "" */
     struct {
         char token[65];

@@ -1,5 +1,5 @@
-/* A relay on a server (imsg-serve): POST delivers, a GET that waits brings what is there, DELETE acknowledges. One GET
- * serves a list and the fetching of all it names: the lines come with it. */
+/* A relay on a server (imsg-serve): POST delivers, a GET that waits brings what is there, POST acknowledge deletes. One
+ * GET serves a list and the fetching of all it names: the lines come with it. */
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +17,6 @@
 #define LOOK_AGAIN 5        /* seconds from one wait to the next where nothing new comes */
 #define BATCH_MAX (8 << 20) /* bytes of one list; more comes with the next */
 #define LINES_MAX 32768     /* of it; as many envelopes are longer than that */
-#define ACKS_UNDER_WAY 64
 #define ANSWER_MAX 65536 /* bytes of any other answer, which nobody reads */
 
 struct line {
@@ -27,13 +26,13 @@ struct line {
 
 struct state {
     struct imsg_remote remote;
-    size_t pending;            /* deliveries and acknowledgements without a result */
-    struct imsg_error ack_err; /* the first failure of the latter */
+    size_t pending; /* deliveries without a result */
     struct imsg_buf lines;
     struct line *index; /* what they hold */
     size_t count;
-    bool more;  /* than these wait at the relay */
-    bool fresh; /* a wait has brought them: the next list need not ask */
+    size_t next; /* the line that is probably fetched next */
+    bool more;   /* than these wait at the relay */
+    bool fresh;  /* a wait has brought them: the next list need not ask */
 };
 
 static void http_close(void *opaque)
@@ -167,14 +166,7 @@ static void http_send(void *opaque, const char *token, const char *name, const s
 static enum imsg_status http_settle(void *opaque, size_t most, int input, struct imsg_error *err)
 {
     struct state *state = opaque;
-    enum imsg_status status = imsg_http_run(state->remote.net, &state->pending, most, input, err);
-    if (status == IMSG_OK && state->ack_err.status != IMSG_OK) {
-        status = state->ack_err.status;
-        if (err)
-            *err = state->ack_err;
-        state->ack_err = (struct imsg_error){0};
-    }
-    return status;
+    return imsg_http_run(state->remote.net, &state->pending, most, input, err);
 }
 
 /* ---- receive ---- */
@@ -293,9 +285,11 @@ static enum imsg_status http_fetch(void *opaque, const char *token, const char *
     struct state *state = opaque;
     (void)token;
     for (size_t i = 0; i < state->count; i++) {
-        const struct line *line = &state->index[i];
+        size_t at = (state->next + i) % state->count;
+        const struct line *line = &state->index[at];
         if (strcmp(line->name, name) != 0)
             continue;
+        state->next = at + 1;
         if (line->text.len > max)
             return imsg_fail(err, IMSG_PROTOCOL, "relay \"%s\": message %.8s… is over %zu bytes",
                              state->remote.location, name, max);
@@ -332,59 +326,41 @@ static enum imsg_status http_wait(void *opaque, const char *token, unsigned seco
 
 /* ---- acknowledge ---- */
 
-struct ack {
-    struct state *state;
-    struct imsg_http_request request;
-    char *url;
-};
-
-static void free_ack(struct ack *ack)
-{
-    free(ack->url);
-    free(ack);
-}
-
-/* The first failure is told by http_settle. */
-static void acked(void *context, enum imsg_status status, struct imsg_http_answer *answer, struct imsg_error *err)
-{
-    struct ack *ack = context;
-    struct state *state = ack->state;
-    if (status == IMSG_OK && answer->status != 200 && answer->status != 204 && answer->status != 404)
-        status = imsg_http_refused(&ack->request, answer, err);
-    if (status != IMSG_OK && state->ack_err.status == IMSG_OK)
-        state->ack_err = *err;
-    state->pending--;
-    free_ack(ack);
-}
-
-static enum imsg_status http_ack(void *opaque, const char *token, const char *name, struct imsg_error *err)
+static enum imsg_status http_acknowledge(void *opaque, const char *token, const char *const *names, size_t count,
+                                         struct imsg_error *err)
 {
     struct state *state = opaque;
-    char more[80];
-    struct ack *ack = calloc(1, sizeof *ack);
-    if (!ack)
-        return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
-    ack->state = state;
-    snprintf(more, sizeof more, "/%s", name);
-    enum imsg_status status = token_url(state, token, more, &ack->url, err);
-    if (status == IMSG_OK) {
-        ack->request = imsg_remote_request(&state->remote, "DELETE", ack->url);
-        ack->request.bearer = &state->remote;
-        ack->request.max = ANSWER_MAX;
-        ack->request.timeout = TIMEOUT;
-        status = imsg_http_start(state->remote.net, &ack->request, acked, ack, err);
+    struct imsg_http_request request;
+    struct imsg_http_answer answer = {0};
+    struct imsg_buf body = {0};
+    char *url = NULL;
+    enum imsg_status status = token_url(state, token, "/acknowledge", &url, err);
+    for (size_t i = 0; status == IMSG_OK && i < count; i++) {
+        status = imsg_buf_text(&body, names[i], err);
+        if (status == IMSG_OK)
+            status = imsg_buf_text(&body, "\n", err);
     }
-    if (status != IMSG_OK) {
-        free_ack(ack);
-        return status;
-    }
-    state->pending++;
-    return imsg_http_run(state->remote.net, &state->pending, ACKS_UNDER_WAY - 1, -1, err);
+    if (status != IMSG_OK)
+        goto out;
+    request = imsg_remote_request(&state->remote, "POST", url);
+    request.bearer = &state->remote;
+    request.headers[0] = "content-type: text/plain";
+    request.body = imsg_buf_view(&body);
+    request.max = ANSWER_MAX;
+    request.timeout = TIMEOUT;
+    status = imsg_http_do(state->remote.net, &request, &answer, err);
+    if (status == IMSG_OK && answer.status != 200)
+        status = imsg_http_refused(&request, &answer, err);
+out:
+    imsg_http_answer_free(&answer);
+    imsg_buf_free(&body);
+    free(url);
+    return status;
 }
 
 #define COMMON                                                                                                         \
     .mailbox = http_mailbox, .send = http_send, .settle = http_settle, .list = http_list, .fetch = http_fetch,         \
-    .ack = http_ack, .wait = http_wait, .close = http_close
+    .acknowledge = http_acknowledge, .wait = http_wait, .close = http_close
 
 const struct relay_backend imsg_relay_http = {.scheme = "https", .open = http_open, COMMON};
 const struct relay_backend imsg_relay_http_foreign = {.scheme = "https", .open = foreign_open, COMMON};

@@ -44,27 +44,10 @@ static enum imsg_status http_open(const char *location, struct imsg_net *net, vo
 
 enum imsg_status imsg_store_temp(const struct imsg_net *net, struct imsg_store_put *put, struct imsg_error *err)
 {
-    const char *folder = net->temp ? net->temp : "/var/tmp";
-    uint8_t random[16];
-    char name[2 * sizeof random + 16] = "imsg-", *path = NULL;
-    int fd = -1;
-    enum imsg_status status = imsg_random(random, sizeof random, err);
+    enum imsg_status status = imsg_unnamed_create(net->temp ? net->temp : "/var/tmp", 0600, &put->fd, err);
     if (status != IMSG_OK)
-        return status;
-    imsg_hex(random, sizeof random, name + strlen(name));
-    status = imsg_path_join(folder, name, &path, err);
-    if (status != IMSG_OK)
-        return status;
-    fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        status = imsg_fail_errno(err, IMSG_CANNOT_CREATE, errno, "temporary file \"%s\"", path);
-        free(path);
-        return status;
-    }
-    unlink(path); /* whatever happens, nothing is left */
-    put->fd = fd;
-    put->temp = path;
-    return IMSG_OK;
+        imsg_error_prefix(err, "temporary file");
+    return status;
 }
 
 static enum imsg_status http_begin(void *opaque, struct imsg_store_put *put, struct imsg_error *err)

@@ -135,6 +135,76 @@ teardown() { serve_teardown; }
   is 200
 }
 
+# acknowledge NAMES [USER]: USER, or else bob, acknowledges in bob's mailbox what the file names.
+acknowledge() { req POST "/3/device/$(token bob)/acknowledge" -H "$(auth "${2:-bob}")" --data-binary "@$1"; }
+
+@test "many messages are acknowledged by one request, in one transaction" {
+  ready
+  for n in 1 2 3 4; do
+    seal alice bob "message $n" >"line.$n"
+    post alice bob "line.$n"
+    is 200
+  done
+  # The third stays; one was never here; one is named twice; the last line has no newline.
+  { hash_of line.1; hash_of line.2; hash_of line; hash_of line.1; hash_of line.4; } | head -c -1 >names
+  [ "$(wc -l <names)" -eq 4 ]
+  commits=$(metric imsg_commits_total)
+  acknowledge names
+  is 200
+  [ ! -s body ]
+  [ "$(metric imsg_commits_total)" -eq $((commits + 1)) ]
+  [ "$(metric imsg_messages_acknowledged_total) $(metric imsg_messages_waiting)" = '3 1' ]
+  [ "$(metric imsg_messages_waiting_bytes)" = "$(wc -c <line.3)" ]
+  get bob
+  cmp line.3 body
+  # It is on disk, and the same again changes nothing.
+  serve_kill
+  serve_start
+  acknowledge names
+  is 200
+  get bob
+  cmp line.3 body
+  [ "$(metric imsg_messages_acknowledged_total)" = 0 ]
+}
+
+@test "each refusal of an acknowledgement has its reason, and deletes nothing" {
+  ready
+  post alice bob line
+  hash_of line >names
+  put_entry alice
+  acknowledge names alice
+  is 403 InvalidProviderToken
+  req POST "/3/device/$(token bob)/acknowledge" --data-binary @names
+  is 403 MissingProviderToken
+  for path in "$(token bob)/acknowledge/" "$(token bob)x/acknowledge" x/acknowledge acknowledge "$(token bob)/x/acknowledge"; do
+    req POST "/3/device/$path" -H "$(auth bob)" --data-binary @names
+    is 400 BadDeviceToken
+  done
+  req POST "/3/device/$(token carol)/acknowledge" -H "$(auth carol)" --data-binary @names
+  is 410 Unregistered
+  acknowledge /dev/null
+  is 400 PayloadEmpty
+  name=$(cat names)
+  for bad in '\n' "\n$name" "$name\n\n" "${name%?}" "${name}0" "$name\r\n" "$name $name" "$name\n$name\nx" "${name^^}" "\0"; do
+    printf "$bad" >bad
+    [ "$bad" != "${name^^}" ] || [[ $name = *[a-f]* ]]
+    acknowledge bad
+    is 400 BadMessageId
+  done
+  get bob
+  cmp line body
+  # 1,024 names are the most.
+  for n in $(seq 1023); do printf '%064x\n' "$n"; done >many
+  { cat many names; echo "$name"; } >bad
+  acknowledge bad
+  is 413 PayloadTooLarge
+  [ "$(metric imsg_messages_acknowledged_total) $(metric imsg_messages_waiting)" = '0 1' ]
+  cat many names >good
+  acknowledge good
+  is 200
+  [ "$(metric imsg_messages_acknowledged_total) $(metric imsg_messages_waiting)" = '1 0' ]
+}
+
 @test "a device's own limit; of several entries the largest" {
   ready
   entry bob '.devices[0].limit = 500 | .devices[0].handles += ["mailto:robert@example.com"]' >one
