@@ -10,7 +10,7 @@
 
 #include "base/json.h"
 #include "client/receive.h"
-#include "net/net.h"
+#include "imsg-net.h"
 
 enum { OPT_RELAY = CLI_KEY_RELAY, OPT_NEW = CLI_KEY_OWN };
 

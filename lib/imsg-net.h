@@ -114,7 +114,7 @@ IMSG_CHECK enum imsg_status imsg_relay_fetch(struct imsg_relay *relay, const uin
 /* Delete messages at the relay, durably on IMSG_OK; one that is not there is no failure. After a failure some may be
  * deleted. */
 #define IMSG_RELAY_ACKNOWLEDGE_MAX 1024 /* names in one request; more are several requests */
-IMSG_CHECK enum imsg_status imsg_relay_acknowledge(struct imsg_relay *relay, const uint8_t token[static 32],
+IMSG_CHECK enum imsg_status imsg_relay_acknowledge(struct imsg_relay *relay, const uint8_t token[IMSG_ROOM(32)],
                                                    const char *const *names, size_t count, struct imsg_error *err);
 /* Until something new may be waiting, at most `seconds`, less where the relay says so (a folder never waits more than 5 s,
  * for NFS, SMB and Syncthing do not tell; a server under a minute): call imsg_relay_list again after each wait. A relay that can be told (inotify) starts listening
@@ -148,7 +148,7 @@ IMSG_CHECK enum imsg_status imsg_store_begin(struct imsg_store *store, struct im
 /* Durable under its name on IMSG_OK; *uri (the caller's) is what goes into the descriptor. Closes put->fd; nothing is
  * left behind on failure. */
 IMSG_CHECK enum imsg_status imsg_store_commit(struct imsg_store *store, struct imsg_store_put *put,
-                                              const uint8_t sha256[static 32], char **uri, struct imsg_error *err);
+                                              const uint8_t sha256[IMSG_ROOM(32)], char **uri, struct imsg_error *err);
 /* Safe after commit and on {.fd = -1}. */
 void imsg_store_abort(struct imsg_store *store, struct imsg_store_put *put);
 /* Called with each piece of an object, in order; anything but IMSG_OK ends the transfer and is passed on. */

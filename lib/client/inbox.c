@@ -12,7 +12,7 @@
 
 #include "base/io.h"
 #include "base/text.h"
-#include "net/net.h"
+#include "imsg-net.h"
 
 enum imsg_status imsg_inbox_open(struct imsg_inbox *inbox, const char *home, struct imsg_error *err)
 {

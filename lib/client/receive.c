@@ -6,7 +6,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
-#include "net/net.h"
+#include "imsg-net.h"
 
 #define BATCH_MAX IMSG_RELAY_ACKNOWLEDGE_MAX
 #define BATCH_BYTES ((size_t)8 << 20) /* of lines; memory stays the same whatever waits */
