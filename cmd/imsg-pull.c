@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "client/receive.h"
+#include "imsg-client.h"
 #include "imsg-net.h"
 
 enum { OPT_RELAY = CLI_KEY_RELAY, OPT_NEW = CLI_KEY_OWN };
@@ -179,7 +179,7 @@ int main(int argc, char **argv)
     if (status == IMSG_OK)
         status = cli_given(&run.cli, OPT_NEW) ? imsg_receive_again(&run.receiver, &err) : receive_waiting(&run, &err);
     cli_ok(&run.cli, status, &err);
-    if (run.inbox.new)
+    if (run.inbox.new_path)
         note_left(&run);
     cli_ok(&run.cli, cli_output_finish(&run.out, true, &err), &err);
     imsg_relay_close(run.receiver.relay);

@@ -290,6 +290,73 @@ IMSG_CHECK enum imsg_status imsg_open_line(struct imsg_opener *opener, struct im
 IMSG_CHECK enum imsg_status imsg_open_raw(struct imsg_opener *opener, struct imsg_payload payload,
                                           struct imsg_buf *plaintext, struct imsg_error *err);
 
+/* ---- Receiving (lib/client/receive.c, inbox.c, inbox_store.c) --------------------------------------------------- */
+
+/* The inbox of a device, in its home: a Maildir of envelopes named by the SHA-256 of their payload, and the memory of what
+ * was ever stored in it (seen/pull/ab/cdef…, an empty file for each). Several processes may use one at a time. */
+struct imsg_inbox {
+    char *new_path, *cur_path, *tmp_path, *lock_path, *seen_path;
+};
+/* Makes the folders where they are missing. On failure too it is to be freed. */
+IMSG_CHECK enum imsg_status imsg_inbox_open(struct imsg_inbox *inbox, const char *home, struct imsg_error *err);
+void imsg_inbox_free(struct imsg_inbox *inbox); /* safe on {0} */
+
+struct imsg_arrival {
+    struct imsg_view line; /* without newline */
+    char name[65];         /* 64 hex digits */
+    bool fresh;            /* filled in: it was not stored before */
+};
+/* On IMSG_OK each is durable in new/ and remembered, or was stored before. After a failure those that are in new/ are not
+ * remembered: storing them again finds them there. Much quicker for many at once: their syncs run beside each other. */
+IMSG_CHECK enum imsg_status imsg_inbox_store(const struct imsg_inbox *inbox, struct imsg_arrival *arrivals, size_t count,
+                                             struct imsg_error *err);
+/* Remember a message of new/ that was stored by a process that ended right after it. */
+IMSG_CHECK enum imsg_status imsg_inbox_remember(const struct imsg_inbox *inbox, const char *name,
+                                                struct imsg_error *err);
+
+/* What is in new/, in the order in which it came. */
+struct imsg_stored {
+    struct timespec when;
+    char *name;
+};
+IMSG_CHECK enum imsg_status imsg_inbox_list(const struct imsg_inbox *inbox, struct imsg_stored **list, size_t *count,
+                                            struct imsg_error *err);
+void imsg_inbox_list_free(struct imsg_stored *list, size_t count);
+
+/* Open a message of new/ for handing it out, and keep other processes from doing so until *fd and its copies are closed.
+ * *fd = -1: it is not there any more, or another process has it. */
+IMSG_CHECK enum imsg_status imsg_inbox_claim(const struct imsg_inbox *inbox, const char *name, int *fd,
+                                             struct imsg_error *err);
+/* It was handed out: move it to cur/. */
+IMSG_CHECK enum imsg_status imsg_inbox_finish(const struct imsg_inbox *inbox, const char *name, struct imsg_error *err);
+
+/* From a relay into the inbox, and out of it: each message is stored before the relay is told to forget it, handed out
+ * once, and kept where handing out failed. */
+struct imsg_receiver {
+    const struct imsg_inbox *inbox;
+    struct imsg_relay *relay; /* NULL will do for imsg_receive_again */
+    uint8_t token[IMSG_TOKEN];
+    /* Called for each message, one after another, with its file open for reading. Not IMSG_OK, or *stays set to true: the
+     * message stays in new/; in the first case the run ends. */
+    enum imsg_status (*hand_out)(void *context, const char *name, int fd, bool *stays, struct imsg_error *err);
+    /* Called once for what the relay has under this name and is no message for this device: it stays there. Or NULL. */
+    void (*rejected)(void *context, const char *waiting, const struct imsg_error *err);
+    /* Called for a message that was stored before and is acknowledged only. Or NULL. */
+    void (*repeated)(void *context, const char *name);
+    void *context;
+    char **known; /* what was rejected before; the callee's */
+    size_t known_count;
+};
+
+/* What waits at the relay now, or the start of it where it is very much (*more). Messages are stored and acknowledged in
+ * batches: one, two, four … at a time, so that the first is handed out at once and a reader who goes away early leaves
+ * few in new/. *taken counts them. */
+IMSG_CHECK enum imsg_status imsg_receive(struct imsg_receiver *receiver, size_t *taken, bool *more,
+                                         struct imsg_error *err);
+/* What stayed in new/. */
+IMSG_CHECK enum imsg_status imsg_receive_again(struct imsg_receiver *receiver, struct imsg_error *err);
+void imsg_receiver_free(struct imsg_receiver *receiver);
+
 #ifdef __cplusplus
 }
 #endif

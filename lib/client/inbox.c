@@ -1,4 +1,4 @@
-#include "client/inbox.h"
+#include "imsg-client.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,11 +19,11 @@ enum imsg_status imsg_inbox_open(struct imsg_inbox *inbox, const char *home, str
     struct {
         const char *name;
         char **path;
-    } folders[] = {{"inbox/new", &inbox->new},
-                   {"inbox/cur", &inbox->cur},
-                   {"inbox/tmp", &inbox->tmp},
-                   {"seen/pull", &inbox->seen}};
-    enum imsg_status status = imsg_path_join(home, "inbox/.lock", &inbox->lock, err);
+    } folders[] = {{"inbox/new", &inbox->new_path},
+                   {"inbox/cur", &inbox->cur_path},
+                   {"inbox/tmp", &inbox->tmp_path},
+                   {"seen/pull", &inbox->seen_path}};
+    enum imsg_status status = imsg_path_join(home, "inbox/.lock", &inbox->lock_path, err);
     for (size_t i = 0; status == IMSG_OK && i < sizeof folders / sizeof folders[0]; i++) {
         status = imsg_path_join(home, folders[i].name, folders[i].path, err);
         if (status == IMSG_OK)
@@ -34,11 +34,11 @@ enum imsg_status imsg_inbox_open(struct imsg_inbox *inbox, const char *home, str
 
 void imsg_inbox_free(struct imsg_inbox *inbox)
 {
-    free(inbox->new);
-    free(inbox->cur);
-    free(inbox->tmp);
-    free(inbox->lock);
-    free(inbox->seen);
+    free(inbox->new_path);
+    free(inbox->cur_path);
+    free(inbox->tmp_path);
+    free(inbox->lock_path);
+    free(inbox->seen_path);
     *inbox = (struct imsg_inbox){0};
 }
 
@@ -57,12 +57,12 @@ static int compare_times(const void *a, const void *b)
 enum imsg_status imsg_inbox_list(const struct imsg_inbox *inbox, struct imsg_stored **list, size_t *count,
                                  struct imsg_error *err)
 {
-    DIR *folder = opendir(inbox->new);
+    DIR *folder = opendir(inbox->new_path);
     struct stat st;
     size_t room = 0;
     enum imsg_status status = IMSG_OK;
     if (!folder)
-        return imsg_fail_errno(err, IMSG_IO, errno, "\"%s\"", inbox->new);
+        return imsg_fail_errno(err, IMSG_IO, errno, "\"%s\"", inbox->new_path);
     for (struct dirent *item; status == IMSG_OK && (item = readdir(folder));) {
         if (!imsg_name_is_hash(item->d_name) || fstatat(dirfd(folder), item->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
             continue;
@@ -107,7 +107,7 @@ enum imsg_status imsg_inbox_claim(const struct imsg_inbox *inbox, const char *na
     char *path = NULL;
     int opened = -1, locked;
     *fd = -1;
-    enum imsg_status status = imsg_path_join(inbox->new, name, &path, err);
+    enum imsg_status status = imsg_path_join(inbox->new_path, name, &path, err);
     if (status != IMSG_OK)
         goto out;
     opened = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -134,9 +134,9 @@ out:
 enum imsg_status imsg_inbox_finish(const struct imsg_inbox *inbox, const char *name, struct imsg_error *err)
 {
     char *from = NULL, *to = NULL;
-    enum imsg_status status = imsg_path_join(inbox->new, name, &from, err);
+    enum imsg_status status = imsg_path_join(inbox->new_path, name, &from, err);
     if (status == IMSG_OK)
-        status = imsg_path_join(inbox->cur, name, &to, err);
+        status = imsg_path_join(inbox->cur_path, name, &to, err);
     if (status == IMSG_OK && rename(from, to) != 0)
         status = imsg_fail_errno(err, IMSG_IO, errno, "\"%s\"", to);
     free(from);

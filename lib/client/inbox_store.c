@@ -10,7 +10,7 @@
 
 #include "base/io.h"
 #include "base/pool.h"
-#include "client/inbox.h"
+#include "imsg-client.h"
 
 #define SYNCS_AT_ONCE 16 /* a disk does many in the time of one */
 #define SEEN_FOLDERS 256
@@ -36,7 +36,7 @@ static enum imsg_status write_arrival(struct store_job *job, struct imsg_error *
     /* The kernel stamps files with a clock that stands still for milliseconds: too coarse for their order. */
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, job->when};
     int fd = -1;
-    enum imsg_status status = imsg_unnamed_create(job->inbox->tmp, 0600, &fd, err);
+    enum imsg_status status = imsg_unnamed_create(job->inbox->tmp_path, 0600, &fd, err);
     if (status == IMSG_OK)
         status = imsg_write_all(fd, job->arrival->line, err);
     if (status == IMSG_OK)
@@ -102,7 +102,7 @@ static enum imsg_status make_seen_path(const struct imsg_inbox *inbox, const cha
 {
     char below[70];
     snprintf(below, sizeof below, "%.2s/%s", name, name + 2);
-    return imsg_path_join(inbox->seen, below, path, err);
+    return imsg_path_join(inbox->seen_path, below, path, err);
 }
 
 /* An error is not "no": a message that was stored before would be stored a second time. */
@@ -205,7 +205,7 @@ static enum imsg_status plan_files(const struct imsg_inbox *inbox, struct imsg_a
         if (status != IMSG_OK || seen)
             continue;
         *job = (struct store_job){.inbox = inbox, .arrival = &arrivals[i], .when = when};
-        status = imsg_path_join(inbox->new, arrivals[i].name, &job->path, err);
+        status = imsg_path_join(inbox->new_path, arrivals[i].name, &job->path, err);
         files->count += status == IMSG_OK;
         if (++when.tv_nsec == 1000000000)
             when = (struct timespec){.tv_sec = when.tv_sec + 1};
@@ -226,7 +226,7 @@ enum imsg_status imsg_inbox_store(const struct imsg_inbox *inbox, struct imsg_ar
 {
     struct store_jobs files = {0};
     int lock = -1;
-    enum imsg_status status = imsg_lock(inbox->lock, 0600, &lock, err);
+    enum imsg_status status = imsg_lock(inbox->lock_path, 0600, &lock, err);
     if (status == IMSG_OK)
         status = new_jobs(count, &files, err);
     if (status == IMSG_OK)

@@ -1,4 +1,4 @@
-#include "client/receive.h"
+#include "imsg-client.h"
 
 #include <stdlib.h>
 #include <string.h>
