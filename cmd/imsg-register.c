@@ -82,8 +82,8 @@ static void check_inputs(const struct registration *run)
         cli_usage(&run->cli, "standard input can be only one of the inputs");
 }
 
-/* Before the entry is there, so that nobody finds a device without its mailbox. Only a folder needs this: a server makes the
- * mailboxes of the devices in its directory. */
+/* Before the entry is there, so that nobody finds a device without its mailbox. Only a folder needs this: a server
+ * makes the mailboxes of the devices in its directory. */
 static enum imsg_status make_mailboxes(struct registration *run, struct imsg_error *err)
 {
     struct imsg_relay *relay = NULL;

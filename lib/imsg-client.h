@@ -1,5 +1,5 @@
-/* imsg-client.h: what a client is. Key files, the account, trust in directory entries, registration, sealing for all devices
- * of the recipients, and opening with its order of checks.
+/* imsg-client.h: what a client is. Key files, the account, trust in directory entries, registration, sealing for all
+ * devices of the recipients, opening with its order of checks, and receiving.
  *
  * The conventions are those of imsg.h. Nothing here prints, asks, reads the environment or ends the program: the caller
  * gives paths and callbacks, and gets events as values. Callbacks run on the thread that called the library.
@@ -26,8 +26,8 @@ struct imsg_key_file {
     enum imsg_status (*passphrase)(void *context, const char *what, struct imsg_buf *out, struct imsg_error *err);
     void *context;
 };
-/* Append the file's bytes, at most 1 MiB. Links and pipes are followed. `role` names the file in messages. IMSG_NO_INPUT,
- * IMSG_PERMISSION, IMSG_MALFORMED (too large). */
+/* Append the file's bytes, at most 1 MiB. Links and pipes are followed. `role` names the file in messages.
+ * IMSG_NO_INPUT, IMSG_PERMISSION, IMSG_MALFORMED (too large). */
 IMSG_CHECK enum imsg_status imsg_key_file_read(const struct imsg_key_file *file, const char *role, struct imsg_buf *out,
                                                struct imsg_error *err);
 /* Create a private file of mode 0600, atomically. A file that exists is never replaced: IMSG_CANNOT_CREATE. */
@@ -82,7 +82,7 @@ struct imsg_event {
 /* A device of a user. The caller sets the first part; {0} with home and location is enough. Strings and pointers are
  * borrowed. What the callbacks give becomes the client's, and is freed by imsg_client_close. */
 struct imsg_client {
-    const char *home;                 /* an existing folder, private to the user: identity.json, pins.json, account.pem … */
+    const char *home;                 /* an existing folder, private to the user: identity.json, pins.json and so on */
     const char *location;             /* of the directory; may be NULL if nobody is looked up, or with open_directory */
     struct imsg_net *net;             /* for remote locations, or NULL */
     struct imsg_identity *identity;   /* this device's keys; NULL: loaded when they are first needed */
@@ -109,11 +109,12 @@ struct imsg_client {
 void imsg_client_close(struct imsg_client *client);
 /* For imsg_net.auth, with the client as context: servers know a device by its auth key. */
 enum imsg_status imsg_client_auth(void *client, const struct imsg_p256 **key, struct imsg_error *err);
-/* The verified entry of a canonical handle: its signature; one's own account key where the handle is one's own; the pin,
- * which a first sight makes. `raw` (may be NULL) gets the bytes on file. IMSG_NO_ACCOUNT; IMSG_REFUSED: another key, an
- * older or forked entry, or a pinned handle without an entry. */
-IMSG_CHECK enum imsg_status imsg_client_look_up(struct imsg_client *client, const char *handle, struct imsg_entry *entry,
-                                                struct imsg_buf *raw, struct imsg_error *err);
+/* The verified entry of a canonical handle: its signature; one's own account key where the handle is one's own; the
+ * pin, which a first sight makes. `raw` (may be NULL) gets the bytes on file. IMSG_NO_ACCOUNT; IMSG_REFUSED: another
+ * key, an older or forked entry, or a pinned handle without an entry. */
+IMSG_CHECK enum imsg_status imsg_client_look_up(struct imsg_client *client, const char *handle,
+                                                struct imsg_entry *entry, struct imsg_buf *raw,
+                                                struct imsg_error *err);
 /* Move the handle's pin on to an entry just written; never back. */
 IMSG_CHECK enum imsg_status imsg_client_pin(struct imsg_client *client, const char *handle,
                                             const struct imsg_entry *entry, struct imsg_error *err);
@@ -152,9 +153,9 @@ struct imsg_registration {
 };
 /* Load the account key if its file is there, before anything is written. */
 IMSG_CHECK enum imsg_status imsg_register_start(struct imsg_registration *registration, struct imsg_error *err);
-/* Put the records into the entry of each of their handles, replacing the record with the same token; take the removals out
- * of every own entry; sign what changed, write it and pin it. Conflicts with others who write at the same time are
- * resolved by reading again. */
+/* Put the records into the entry of each of their handles, replacing the record with the same token; take the
+ * removals out of every own entry; sign what changed, write it and pin it. Conflicts with others who write at the
+ * same time are resolved by reading again. */
 IMSG_CHECK enum imsg_status imsg_register(struct imsg_registration *registration, struct imsg_error *err);
 void imsg_registration_free(struct imsg_registration *registration);
 
@@ -185,8 +186,8 @@ struct imsg_draft {
     size_t to_count;
     bool partial;          /* somebody could not be reached; an event told */
     struct imsg_buf lines; /* the envelopes, one a line; or the bare payload */
-    enum imsg_status status; /* why it was not sealed … */
-    struct imsg_error err;   /* … in words */
+    enum imsg_status status; /* why it was not sealed */
+    struct imsg_error err;   /* the same in words; of a partial draft, what failed for the first recipient left out */
 
     struct imsg_target *targets; /* the library's, from here on */
     size_t target_count, target_cap;
@@ -211,8 +212,8 @@ struct imsg_sealer {
     bool no_self;            /* not for the sender's other devices */
     const struct imsg_devices *records; /* sealed for as they are, without a look-up; or NULL */
     bool records_are_directory; /* a draft gets those of its handles, and nothing is looked up */
-    /* Called when the content is over a device's limit: store it and describe it in *out, and the message is sealed with
-     * that attachment in place of the content. NULL: IMSG_TOO_LONG. */
+    /* Called when the content is over a device's limit: store it and describe it in *out, and the message is sealed
+     * with that attachment in place of the content. NULL: IMSG_TOO_LONG. */
     enum imsg_status (*store)(void *context, struct imsg_draft *draft, struct imsg_attachment *out,
                               struct imsg_error *err);
     void *context;
@@ -229,15 +230,15 @@ IMSG_CHECK enum imsg_status imsg_draft_address(struct imsg_sealer *sealer, struc
 /* Seal each draft for the devices found, on all threads. What becomes of each is in its status and lines. */
 IMSG_CHECK enum imsg_status imsg_seal_drafts(struct imsg_sealer *sealer, struct imsg_draft *drafts, size_t count,
                                              struct imsg_error *err);
-/* Both for one draft; its status is the result. IMSG_NO_ACCOUNT if there was no device to seal for. */
+/* Both for one draft; its status is the result. If nobody could be reached, that of the first recipient. */
 IMSG_CHECK enum imsg_status imsg_seal(struct imsg_sealer *sealer, struct imsg_draft *draft, char *const *handles,
                                       size_t count, struct imsg_error *err);
 /* Deliver the envelopes to a relay, all of them or up to the first failure; once more is no second message. */
 IMSG_CHECK enum imsg_status imsg_draft_deliver(const struct imsg_draft *draft, struct imsg_relay *relay,
                                                struct imsg_error *err);
-/* Make a sealed file for the devices found: envelopes, stream/1 line and chunks go to `sink`. draft->content and then the
- * rest of the input are what is sealed. Nothing is written if draft->partial is true, or becomes so: all recipients or
- * none. */
+/* Make a sealed file for the devices found: envelopes, stream/1 line and chunks go to `sink`. draft->content and
+ * then the rest of the input are what is sealed. Nothing is written if draft->partial is true, or becomes so: all
+ * recipients or none. */
 IMSG_CHECK enum imsg_status imsg_seal_file(struct imsg_sealer *sealer, struct imsg_draft *draft,
                                            const struct imsg_input *input, imsg_sink *sink, void *context,
                                            struct imsg_error *err);
@@ -255,18 +256,18 @@ void imsg_opened_free(struct imsg_opened *opened);
 
 #define IMSG_OPENER_ENTRIES 16 /* senders whose entries are kept: those of a group that take turns */
 
-/* Who opens, and what for. Envelopes for other devices are passed over. What is wrong with a line or a sealed file is told by
- * IMSG_EVENT_FAILED, and the rest goes on; where only the private key could tell why, all failures read the same and have
- * IMSG_HINT_WHY. A callback's failure ends the run. */
+/* Who opens, and what for. Envelopes for other devices are passed over. What is wrong with a line or a sealed file
+ * is told by IMSG_EVENT_FAILED, and the rest goes on; where only the private key could tell why, all failures read
+ * the same and have IMSG_HINT_WHY. A callback's failure ends the run. */
 struct imsg_opener {
     struct imsg_client *client;
     const struct imsg_devices *records; /* senders' keys are taken from these alone; NULL: from the directory */
     char *const *from;                  /* handles that are expected; others are refused */
     size_t from_count;                  /* 0: all are expected */
-    bool verify_first;                  /* read a sealed file twice: all of it is verified before any of it is given out */
+    bool verify_first;                  /* read a sealed file twice: verify all of it before any is given out */
     enum imsg_status (*message)(void *context, const struct imsg_opened *opened, struct imsg_error *err);
-    /* A sealed file: its envelope, before any content, or NULL; its content, chunk after chunk; and its end. NULL for the
-     * latter two: sealed files are refused. */
+    /* A sealed file: its envelope, before any content, or NULL; its content, chunk after chunk; and its end. NULL
+     * for the latter two: sealed files are refused. */
     enum imsg_status (*file_begin)(void *context, const struct imsg_opened *opened, struct imsg_error *err);
     enum imsg_status (*file_chunk)(void *context, struct imsg_view content, uint64_t number, bool last,
                                    struct imsg_error *err);
@@ -285,15 +286,16 @@ IMSG_CHECK enum imsg_status imsg_open_input(struct imsg_opener *opener, const st
 /* Open one envelope line. IMSG_REFUSED for one of another device, too. */
 IMSG_CHECK enum imsg_status imsg_open_line(struct imsg_opener *opener, struct imsg_view line, struct imsg_opened *out,
                                            struct imsg_error *err);
-/* Open a bare payload from opener->from[0] and append its plaintext. A bare payload does not say which device sealed it:
- * every record of the handle is tried. */
+/* Open a bare payload from opener->from[0] and append its plaintext. A bare payload does not say which device sealed
+ * it: every record of the handle is tried. */
 IMSG_CHECK enum imsg_status imsg_open_raw(struct imsg_opener *opener, struct imsg_payload payload,
                                           struct imsg_buf *plaintext, struct imsg_error *err);
 
 /* ---- Receiving (lib/client/receive.c, inbox.c, inbox_store.c) --------------------------------------------------- */
 
-/* The inbox of a device, in its home: a Maildir of envelopes named by the SHA-256 of their payload, and the memory of what
- * was ever stored in it (seen/pull/ab/cdef…, an empty file for each). Several processes may use one at a time. */
+/* The inbox of a device, in its home: a Maildir of envelopes named by the SHA-256 of their payload, and the memory
+ * of what was ever stored in it (seen/pull/ab/cdef…, an empty file for each). Several processes may use one at a
+ * time. */
 struct imsg_inbox {
     char *new_path, *cur_path, *tmp_path, *lock_path, *seen_path;
 };
@@ -306,8 +308,9 @@ struct imsg_arrival {
     char name[65];         /* 64 hex digits */
     bool fresh;            /* filled in: it was not stored before */
 };
-/* On IMSG_OK each is durable in new/ and remembered, or was stored before. After a failure those that are in new/ are not
- * remembered: storing them again finds them there. Much quicker for many at once: their syncs run beside each other. */
+/* On IMSG_OK each is durable in new/ and remembered, or was stored before. After a failure those that are in new/
+ * are not remembered: storing them again finds them there. Much quicker for many at once: their syncs run beside
+ * each other. */
 IMSG_CHECK enum imsg_status imsg_inbox_store(const struct imsg_inbox *inbox, struct imsg_arrival *arrivals, size_t count,
                                              struct imsg_error *err);
 /* Remember a message of new/ that was stored by a process that ended right after it. */
@@ -323,8 +326,8 @@ IMSG_CHECK enum imsg_status imsg_inbox_list(const struct imsg_inbox *inbox, stru
                                             struct imsg_error *err);
 void imsg_inbox_list_free(struct imsg_stored *list, size_t count);
 
-/* Open a message of new/ for handing it out, and keep other processes from doing so until *fd and its copies are closed.
- * *fd = -1: it is not there any more, or another process has it. */
+/* Open a message of new/ for handing it out, and keep other processes from doing so until *fd and its copies are
+ * closed. *fd = -1: it is not there any more, or another process has it. */
 IMSG_CHECK enum imsg_status imsg_inbox_claim(const struct imsg_inbox *inbox, const char *name, int *fd,
                                              struct imsg_error *err);
 /* It was handed out: move it to cur/. */
@@ -336,8 +339,8 @@ struct imsg_receiver {
     const struct imsg_inbox *inbox;
     struct imsg_relay *relay; /* NULL will do for imsg_receive_again */
     uint8_t token[IMSG_TOKEN];
-    /* Called for each message, one after another, with its file open for reading. Not IMSG_OK, or *stays set to true: the
-     * message stays in new/; in the first case the run ends. */
+    /* Called for each message, one after another, with its file open for reading. Not IMSG_OK, or *stays set to
+     * true: the message stays in new/; in the first case the run ends. */
     enum imsg_status (*hand_out)(void *context, const char *name, int fd, bool *stays, struct imsg_error *err);
     /* Called once for what the relay has under this name and is no message for this device: it stays there. Or NULL. */
     void (*rejected)(void *context, const char *waiting, const struct imsg_error *err);
@@ -348,14 +351,19 @@ struct imsg_receiver {
     size_t known_count;
 };
 
-/* What waits at the relay now, or the start of it where it is very much (*more). Messages are stored and acknowledged in
- * batches: one, two, four … at a time, so that the first is handed out at once and a reader who goes away early leaves
- * few in new/. *taken counts them. */
+/* What waits at the relay now, or the start of it where it is very much (*more). Messages are stored and
+ * acknowledged in batches: one, two, four … at a time, so that the first is handed out at once and a reader who goes
+ * away early leaves few in new/. *taken counts them. */
 IMSG_CHECK enum imsg_status imsg_receive(struct imsg_receiver *receiver, size_t *taken, bool *more,
                                          struct imsg_error *err);
 /* What stayed in new/. */
 IMSG_CHECK enum imsg_status imsg_receive_again(struct imsg_receiver *receiver, struct imsg_error *err);
 void imsg_receiver_free(struct imsg_receiver *receiver);
+/* Receive into the inbox of the client's home and open what comes out: first what an earlier run left in new/, then
+ * what waits at the relay, then (`wait`) what arrives later, until something fails. What the opener refuses is told
+ * as an event and counts as handed out. */
+IMSG_CHECK enum imsg_status imsg_receive_and_open(struct imsg_opener *opener, struct imsg_relay *relay, bool wait,
+                                                  struct imsg_error *err);
 
 #ifdef __cplusplus
 }

@@ -369,8 +369,8 @@ void imsg_attachment_free(struct imsg_attachment *attachment);
 
 /* ---- Messages and envelopes --------------------------------------------------------------------------------- */
 
-/* message/1, as it is sealed: header line, newline, content. One that was read owns what its pointers show; one that is to
- * be written is the caller's, who sets what applies and never frees it. */
+/* message/1, as it is sealed: header line, newline, content. One that was read owns what its pointers show; one that
+ * is to be written is the caller's, who sets what applies and never frees it. */
 struct imsg_message {
     struct json_t *header;        /* the whole of it, as it was read */
     const char *id, *from, *time; /* id and time NULL: made when it is written */
@@ -426,8 +426,8 @@ struct imsg_seal_how {
 IMSG_CHECK enum imsg_status imsg_seal_payload(const struct imsg_identity *sender, const struct imsg_device *device,
                                               const struct imsg_seal_how *how, struct imsg_view plaintext,
                                               struct imsg_buf *out, struct imsg_error *err);
-/* Append one envelope line, newline included, made of the members that it prints: all but json and hash, all of them the
- * caller's. */
+/* Append one envelope line, newline included, made of the members that it prints: all but json and hash, all of them
+ * the caller's. */
 IMSG_CHECK enum imsg_status imsg_envelope_print(const struct imsg_envelope *envelope, struct imsg_buf *out,
                                                 struct imsg_error *err);
 struct imsg_payload { /* a bare payload; borrowed */
@@ -442,17 +442,18 @@ IMSG_CHECK enum imsg_status imsg_open_payload(struct imsg_identity *identity, co
                                               struct imsg_payload payload, struct imsg_buf *plaintext,
                                               struct imsg_trace *trace, struct imsg_error *err);
 /* Open an envelope: what imsg_open_payload does, then message/1 and the header against the envelope (formats.md §7).
- * `sender` must hold envelope->from and envelope->from_token. *message holds the plaintext that its content points into.
- * message->has_stream: it belongs to a sealed file, and a caller that does not read one refuses it. */
+ * `sender` must hold envelope->from and envelope->from_token. *message holds the plaintext that its content points
+ * into. message->has_stream: it belongs to a sealed file, and a caller that does not read one refuses it. */
 IMSG_CHECK enum imsg_status imsg_open_envelope(struct imsg_identity *identity, const struct imsg_device *sender,
                                                const struct imsg_envelope *envelope, struct imsg_message *message,
                                                struct imsg_trace *trace, struct imsg_error *err);
 
 /* ---- Sealed files (formats.md §8, lib/format/stream.c) -------------------------------------------------------- */
 
-/* After the envelope lines and the line that imsg_stream_print makes stand the chunks, numbered from 0: IMSG_STREAM_CHUNK
- * bytes of content each, the last 0 to IMSG_STREAM_CHUNK, and IMSG_STREAM_EXTRA bytes of tag and signature behind each.
- * Whoever opens them counts them, and says which is the last: the one that the end of the input follows. */
+/* After the envelope lines and the line that imsg_stream_print makes stand the chunks, numbered from 0:
+ * IMSG_STREAM_CHUNK bytes of content each, the last 0 to IMSG_STREAM_CHUNK, and IMSG_STREAM_EXTRA bytes of tag and
+ * signature behind each. Whoever opens them counts them, and says which is the last: the one that the end of the
+ * input follows. */
 #define IMSG_STREAM_CHUNK 1048576
 #define IMSG_STREAM_EXTRA 80
 
@@ -477,11 +478,11 @@ struct imsg_chunk {
  * are written. auth: the private key to the sender's auth key. */
 IMSG_CHECK enum imsg_status imsg_stream_seal(struct imsg_stream *stream, const struct imsg_p256 *auth,
                                              const struct imsg_chunk *chunk, struct imsg_error *err);
-/* Verify the signature and then the tag, and decrypt where it stands: the chunk holds len bytes as they were read, the
- * content is the first len - IMSG_STREAM_EXTRA. auth: the point of the sender's auth key. IMSG_REFUSED, one text whatever
- * the reason, wrong lengths included; then the chunk is wiped. With a trace, which has the class, it goes on after a
- * failed check, a wrong length apart, and nothing is wiped; auth may then be NULL: the signature is not checked. A stream
- * made without a key checks the signature alone and decrypts nothing. */
+/* Verify the signature and then the tag, and decrypt where it stands: the chunk holds len bytes as they were read,
+ * the content is the first len - IMSG_STREAM_EXTRA. auth: the point of the sender's auth key. IMSG_REFUSED, one text
+ * whatever the reason, wrong lengths included; then the chunk is wiped. With a trace, which has the class, it goes
+ * on after a failed check, a wrong length apart, and nothing is wiped; auth may then be NULL: the signature is not
+ * checked. A stream made without a key checks the signature alone and decrypts nothing. */
 IMSG_CHECK enum imsg_status imsg_stream_open(struct imsg_stream *stream, const uint8_t *auth,
                                              const struct imsg_chunk *chunk, struct imsg_trace *trace,
                                              struct imsg_error *err);

@@ -1,5 +1,5 @@
 # Rules of the tests and the benchmarks; the Makefile includes this file.
-DEPS_TEST := bats jq curl openssl strace valgrind bsdutils mandoc groff shellcheck clang cppcheck xxd procps nginx-light time zsh fish
+DEPS_TEST := g++ bats jq curl openssl strace valgrind bsdutils mandoc groff shellcheck clang cppcheck xxd procps nginx-light time zsh fish
 # The peers; a test runs the benchmarks on tiny work.
 DEPS_BENCH := age gnupg minisign openssl gnuplot-nox valgrind
 DEPS_BENCH_SERVE := wrk nginx-light openssl

@@ -171,8 +171,9 @@ IMSG_CHECK enum imsg_status cli_configured(struct cli *cli, enum cli_service ser
 
 /* ---- net.c ---------------------------------------------------------------------------------------------------- */
 
-/* What the connections of this run share, from options (CLI_OPTS_NET), environment and config. The services configured are
- * the user's own origins; one given as an option becomes one when it is opened. Borrowed, until cli_finish. */
+/* What the connections of this run share, from options (CLI_OPTS_NET), environment and config. The services
+ * configured are the user's own origins; one given as an option becomes one when it is opened. Borrowed, until
+ * cli_finish. */
 IMSG_CHECK enum imsg_status cli_net(struct cli *cli, struct imsg_net **net, struct imsg_error *err);
 /* The key that bearer tokens are signed with: that of `identity`. */
 void cli_net_identity(struct cli *cli, const struct imsg_identity *identity);
@@ -187,8 +188,8 @@ IMSG_CHECK enum imsg_status cli_passphrase(struct cli *cli, const char *what, bo
  * read is IMSG_PERMISSION. */
 IMSG_CHECK enum imsg_status cli_read_key_file(struct cli *cli, const char *path, const char *role,
                                               struct imsg_buf *out, struct imsg_error *err);
-/* What lib/client reads a key file with: `path`, "-" for standard input, or NULL for `standard` in $IMSG_HOME. *name, the
- * caller's, holds the path for as long as *out is used. */
+/* What lib/client reads a key file with: `path`, "-" for standard input, or NULL for `standard` in $IMSG_HOME.
+ * *name, the caller's, holds the path for as long as *out is used. */
 IMSG_CHECK enum imsg_status cli_key_file(struct cli *cli, const char *path, const char *standard, char **name,
                                          struct imsg_key_file *out, struct imsg_error *err);
 /* Load an identity (path NULL: identity.json of $IMSG_HOME), asking for the passphrase if it is encrypted. */
@@ -206,8 +207,8 @@ IMSG_CHECK enum imsg_status cli_account_key(struct cli *cli, const char *path, s
 
 /* ---- client.c ------------------------------------------------------------------------------------------------- */
 
-/* Set up cli->client: its home, an identity and a directory that are opened when they are first needed, and cli_event. Until
- * cli_finish. */
+/* Set up cli->client: its home, an identity and a directory that are opened when they are first needed, and
+ * cli_event. Until cli_finish. */
 IMSG_CHECK enum imsg_status cli_client(struct cli *cli, struct imsg_error *err);
 /* An event of the library in words on stderr; context is the struct cli. */
 void cli_event(void *context, const struct imsg_event *event);
@@ -278,8 +279,8 @@ IMSG_CHECK enum imsg_status cli_records_read(struct cli *cli, const char *operan
 
 /* Give up what this tool will not need again: no new sockets, no exec, no ptrace (seccomp, where there is one). */
 void cli_sandbox(void);
-/* The same, but sockets stay if one of the `services` (CLI_USES(CLI_DIRECTORY) | …) is remote: as its option says (NULL:
- * none), else as it is configured. */
+/* The same, but sockets stay if one of the `services` (CLI_USES(CLI_DIRECTORY) | …) is remote: as its option says
+ * (NULL: none), else as it is configured. */
 void cli_sandbox_for(struct cli *cli, unsigned services, const char *directory, const char *relay, const char *store);
 /* The same, and sockets stay. */
 void cli_sandbox_talking(void);

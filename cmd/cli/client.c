@@ -47,7 +47,8 @@ void cli_event(void *context, const struct imsg_event *event)
     }
 }
 
-/* The directory is opened at the first look-up: without one, no default folder is made and no bad setting is reported. */
+/* The directory is opened at the first look-up: without one, no default folder is made and no bad setting is
+ * reported. */
 static enum imsg_status open_directory(void *context, struct imsg_directory **out, struct imsg_error *err)
 {
     struct cli *cli = context;

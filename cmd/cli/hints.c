@@ -16,8 +16,8 @@ void cli_error_hint(struct imsg_error *err, const char *fmt, ...)
     imsg_error_suggest(err, IMSG_HINT_TEXT, text);
 }
 
-/* The whole command that accepts the account key served now, to be copied. A stranger may have chosen the handle: the shell
- * must not interpret it, and the tool must not take it for an option. */
+/* The whole command that accepts the account key served now, to be copied. A stranger may have chosen the handle:
+ * the shell must not interpret it, and the tool must not take it for an option. */
 static void hint_accept(const struct cli *cli, const char *about)
 {
     const char *handle = strchr(about, ' '), *option = cli->directory_option;

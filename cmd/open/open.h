@@ -32,8 +32,8 @@ IMSG_CHECK enum imsg_status open_file_begin(void *context, const struct imsg_ope
 IMSG_CHECK enum imsg_status open_file_chunk(void *context, struct imsg_view content, uint64_t number, bool last,
                                             struct imsg_error *err);
 IMSG_CHECK enum imsg_status open_file_end(void *context, const struct imsg_opened *opened, struct imsg_error *err);
-/* Give an error with IMSG_HINT_WHY the command that shows the user why. It is made of what the user gave alone, so that it is
- * the same whatever the reason. Where the sender was looked up, it looks up too. */
+/* Give an error with IMSG_HINT_WHY the command that shows the user why. It is made of what the user gave alone, so
+ * that it is the same whatever the reason. Where the sender was looked up, it looks up too. */
 void open_hint_inspect(const struct open_run *run, struct imsg_error *err);
 
 #endif

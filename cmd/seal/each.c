@@ -143,7 +143,8 @@ static void report_line(struct seal *run, const struct imsg_draft *message, cons
 }
 
 /* The lines that are there; a bad one is reported and the rest goes on. */
-static enum imsg_status read_round(struct seal *run, struct imsg_lines *lines, struct round *round, struct imsg_error *err)
+static enum imsg_status read_round(struct seal *run, struct imsg_lines *lines, struct round *round,
+                                   struct imsg_error *err)
 {
     struct imsg_identity *identity;
     enum imsg_status status = IMSG_OK;

@@ -1,5 +1,5 @@
-/* Work on several cores, finished in the order of its input: jobs are read one after another, worked on by any thread, and
- * finished one after another. The three steps of everything that takes lines, records or chunks. */
+/* Work on several cores, finished in the order of its input: jobs are read one after another, worked on by any
+ * thread, and finished one after another. The three steps of everything that takes lines, records or chunks. */
 #ifndef IMSG_BASE_PIPELINE_H
 #define IMSG_BASE_PIPELINE_H
 
@@ -15,8 +15,8 @@ struct imsg_pipeline {
     unsigned threads; /* the caller's counted (base/pool.h) */
     size_t depth;     /* jobs under way at most */
     size_t job_size;  /* bytes of one job; zeroes at first, later as finish left it */
-    /* On the caller's thread, in order. LATER is allowed only while `busy`: others are under way. A failure ends the run
-     * after the jobs before it are finished. */
+    /* On the caller's thread, in order. LATER is allowed only while `busy`: others are under way. A failure ends the
+     * run after the jobs before it are finished. */
     enum imsg_status (*read)(void *context, void *job, bool busy, enum imsg_pipeline_step *step, struct imsg_error *err);
     imsg_work *work; /* on any thread */
     /* On the caller's thread, in order. A failure ends the run. */

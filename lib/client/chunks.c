@@ -7,7 +7,8 @@
 #include "base/pipeline.h"
 
 #define ROOM (IMSG_STREAM_CHUNK + IMSG_STREAM_EXTRA)
-/* As many chunks as keep the threads busy, and two more for reading and writing, within the memory that a stream may take. */
+/* As many chunks as keep the threads busy, and two more for reading and writing, within the memory that a stream may
+ * take. */
 #define JOBS_MAX 5
 
 void imsg_chunks_start(struct imsg_chunks *chunks, struct imsg_view first, int fd)

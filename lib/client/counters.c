@@ -20,8 +20,8 @@
 #define COUNTERS_MAX ((size_t)64 << 20) /* bytes */
 #define KEPT 1024 /* counters, or all of one sealing: 0.2 MB that every sealing reads and writes */
 
-/* The file itself is the lock, and is rewritten in place: a crash may cost the counts, never a message. Whoever holds it
- * does so for a moment; one that is stopped there must not stop us. */
+/* The file itself is the lock, and is rewritten in place: a crash may cost the counts, never a message. Whoever
+ * holds it does so for a moment; one that is stopped there must not stop us. */
 static int open_locked(const char *home)
 {
     char *path = NULL;

@@ -135,8 +135,8 @@ enum imsg_status imsg_identity_create(const char *path, const struct imsg_identi
     return status;
 }
 
-/* Two rotations at once would lose one of the new prekeys. The lock is a file beside the identity, because a lock on the
- * identity itself would stay with the file that was replaced. */
+/* Two rotations at once would lose one of the new prekeys. The lock is a file beside the identity, because a lock on
+ * the identity itself would stay with the file that was replaced. */
 static enum imsg_status lock_identity(const char *path, int *lock, struct imsg_error *err)
 {
     struct imsg_buf name = {0};

@@ -1,6 +1,6 @@
-/* Opening: the order in which an envelope is checked. It is parsed; it must be for this device, from a sender who is expected
- * and whose record is known; then signature, key, tag and header are verified (imsg_open_envelope); only then is its content
- * given out. */
+/* Opening: the order in which an envelope is checked. It is parsed; it must be for this device, from a sender who is
+ * expected and whose record is known; then signature, key, tag and header are verified (imsg_open_envelope); only
+ * then is its content given out. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -16,13 +16,13 @@ IMSG_CHECK enum imsg_status imsg_opener_look_up(struct imsg_opener *opener, cons
                                                 const struct imsg_devices **out, struct imsg_error *err);
 /* True if looking up `from` could end the life of devices given out before. */
 bool imsg_opener_would_forget(struct imsg_opener *opener, const char *from);
-/* The record whose handles hold the envelope's sender and whose token is the sender's: never the token alone (formats.md
- * §7). Valid as long as what imsg_opener_look_up gives. */
+/* The record whose handles hold the envelope's sender and whose token is the sender's: never the token alone
+ * (formats.md §7). Valid as long as what imsg_opener_look_up gives. */
 IMSG_CHECK enum imsg_status imsg_opener_find_sender(struct imsg_opener *opener, const struct imsg_envelope *envelope,
                                                     const struct imsg_device **out, struct imsg_error *err);
 
-/* All that comes before decryption: the envelope is parsed, then the identity unlocked, then the envelope must be for this
- * device (*mine), its sender expected, and his record known. */
+/* All that comes before decryption: the envelope is parsed, then the identity unlocked, then the envelope must be
+ * for this device (*mine), its sender expected, and his record known. */
 struct imsg_opening {
     struct imsg_opened opened;
     const struct imsg_device *sender;
@@ -36,8 +36,8 @@ struct imsg_opening {
 void imsg_opening_decrypt(struct imsg_opener *opener, struct imsg_opening *opening);
 void imsg_opening_clear(struct imsg_opening *opening);
 
-/* The chunks of a sealed file: `ahead` was read already, the rest is in the input. Each is given out when its signature and
- * tag were verified, or all after all were where verify_first is set. */
+/* The chunks of a sealed file: `ahead` was read already, the rest is in the input. Each is given out when its
+ * signature and tag were verified, or all after all were where verify_first is set. */
 IMSG_CHECK enum imsg_status imsg_open_file(struct imsg_opener *opener, const struct imsg_opened *opened,
                                            const struct imsg_input *input, struct imsg_view ahead,
                                            struct imsg_error *err);

@@ -1,5 +1,5 @@
-/* An input of envelopes, one a line, or a sealed file: parsed and given their senders in order, opened on all threads, given
- * out and told in order. */
+/* An input of envelopes, one a line, or a sealed file: parsed and given their senders in order, opened on all
+ * threads, given out and told in order. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,7 +100,8 @@ static enum imsg_status remember_other(struct reading *reading, const struct ims
     return reading->others++ < OTHERS_MAX ? imsg_buf_text(&reading->tokens, text, err) : IMSG_OK;
 }
 
-/* Everything about an envelope that needs no private key. *later: records that jobs under way still need would be freed. */
+/* Everything about an envelope that needs no private key. *later: records that jobs under way still need would be
+ * freed. */
 static enum imsg_status line_prepare(struct reading *reading, struct imsg_opening *opening, bool busy, bool *later,
                                      struct imsg_error *err)
 {

@@ -22,6 +22,8 @@ enum imsg_status imsg_draft_add_to(struct imsg_draft *draft, const char *handle,
 
 void imsg_draft_leave_out(const struct imsg_sealer *sealer, struct imsg_draft *draft, const struct imsg_error *err)
 {
+    if (!draft->partial && draft->status == IMSG_OK)
+        draft->err = *err;
     draft->partial = true;
     imsg_client_tell(sealer->client,
                      &(struct imsg_event){.kind = IMSG_EVENT_FAILED, .line = draft->line, .error = err});

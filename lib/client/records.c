@@ -1,5 +1,5 @@
-/* Device records, one a line. Checking a record's keys takes longer than reading it, so the lines are parsed on all cores
- * and added in order. */
+/* Device records, one a line. Checking a record's keys takes longer than reading it, so the lines are parsed on all
+ * cores and added in order. */
 #include <stdlib.h>
 
 #include "base/io.h"

@@ -324,9 +324,11 @@ enum imsg_status imsg_seal(struct imsg_sealer *sealer, struct imsg_draft *draft,
                            struct imsg_error *err)
 {
     enum imsg_status status = imsg_draft_address(sealer, draft, handles, count, err);
-    if (status == IMSG_OK && draft->target_count == 0)
-        status = imsg_fail(err, IMSG_NO_ACCOUNT, "there is no device to seal for");
-    if (status == IMSG_OK)
+    if (status == IMSG_OK && draft->target_count == 0 && !draft->partial)
+        return imsg_fail(err, IMSG_NO_ACCOUNT, "there is no device to seal for");
+    if (status == IMSG_OK && draft->target_count == 0) /* what kept the first recipient away */
+        draft->status = draft->err.status;
+    else if (status == IMSG_OK)
         status = imsg_seal_drafts(sealer, draft, 1, err);
     if (status == IMSG_OK && draft->status != IMSG_OK) {
         status = draft->status;

@@ -50,6 +50,8 @@ enum imsg_status imsg_seal_file(struct imsg_sealer *sealer, struct imsg_draft *d
         return IMSG_OK;
     if (!err)
         err = &unheard;
+    if (draft->target_count == 0)
+        return imsg_fail(err, IMSG_NO_INPUT, "there is no device to seal for");
     enum imsg_status status = imsg_client_identity(sealer->client, &identity, err);
     if (status == IMSG_OK)
         status = imsg_random(key, sizeof key, err);

@@ -1,5 +1,6 @@
-/* Trust in directory entries. A directory is trusted for nothing but routing: each entry is checked against the account key
- * that was pinned when its handle was first seen, and entries of one's own handles against one's own account key. */
+/* Trust in directory entries. A directory is trusted for nothing but routing: each entry is checked against the
+ * account key that was pinned when its handle was first seen, and entries of one's own handles against one's own
+ * account key. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -125,8 +126,8 @@ void imsg_client_set_account(struct imsg_client *client, const struct imsg_p256 
     client->has_account = client->account_checked = true;
 }
 
-/* Read the point of account.pem, once. An encrypted one is not unlocked for a look-up: the pin that registration set then
- * decides alone. */
+/* Read the point of account.pem, once. An encrypted one is not unlocked for a look-up: the pin that registration set
+ * then decides alone. */
 static enum imsg_status read_account(struct imsg_client *client, struct imsg_error *err)
 {
     struct imsg_key_file key_file = {.others_may_read = client->others_may_read};
@@ -292,8 +293,8 @@ static enum imsg_status read_entry(struct imsg_client *client, const char *handl
 }
 
 /* The entry is read first and the pin after it. Where another run has written a newer entry and moved the pin on in
- * between, the entry refused is no longer in the directory: so a refusal stands only if the directory serves the same entry
- * once more. */
+ * between, the entry refused is no longer in the directory: so a refusal stands only if the directory serves the
+ * same entry once more. */
 enum imsg_status imsg_client_look_up(struct imsg_client *client, const char *handle, struct imsg_entry *entry,
                                      struct imsg_buf *raw, struct imsg_error *err)
 {
