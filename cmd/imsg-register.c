@@ -236,12 +236,12 @@ static enum imsg_status write_entry(struct registration *run, const char *handle
 {
     struct imsg_buf file = {0};
     struct imsg_entry written = {0};
-    char now[21], expires[21];
+    char expires[21];
     time_t at = imsg_now();
-    imsg_time_format(at, now);
     imsg_time_format(at + (time_t)run->expires_days * 86400, expires);
-    enum imsg_status status = imsg_entry_sign(run->account, handle, previous, devices, now,
-                                              run->expires_days ? expires : NULL, &file, err);
+    const struct imsg_entry next = {
+        .handle = handle, .expires = run->expires_days ? expires : NULL, .devices = *devices};
+    enum imsg_status status = imsg_entry_sign(run->account, &next, previous, &file, err);
     if (status == IMSG_OK) /* what others will read is read once here first */
         status = imsg_entry_parse(imsg_buf_view(&file), handle, at, &written, err);
     if (status == IMSG_OK)

@@ -3,6 +3,9 @@
 #define IMSG_FORMAT_DEVICE_H
 
 #include "format/layout.h"
+#include "format/member.h"
+
+extern const struct imsg_document imsg_device_document;
 
 /* imsg_prekey_verify where the device key's point is known; the prekey's goes to `point`: to find it again costs as much
  * as a signature. */

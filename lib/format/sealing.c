@@ -26,7 +26,8 @@ enum imsg_status imsg_seal_payload(const struct imsg_identity *sender, const str
         size_t size = out->len - before;
         out->len = before;
         status =
-            imsg_fail(err, IMSG_TOO_LONG, "a payload of %zu bytes is over the device's limit of %u", size, how->limit);
+            imsg_fail(err, IMSG_TOO_LONG, "a payload of %zu bytes is over the device's limit of %llu", size,
+                      (unsigned long long)how->limit);
     }
     return status;
 }
