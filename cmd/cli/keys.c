@@ -189,7 +189,7 @@ enum imsg_status cli_identity_token(struct cli *cli, const char *path, uint8_t t
     if (status == IMSG_OK) {
         status = imsg_json_document(imsg_buf_view(&file), KEY_FILE_MAX, "identity/1", &object, err);
         if (status == IMSG_OK)
-            status = imsg_json_hex(object, "token", IMSG_REQUIRED, token, IMSG_TOKEN, NULL, err);
+            status = imsg_json_hex(object, "token", token, IMSG_TOKEN, NULL, err);
         if (status != IMSG_OK)
             imsg_error_prefix(err, "identity file \"%s\"", name);
     }

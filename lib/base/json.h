@@ -32,18 +32,22 @@ IMSG_CHECK enum imsg_status imsg_json_string(const json_t *object, const char *m
 /* Borrowed from the object. */
 IMSG_CHECK enum imsg_status imsg_json_peek(const json_t *object, const char *member, enum imsg_need need,
                                            const char **out, struct imsg_error *err);
+struct imsg_range {
+    uint64_t min, max;
+};
 IMSG_CHECK enum imsg_status imsg_json_integer(const json_t *object, const char *member, enum imsg_need need,
-                                              uint64_t min, uint64_t max, uint64_t *out, struct imsg_error *err);
+                                              struct imsg_range range, uint64_t *out, struct imsg_error *err);
 IMSG_CHECK enum imsg_status imsg_json_object(const json_t *object, const char *member, enum imsg_need need,
                                              json_t **out, struct imsg_error *err); /* borrowed */
 IMSG_CHECK enum imsg_status imsg_json_array(const json_t *object, const char *member, enum imsg_need need,
                                             json_t **out, struct imsg_error *err); /* borrowed */
-/* Canonical base64 of exactly len bytes. *found (may be NULL) tells whether it was there. */
-IMSG_CHECK enum imsg_status imsg_json_base64(const json_t *object, const char *member, enum imsg_need need,
-                                             uint8_t *out, size_t len, bool *found, struct imsg_error *err);
-/* Lower-case hex of exactly len bytes. */
-IMSG_CHECK enum imsg_status imsg_json_hex(const json_t *object, const char *member, enum imsg_need need, uint8_t *out,
-                                          size_t len, bool *found, struct imsg_error *err);
+/* Canonical base64 of exactly len bytes. found NULL: it is required; else it is optional, and *found tells whether it was
+ * there. */
+IMSG_CHECK enum imsg_status imsg_json_base64(const json_t *object, const char *member, uint8_t *out, size_t len,
+                                             bool *found, struct imsg_error *err);
+/* The same for lower-case hex. */
+IMSG_CHECK enum imsg_status imsg_json_hex(const json_t *object, const char *member, uint8_t *out, size_t len,
+                                          bool *found, struct imsg_error *err);
 IMSG_CHECK enum imsg_status imsg_json_uuid(const json_t *object, const char *member, enum imsg_need need, char **out,
                                            struct imsg_error *err);
 IMSG_CHECK enum imsg_status imsg_json_time(const json_t *object, const char *member, enum imsg_need need, char **out,

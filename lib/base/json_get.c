@@ -43,9 +43,14 @@ enum imsg_status imsg_json_peek(const json_t *object, const char *member, enum i
     return IMSG_OK;
 }
 
-/* A string that passes `good` (if not NULL), copied. */
-static enum imsg_status copy(const json_t *object, const char *member, enum imsg_need need,
-                             bool (*good)(const char *text), const char *what, char **out, struct imsg_error *err)
+/* What a string must be. */
+struct form {
+    bool (*good)(const char *text); /* NULL: any will do */
+    const char *name;
+};
+
+static enum imsg_status copy_string(const json_t *object, const char *member, enum imsg_need need,
+                                    const struct form *form, char **out, struct imsg_error *err)
 {
     const char *text = NULL;
     enum imsg_status status = imsg_json_peek(object, member, need, &text, err);
@@ -55,21 +60,21 @@ static enum imsg_status copy(const json_t *object, const char *member, enum imsg
         *out = NULL;
         return IMSG_OK;
     }
-    if (good && !good(text))
-        return wrong(member, what, err);
+    if (form->good && !form->good(text))
+        return wrong(member, form->name, err);
     return imsg_strdup(text, out, err);
 }
 
 enum imsg_status imsg_json_string(const json_t *object, const char *member, enum imsg_need need, char **out,
                                   struct imsg_error *err)
 {
-    return copy(object, member, need, NULL, "a string", out, err);
+    return copy_string(object, member, need, &(struct form){NULL, "a string"}, out, err);
 }
 
 enum imsg_status imsg_json_uuid(const json_t *object, const char *member, enum imsg_need need, char **out,
                                 struct imsg_error *err)
 {
-    return copy(object, member, need, imsg_uuid_valid, "a lower-case uuid", out, err);
+    return copy_string(object, member, need, &(struct form){imsg_uuid_valid, "a lower-case uuid"}, out, err);
 }
 
 static bool is_time(const char *text)
@@ -81,17 +86,17 @@ static bool is_time(const char *text)
 enum imsg_status imsg_json_time(const json_t *object, const char *member, enum imsg_need need, char **out,
                                 struct imsg_error *err)
 {
-    return copy(object, member, need, is_time, "a time like 2026-11-24T03:20:00Z", out, err);
+    return copy_string(object, member, need, &(struct form){is_time, "a time like 2026-11-24T03:20:00Z"}, out, err);
 }
 
 enum imsg_status imsg_json_handle(const json_t *object, const char *member, enum imsg_need need, char **out,
                                   struct imsg_error *err)
 {
-    return copy(object, member, need, imsg_handle_is_canonical, "a canonical handle", out, err);
+    return copy_string(object, member, need, &(struct form){imsg_handle_is_canonical, "a canonical handle"}, out, err);
 }
 
-enum imsg_status imsg_json_integer(const json_t *object, const char *member, enum imsg_need need, uint64_t min,
-                                   uint64_t max, uint64_t *out, struct imsg_error *err)
+enum imsg_status imsg_json_integer(const json_t *object, const char *member, enum imsg_need need,
+                                   struct imsg_range range, uint64_t *out, struct imsg_error *err)
 {
     json_t *value = NULL;
     enum imsg_status status = get(object, member, need, &value, err);
@@ -100,9 +105,9 @@ enum imsg_status imsg_json_integer(const json_t *object, const char *member, enu
     if (!json_is_integer(value))
         return wrong(member, "an integer", err);
     json_int_t number = json_integer_value(value);
-    if (number < 0 || (uint64_t)number < min || (uint64_t)number > max)
+    if (number < 0 || (uint64_t)number < range.min || (uint64_t)number > range.max)
         return imsg_fail(err, IMSG_MALFORMED, "member \"%s\": %lld is not from %llu to %llu", member, (long long)number,
-                         (unsigned long long)min, (unsigned long long)max);
+                         (unsigned long long)range.min, (unsigned long long)range.max);
     *out = (uint64_t)number;
     return IMSG_OK;
 }
@@ -133,12 +138,12 @@ enum imsg_status imsg_json_array(const json_t *object, const char *member, enum 
     return IMSG_OK;
 }
 
-enum imsg_status imsg_json_base64(const json_t *object, const char *member, enum imsg_need need, uint8_t *out,
-                                  size_t len, bool *found, struct imsg_error *err)
+enum imsg_status imsg_json_base64(const json_t *object, const char *member, uint8_t *out, size_t len, bool *found,
+                                  struct imsg_error *err)
 {
     const char *text = NULL;
     struct imsg_buf bytes = {0};
-    enum imsg_status status = imsg_json_peek(object, member, need, &text, err);
+    enum imsg_status status = imsg_json_peek(object, member, found ? IMSG_OPTIONAL : IMSG_REQUIRED, &text, err);
     if (status != IMSG_OK)
         return status;
     if (text) {
@@ -158,11 +163,11 @@ enum imsg_status imsg_json_base64(const json_t *object, const char *member, enum
     return status;
 }
 
-enum imsg_status imsg_json_hex(const json_t *object, const char *member, enum imsg_need need, uint8_t *out, size_t len,
-                               bool *found, struct imsg_error *err)
+enum imsg_status imsg_json_hex(const json_t *object, const char *member, uint8_t *out, size_t len, bool *found,
+                               struct imsg_error *err)
 {
     const char *text = NULL;
-    enum imsg_status status = imsg_json_peek(object, member, need, &text, err);
+    enum imsg_status status = imsg_json_peek(object, member, found ? IMSG_OPTIONAL : IMSG_REQUIRED, &text, err);
     if (status != IMSG_OK)
         return status;
     if (text && imsg_hex_decode(imsg_view_str(text), out, len, NULL) != IMSG_OK)

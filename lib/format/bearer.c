@@ -42,7 +42,7 @@ static enum imsg_status seconds(const json_t *claims, const char *member, enum i
                                 int64_t *out, struct imsg_error *err)
 {
     uint64_t value = 0;
-    enum imsg_status status = imsg_json_integer(claims, member, need, 0, SECONDS_MAX, &value, err);
+    enum imsg_status status = imsg_json_integer(claims, member, need, (struct imsg_range){0, SECONDS_MAX}, &value, err);
     if (status == IMSG_OK)
         *out = json_object_get(claims, member) ? (int64_t)value : absent;
     return status;
@@ -56,7 +56,7 @@ static enum imsg_status parse_claims(struct imsg_view payload, const uint8_t poi
     uint8_t issuer[IMSG_TOKEN] = {0};
     enum imsg_status status = imsg_json_parse(payload, IMSG_BEARER_MAX, &claims, err);
     if (status == IMSG_OK)
-        status = imsg_json_hex(claims, "iss", IMSG_REQUIRED, issuer, sizeof issuer, NULL, err);
+        status = imsg_json_hex(claims, "iss", issuer, sizeof issuer, NULL, err);
     if (status == IMSG_OK)
         status = imsg_token_of(point, out->token, err);
     if (status == IMSG_OK && memcmp(issuer, out->token, sizeof issuer) != 0)

@@ -21,9 +21,9 @@ static enum imsg_status read_record(const json_t *record, struct imsg_device *de
     uint8_t prekey[IMSG_PREKEY_RECORD];
     bool has_key = false, has_prekey = false;
     enum imsg_status status =
-        imsg_json_base64(record, "device_key", IMSG_OPTIONAL, device->device_x, X, &has_key, err);
+        imsg_json_base64(record, "device_key", device->device_x, X, &has_key, err);
     if (status == IMSG_OK)
-        status = imsg_json_base64(record, "prekey", IMSG_OPTIONAL, prekey, sizeof prekey, &has_prekey, err);
+        status = imsg_json_base64(record, "prekey", prekey, sizeof prekey, &has_prekey, err);
     if (status != IMSG_OK)
         return status;
     if (has_key != has_prekey)
@@ -105,7 +105,7 @@ static enum imsg_status read_identity(const struct imsg_identity_file *file, str
         status = imsg_identity_read_p256(file, "prekey", true, &identity->prekey, err);
     if (status == IMSG_OK)
         status =
-            imsg_json_base64(file->document, "prekey_record", IMSG_OPTIONAL, record, sizeof record, &has_record, err);
+            imsg_json_base64(file->document, "prekey_record", record, sizeof record, &has_record, err);
     if (status != IMSG_OK)
         return status;
     if (!identity->device != !identity->prekey || !identity->prekey != !has_record)

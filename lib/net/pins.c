@@ -51,9 +51,9 @@ static enum imsg_status read_pin(const char *handle, const json_t *object, struc
     if (status == IMSG_OK)
         status = check_thumbprint(account, err);
     if (status == IMSG_OK)
-        status = imsg_json_integer(object, "seq", IMSG_REQUIRED, 1, SEQ_MAX, &pin.seq, err);
+        status = imsg_json_integer(object, "seq", IMSG_REQUIRED, (struct imsg_range){1, SEQ_MAX}, &pin.seq, err);
     if (status == IMSG_OK)
-        status = imsg_json_hex(object, "payload", IMSG_REQUIRED, pin.hash, sizeof pin.hash, NULL, err);
+        status = imsg_json_hex(object, "payload", pin.hash, sizeof pin.hash, NULL, err);
     if (status == IMSG_OK) {
         memcpy(pin.thumbprint, account, sizeof pin.thumbprint);
         *out = pin;

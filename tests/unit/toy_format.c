@@ -62,7 +62,7 @@ static enum imsg_status read_record(const json_t *record, struct imsg_device *de
     uint8_t bytes[KEY + 1];
     bool found = false;
     struct keys *keys = NULL;
-    enum imsg_status status = imsg_json_base64(record, "toy", IMSG_OPTIONAL, bytes, sizeof bytes, &found, err);
+    enum imsg_status status = imsg_json_base64(record, "toy", bytes, sizeof bytes, &found, err);
     if (status == IMSG_OK && found)
         status = new_keys(device->keys, &keys, err);
     if (keys) {
@@ -114,7 +114,7 @@ static enum imsg_status read_identity(const struct imsg_identity_file *file, str
     uint8_t secret[KEY];
     bool found = false;
     struct keys *keys = NULL;
-    enum imsg_status status = imsg_json_hex(file->keys, "toy", IMSG_OPTIONAL, secret, sizeof secret, &found, err);
+    enum imsg_status status = imsg_json_hex(file->keys, "toy", secret, sizeof secret, &found, err);
     if (status == IMSG_OK && found)
         status = new_keys(identity->keys, &keys, err);
     if (!keys)
