@@ -133,14 +133,14 @@ IMSG_CHECK enum imsg_status inspect_sealed(struct inspect *run, struct imsg_view
 /* The steps of a trace, as values and checks, those of one name left out (NULL: none) (opening.c). */
 void inspect_trace(json_t *inspection, const struct imsg_trace *trace, const char *but);
 
-/* ---- finish.c ---- */
+/* ---- report.c ---- */
 
 struct source {
     const char *operand; /* "-": standard input */
     const char *name;    /* for messages */
 };
 /* Name it, print it, keep its status; `line` 0: it is the only one. The item's tree is freed. */
-IMSG_CHECK enum imsg_status inspect_finish(struct item *item, const struct source *source, unsigned line,
+IMSG_CHECK enum imsg_status inspection_report(struct item *item, const struct source *source, unsigned line,
                                            const char *encoding, struct imsg_error *err);
 
 /* ---- keys.c ---- */

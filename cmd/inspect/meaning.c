@@ -159,7 +159,7 @@ static const struct imsg_meaning table[] = {
     {0},
 };
 
-static const char *find(const struct imsg_meaning *meanings, const char *kind, const char *name)
+static const char *find_meaning(const struct imsg_meaning *meanings, const char *kind, const char *name)
 {
     for (; meanings->name; meanings++)
         if (strcmp(meanings->name, name) == 0 && (meanings->kind[0] == '*' || strcmp(meanings->kind, kind) == 0))
@@ -170,8 +170,8 @@ static const char *find(const struct imsg_meaning *meanings, const char *kind, c
 const char *meaning_of(const char *kind, const char *field)
 {
     const struct imsg_format *format;
-    const char *text = find(table, kind, field);
+    const char *text = find_meaning(table, kind, field);
     for (size_t i = 0; !text && (format = imsg_format_at(i)); i++)
-        text = find(format->meanings, kind, field);
+        text = find_meaning(format->meanings, kind, field);
     return text;
 }

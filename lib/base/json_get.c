@@ -7,7 +7,7 @@
 #include "base/text.h"
 
 /* *value = NULL if it is not there and need not be. */
-static enum imsg_status get(const json_t *object, const char *member, enum imsg_need need, json_t **value,
+static enum imsg_status find_member(const json_t *object, const char *member, enum imsg_need need, json_t **value,
                             struct imsg_error *err)
 {
     json_t *found = json_object_get(object, member);
@@ -17,7 +17,7 @@ static enum imsg_status get(const json_t *object, const char *member, enum imsg_
     return IMSG_OK;
 }
 
-static enum imsg_status wrong(const char *member, const char *what, struct imsg_error *err)
+static enum imsg_status fail_type(const char *member, const char *what, struct imsg_error *err)
 {
     return imsg_fail(err, IMSG_MALFORMED, "member \"%s\" is not %s", member, what);
 }
@@ -33,12 +33,12 @@ enum imsg_status imsg_json_peek(const json_t *object, const char *member, enum i
                                 struct imsg_error *err)
 {
     json_t *value = NULL;
-    enum imsg_status status = get(object, member, need, &value, err);
+    enum imsg_status status = find_member(object, member, need, &value, err);
     if (status != IMSG_OK)
         return status;
     const char *text = clean_string(value);
     if (value && !text)
-        return wrong(member, json_is_string(value) ? "free of NUL characters" : "a string", err);
+        return fail_type(member, json_is_string(value) ? "free of NUL characters" : "a string", err);
     *out = text;
     return IMSG_OK;
 }
@@ -61,7 +61,7 @@ static enum imsg_status copy_string(const json_t *object, const char *member, en
         return IMSG_OK;
     }
     if (form->good && !form->good(text))
-        return wrong(member, form->name, err);
+        return fail_type(member, form->name, err);
     return imsg_strdup(text, out, err);
 }
 
@@ -99,11 +99,11 @@ enum imsg_status imsg_json_integer(const json_t *object, const char *member, enu
                                    struct imsg_range range, uint64_t *out, struct imsg_error *err)
 {
     json_t *value = NULL;
-    enum imsg_status status = get(object, member, need, &value, err);
+    enum imsg_status status = find_member(object, member, need, &value, err);
     if (status != IMSG_OK || !value)
         return status;
     if (!json_is_integer(value))
-        return wrong(member, "an integer", err);
+        return fail_type(member, "an integer", err);
     json_int_t number = json_integer_value(value);
     if (number < 0 || (uint64_t)number < range.min || (uint64_t)number > range.max)
         return imsg_fail(err, IMSG_MALFORMED, "member \"%s\": %lld is not from %llu to %llu", member, (long long)number,
@@ -116,11 +116,11 @@ enum imsg_status imsg_json_object(const json_t *object, const char *member, enum
                                   struct imsg_error *err)
 {
     json_t *value = NULL;
-    enum imsg_status status = get(object, member, need, &value, err);
+    enum imsg_status status = find_member(object, member, need, &value, err);
     if (status != IMSG_OK)
         return status;
     if (value && !json_is_object(value))
-        return wrong(member, "an object", err);
+        return fail_type(member, "an object", err);
     *out = value;
     return IMSG_OK;
 }
@@ -129,11 +129,11 @@ enum imsg_status imsg_json_array(const json_t *object, const char *member, enum 
                                  struct imsg_error *err)
 {
     json_t *value = NULL;
-    enum imsg_status status = get(object, member, need, &value, err);
+    enum imsg_status status = find_member(object, member, need, &value, err);
     if (status != IMSG_OK)
         return status;
     if (value && !json_is_array(value))
-        return wrong(member, "an array", err);
+        return fail_type(member, "an array", err);
     *out = value;
     return IMSG_OK;
 }
@@ -148,7 +148,7 @@ enum imsg_status imsg_json_base64(const json_t *object, const char *member, uint
         return status;
     if (text) {
         struct imsg_view view = imsg_view_str(text);
-        /* The length first: what is far too long is not decoded. An offset into the member would mislead. */
+        /* The length first: what is too long is not decoded. No offset: it would count from the start of the member. */
         status = view.len == (len + 2) / 3 * 4 ? imsg_base64_decode(view, &bytes, err) : IMSG_MALFORMED;
         if (status == IMSG_OK && bytes.len != len)
             status = IMSG_MALFORMED;
@@ -182,7 +182,7 @@ static int compare(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Sorted, since a hostile line has room for enough handles to make comparing each with each slow. */
+/* Sorted: comparing each with each would be slow for the many handles that a hostile line can hold. */
 static enum imsg_status check_distinct(char *const *strings, size_t count, const char *member, struct imsg_error *err)
 {
     enum imsg_status status = IMSG_OK;

@@ -106,7 +106,7 @@ enum imsg_status imsg_identity_parse(struct imsg_view file, struct imsg_view pas
     if (status == IMSG_OK)
         status = parse_members(object, passphrase, &identity, err);
     if (status != IMSG_OK && err)
-        err->has_offset = false; /* of a member, not of the file */
+        err->has_offset = false; /* the offset counts from the start of a member */
     imsg_json_wipe(json_object_get(object, "keys"));
     imsg_json_wipe(json_object_get(object, "retired"));
     json_object_del(object, "keys");

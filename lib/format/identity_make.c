@@ -111,7 +111,7 @@ enum imsg_status imsg_identity_print(const struct imsg_identity *identity, struc
         status = imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
     if (status == IMSG_OK)
         status = imsg_document_line(object, out, err);
-    if (status == IMSG_OK && out->len - before > IMSG_LINE_MAX) { /* nobody could read it again */
+    if (status == IMSG_OK && out->len - before > IMSG_LINE_MAX) { /* the parser takes no more */
         imsg_wipe(out->ptr + before, out->len - before);
         out->len = before;
         status = imsg_fail(err, IMSG_TOO_LONG, "the identity would be longer than %d bytes", IMSG_LINE_MAX);

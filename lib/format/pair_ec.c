@@ -87,7 +87,7 @@ static enum imsg_status read_outer(struct imsg_view bytes, struct outer *out, st
     struct imsg_pb_field field;
     bool more;
     enum imsg_status status = IMSG_OK, next;
-    /* For a layout it goes on behind a field that is at fault. */
+    /* With a layout it reads on after a field of the wrong type. */
     while ((next = imsg_pb_next(&reader, &field, &more, status == IMSG_OK ? err : NULL)) == IMSG_OK && more) {
         struct imsg_pb_field *slot = outer_slot(out, field.number);
         if (layout && field.number == OUTER_VALIDATOR)
@@ -102,7 +102,7 @@ static enum imsg_status read_outer(struct imsg_view bytes, struct outer *out, st
     return status != IMSG_OK ? status : next;
 }
 
-static enum imsg_status demand(const struct imsg_pb_field *field, size_t len, const char *name, size_t end,
+static enum imsg_status require_field(const struct imsg_pb_field *field, size_t len, const char *name, size_t end,
                                struct imsg_error *err)
 {
     if (field->number == 0)
@@ -124,17 +124,17 @@ enum imsg_status imsg_pair_ec_parse(struct imsg_view payload, struct imsg_pair_e
     struct outer outer = {0};
     enum imsg_status status = read_outer(payload, &outer, layout, err);
     if (status == IMSG_OK)
-        status = demand(&outer.payload, 0, "payload field", payload.len, err);
+        status = require_field(&outer.payload, 0, "payload field", payload.len, err);
     if (status == IMSG_OK && outer.payload.at.len < LENGTH)
         status = imsg_fail_at(err, IMSG_MALFORMED, outer.payload.at.offset,
                               "payload field has %zu bytes, fewer than %d", outer.payload.at.len, LENGTH);
     if (status == IMSG_OK)
-        status = demand(&outer.ephemeral, X, "ephemeral key", payload.len, err);
+        status = require_field(&outer.ephemeral, X, "ephemeral key", payload.len, err);
     if (status == IMSG_OK)
-        status = demand(&outer.signature, SIGNATURE, "signature", payload.len, err);
+        status = require_field(&outer.signature, SIGNATURE, "signature", payload.len, err);
     if (status == IMSG_OK)
-        status = demand(&outer.validator, VALIDATOR, "validator", payload.len, err);
-    /* Not signed: were it ignored, this byte alone could be changed on the way (docs/deviations.md). */
+        status = require_field(&outer.validator, VALIDATOR, "validator", payload.len, err);
+    /* The byte is not signed: if it were ignored, it could be changed on the way (docs/deviations.md). */
     if (status == IMSG_OK && outer.validator.bytes.ptr[VALIDATOR - 1] != VALIDATOR_END)
         status = imsg_fail_at(err, IMSG_UNSUPPORTED, outer.validator.at.offset + VALIDATOR - 1,
                               "validator of version %02x, not %02x", outer.validator.bytes.ptr[VALIDATOR - 1],
@@ -292,7 +292,7 @@ static enum imsg_status agree_and_verify(const struct imsg_pair_ec *pair_ec, con
     return status;
 }
 
-static enum imsg_status decrypt(const struct imsg_pair_ec *pair_ec, const uint8_t secret[static X], uint8_t *plain,
+static enum imsg_status decrypt_inner(const struct imsg_pair_ec *pair_ec, const uint8_t secret[static X], uint8_t *plain,
                                 struct imsg_view *message, struct imsg_trace *trace, struct imsg_error *err)
 {
     struct imsg_pair_ec_cipher cipher;
@@ -329,11 +329,11 @@ enum imsg_status imsg_pair_ec_open(const struct imsg_pair_ec *pair_ec, const str
     status = agree_and_verify(pair_ec, keys, secret, trace, first == IMSG_OK ? first_err : &late);
     if (first == IMSG_OK)
         first = status;
-    /* The work goes on after a failure, so that from outside (time, system calls) all refusals look alike; but what is
-     * not signed is decrypted with a key of zeros, unless somebody wants to see it. */
+    /* The work goes on after a failure, so that from outside (time, system calls) all refusals look alike; but without a
+     * trace, what is not signed is decrypted with a key of zeros. */
     if (first != IMSG_OK && !trace)
         memset(secret, 0, sizeof secret);
-    status = decrypt(pair_ec, secret, plain, &message, trace, first == IMSG_OK ? first_err : &late);
+    status = decrypt_inner(pair_ec, secret, plain, &message, trace, first == IMSG_OK ? first_err : &late);
     if (first != IMSG_OK) {
         status = first;
         message.len = 0;
@@ -343,7 +343,7 @@ enum imsg_status imsg_pair_ec_open(const struct imsg_pair_ec *pair_ec, const str
             memmove(plain, message.ptr, message.len);
         out->len += message.len;
     }
-    /* All of it after a failure, what stood around the message otherwise. */
+    /* After a failure all of the plaintext, else what stood around the message. */
     imsg_wipe(out->ptr + out->len, len - message.len);
     out->ptr[out->len] = 0;
     imsg_wipe(secret, sizeof secret);

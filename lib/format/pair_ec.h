@@ -53,7 +53,7 @@ IMSG_CHECK enum imsg_status imsg_pair_ec_open(const struct imsg_pair_ec *pair_ec
 
 /* ---- what sealing and opening share ---- */
 
-/* Key and first counter block. Wiped by whoever has it. */
+/* Key and first counter block; the caller wipes it. */
 struct imsg_pair_ec_cipher {
     uint8_t okm[AES_KEY + AES_IV];
 };

@@ -42,13 +42,13 @@ static enum imsg_status read_record(const json_t *record, struct imsg_device *de
     return status;
 }
 
-/* The prekey's point, once check_record said yes. */
+/* The prekey's point, after check_record succeeded. */
 static const uint8_t *checked_prekey(const struct imsg_device *device)
 {
     return __atomic_load_n(&device->prekey_point, __ATOMIC_ACQUIRE);
 }
 
-/* A yes is kept, as the prekey's point: the one thing that changes in a record others read at the same time. */
+/* A success is kept, as the prekey's point. It is the one member of a record that changes while other threads read it. */
 static enum imsg_status check_record(const struct imsg_device *device, struct imsg_error *err)
 {
     uint8_t **slot = &((struct imsg_device *)(uintptr_t)device)->prekey_point, *none = NULL;
@@ -59,7 +59,7 @@ static enum imsg_status check_record(const struct imsg_device *device, struct im
                                     : imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
     if (status == IMSG_OK && __atomic_compare_exchange_n(slot, &none, point, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         return IMSG_OK;
-    free(point); /* of no use, or another thread was first */
+    free(point); /* it failed, or another thread was first */
     return status;
 }
 
@@ -265,7 +265,7 @@ static enum imsg_status open_parts(struct imsg_identity *identity, const struct 
             imsg_trace_text(trace, "retired", identity->retired[identity->retired_count - i].retired);
         status = imsg_pair_ec_open(pair_ec, &keys, plaintext, trace, err);
     }
-    if (!tried) { /* refused, but not faster than the others */
+    if (!tried) { /* it will be refused, but must not be faster than other refusals */
         keys.prekey = identity->prekey;
         status = imsg_pair_ec_open(pair_ec, &keys, plaintext, trace, err);
     }

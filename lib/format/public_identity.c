@@ -1,7 +1,7 @@
 /* The public identity of a "pair" device (formats.md §1).
  *
  * It looks like DER but is not (u16 lengths inside context tags), and every length in it is fixed. So it is read as
- * what it is, three runs of fixed bytes around two keys, and no general decoder ever sees it. */
+ * three runs of fixed bytes around two keys, without a general decoder. */
 #include <string.h>
 
 #include "crypto/crypto.h"
@@ -77,7 +77,7 @@ enum imsg_status imsg_public_identity_make(const uint8_t signing[static 65], con
                                            struct imsg_public_identity *out, struct imsg_error *err)
 {
     uint8_t raw[IMSG_PUBLIC_IDENTITY];
-    /* The keys first: the point's 04 is one of the fixed bytes, so another point form must not be painted over. */
+    /* The point's 04 is one of the fixed bytes, which are written over it: another form must not be hidden by that. */
     if (signing[0] != 0x04)
         return imsg_fail(err, IMSG_MALFORMED, "signing key is not an uncompressed point");
     memcpy(raw + POINT, signing, POINT_LEN);

@@ -1,7 +1,7 @@
 /* Sealed files: chunks that are each encrypted and signed by themselves (formats.md §8).
  *
- * The signature covers a hash of ciphertext and tag, never the tag alone: to whoever has the key, and every recipient
- * has it, a GCM tag is no hash. */
+ * The signature covers a hash of ciphertext and tag, never the tag alone: every recipient has the key, and with the key
+ * another ciphertext for the same GCM tag can be made. */
 #include <stdlib.h>
 #include <string.h>
 
