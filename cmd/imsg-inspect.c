@@ -124,7 +124,7 @@ static void inspect_binary(struct item *item, const char *kind)
 /* ---- one thing ---- */
 
 static enum imsg_status inspect_bytes(struct inspect *run, struct imsg_view bytes, const struct source *source,
-                                    const char *encoding, struct imsg_error *err)
+                                      const char *encoding, struct imsg_error *err)
 {
     const char *kind = binary_kind(run, bytes);
     struct item item = tree_start(run, kind, bytes);
@@ -162,7 +162,7 @@ static struct imsg_view skip_space(struct imsg_view text, unsigned *line)
 
 /* `fd`: where the rest of a sealed file is read from; -1: the text is all. */
 static enum imsg_status inspect_json(struct inspect *run, struct imsg_view text, int fd, const struct source *source,
-                                  struct imsg_error *err)
+                                     struct imsg_error *err)
 {
     enum imsg_status status = IMSG_OK;
     unsigned line = 1, ignored = 0;
@@ -214,8 +214,8 @@ static bool is_json(struct imsg_view bytes)
 
 /* ---- inputs ---- */
 
-static enum imsg_status inspect_decoded(struct inspect *run, struct imsg_view bytes, int fd, const struct source *source,
-                             struct imsg_error *err)
+static enum imsg_status inspect_decoded(struct inspect *run, struct imsg_view bytes, int fd,
+                                        const struct source *source, struct imsg_error *err)
 {
     struct imsg_buf digits = {0}, decoded = {0};
     enum imsg_status status;

@@ -134,8 +134,8 @@ static bool is_private(const char *kind, const char *field)
            (strcmp(kind, "identity/1.retired") == 0 && strcmp(field, "prekey") == 0);
 }
 
-static void member_row(struct item *item, json_t *parent, const struct place *place,
-                       const struct imsg_json_item *found, const char *field)
+static void member_row(struct item *item, json_t *parent, const struct place *place, const struct imsg_json_item *found,
+                       const char *field)
 {
     const char *kind = place->kind;
     struct imsg_view text = place->text;

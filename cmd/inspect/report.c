@@ -5,7 +5,7 @@
 #include <string.h>
 
 static enum imsg_status add_hex_dump(struct inspect *run, const struct item *item, struct imsg_buf *text,
-                                 struct imsg_error *err)
+                                     struct imsg_error *err)
 {
     if (!run->secrets && holds_private_key(item->bytes))
         return imsg_buf_text(text, "hex dump left out: it holds private keys; --secrets shows it\n", err);
@@ -63,7 +63,7 @@ static const char *error_text(const json_t *inspection)
 }
 
 enum imsg_status inspection_report(struct item *item, const struct source *source, unsigned line, const char *encoding,
-                                struct imsg_error *err)
+                                   struct imsg_error *err)
 {
     struct inspect *run = item->run;
     tree_set(item->json, "input", tree_text(imsg_view_str(source->operand)));

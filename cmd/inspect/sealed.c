@@ -1,5 +1,5 @@
-/* The chunks of a sealed file, one at a time, in constant memory. The keys come from its envelopes, which were inspected
- * before. */
+/* The chunks of a sealed file, one at a time, in constant memory. The keys come from its envelopes, which were
+ * inspected before. */
 #include "inspect/inspect.h"
 
 #include <stdio.h>
@@ -138,7 +138,7 @@ static void open_chunk(struct sealed_run *sealed, struct item *item, const struc
 }
 
 static enum imsg_status report_chunk(struct sealed_run *sealed, uint8_t *chunk, size_t len, bool last,
-                                   struct imsg_error *err)
+                                     struct imsg_error *err)
 {
     struct item item = tree_start(sealed->run, "chunk", imsg_view_of(chunk, len));
     struct imsg_buf copy = {0}; /* for the hex dump: opening decrypts in place */
@@ -183,8 +183,8 @@ static void judge_file(const struct sealed_run *sealed, struct item *item)
     } else if (known->mine > 1) {
         tree_verdict(item, IMSG_REFUSED, "imsg-open refuses it: %u envelopes for this device, not one", known->mine);
     } else if (sealed->reason[0]) {
-        tree_verdict(item, IMSG_REFUSED, "imsg-open refuses it at chunk %llu: %s",
-                     (unsigned long long)sealed->failed, sealed->reason);
+        tree_verdict(item, IMSG_REFUSED, "imsg-open refuses it at chunk %llu: %s", (unsigned long long)sealed->failed,
+                     sealed->reason);
     } else if (keys && known->mine > 0 && !known->held) {
         tree_verdict(item, IMSG_REFUSED, "imsg-open refuses it: the envelope for this device gives no key");
     } else if (known->held) {

@@ -45,8 +45,8 @@ static size_t string_end(struct imsg_view text, size_t at)
     return text.len;
 }
 
-/* Checked before jansson parses, and without recursion. In text that is not JSON the count may be wrong: jansson refuses
- * it anyway. */
+/* Checked before jansson parses, and without recursion. In text that is not JSON the count may be wrong: jansson
+ * refuses it anyway. */
 static bool too_deep(struct imsg_view text, size_t *offset)
 {
     size_t depth = 0;

@@ -13,7 +13,8 @@
 #define IMSG_LINE_MAX 1048576 /* bytes of one JSON line */
 #define IMSG_JSON_DEPTH 8
 
-/* Parse one object, nothing after it but white space. In err the offset where the token at fault ends. *out is a new reference. */
+/* Parse one object, nothing after it but white space. In err the offset where the token at fault ends. *out is a new
+ * reference. */
 IMSG_CHECK enum imsg_status imsg_json_parse(struct imsg_view text, size_t max, json_t **out, struct imsg_error *err);
 /* Parse and demand that "imsg" is `kind`, for example "device/1": another type is IMSG_MALFORMED ("is a X, not a Y"),
  * another version of the same type IMSG_UNSUPPORTED. */
@@ -39,10 +40,10 @@ IMSG_CHECK enum imsg_status imsg_json_integer(const json_t *object, const char *
                                               struct imsg_range range, uint64_t *out, struct imsg_error *err);
 IMSG_CHECK enum imsg_status imsg_json_object(const json_t *object, const char *member, enum imsg_need need,
                                              json_t **out, struct imsg_error *err); /* borrowed */
-IMSG_CHECK enum imsg_status imsg_json_array(const json_t *object, const char *member, enum imsg_need need,
-                                            json_t **out, struct imsg_error *err); /* borrowed */
-/* Canonical base64 of exactly len bytes. found NULL: it is required; else it is optional, and *found tells whether it was
- * there. */
+IMSG_CHECK enum imsg_status imsg_json_array(const json_t *object, const char *member, enum imsg_need need, json_t **out,
+                                            struct imsg_error *err); /* borrowed */
+/* Canonical base64 of exactly len bytes. found NULL: it is required; else it is optional, and *found tells whether it
+ * was there. */
 IMSG_CHECK enum imsg_status imsg_json_base64(const json_t *object, const char *member, uint8_t *out, size_t len,
                                              bool *found, struct imsg_error *err);
 /* The same for lower-case hex. */

@@ -8,7 +8,7 @@
 
 /* *value = NULL if it is not there and need not be. */
 static enum imsg_status find_member(const json_t *object, const char *member, enum imsg_need need, json_t **value,
-                            struct imsg_error *err)
+                                    struct imsg_error *err)
 {
     json_t *found = json_object_get(object, member);
     if (!found && need == IMSG_REQUIRED)

@@ -39,7 +39,7 @@ enum imsg_status imsg_bearer_make(const struct imsg_p256 *auth, const char *audi
 }
 
 static enum imsg_status read_seconds(const json_t *claims, const char *member, enum imsg_need need, int64_t absent,
-                                int64_t *out, struct imsg_error *err)
+                                     int64_t *out, struct imsg_error *err)
 {
     uint64_t value = 0;
     enum imsg_status status = imsg_json_integer(claims, member, need, (struct imsg_range){0, SECONDS_MAX}, &value, err);

@@ -9,8 +9,8 @@
 #include "format/device.h"
 #include "format/jws.h"
 
-#define PAYLOAD_MAX 1048576                 /* bytes */
-#define SEQ_MAX ((UINT64_C(1) << 53) - 1)   /* what every JSON reader holds exactly */
+#define PAYLOAD_MAX 1048576               /* bytes */
+#define SEQ_MAX ((UINT64_C(1) << 53) - 1) /* what every JSON reader holds exactly */
 
 #define AT(member) offsetof(struct imsg_entry, member)
 
@@ -151,12 +151,15 @@ enum imsg_status imsg_pin_check(const struct imsg_pin *pin, const struct imsg_en
         return imsg_fail(err, IMSG_REFUSED, "account key changed: pinned %s, the directory serves %s", pin->thumbprint,
                          entry->thumbprint);
     if (entry->seq < pin->seq)
-        return imsg_fail(err, IMSG_REFUSED, "older entry: seq %" PRIu64 " was seen, the directory serves %" PRIu64
-                         " (account key pinned %s, served %s)", pin->seq, entry->seq, pin->thumbprint,
-                         entry->thumbprint);
+        return imsg_fail(err, IMSG_REFUSED,
+                         "older entry: seq %" PRIu64 " was seen, the directory serves %" PRIu64
+                         " (account key pinned %s, served %s)",
+                         pin->seq, entry->seq, pin->thumbprint, entry->thumbprint);
     if ((entry->seq == pin->seq && memcmp(entry->hash, pin->hash, sizeof pin->hash) != 0) ||
         (entry->seq == pin->seq + 1 && (!entry->has_prev || memcmp(entry->prev, pin->hash, sizeof pin->hash) != 0)))
-        return imsg_fail(err, IMSG_REFUSED, "forked entry: seq %" PRIu64 " does not follow what was seen (account key "
-                         "pinned %s, served %s)", entry->seq, pin->thumbprint, entry->thumbprint);
+        return imsg_fail(err, IMSG_REFUSED,
+                         "forked entry: seq %" PRIu64 " does not follow what was seen (account key "
+                         "pinned %s, served %s)",
+                         entry->seq, pin->thumbprint, entry->thumbprint);
     return IMSG_OK;
 }

@@ -59,8 +59,7 @@ static enum imsg_status parse_retired(const json_t *object, struct imsg_identity
     identity->retired = calloc(json_array_size(array), sizeof *identity->retired);
     if (!identity->retired)
         return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
-    json_array_foreach(array, i, item)
-    {
+    json_array_foreach (array, i, item) {
         struct imsg_retired *retired = &identity->retired[i];
         identity->retired_count = i + 1;
         status = json_is_object(item) ? imsg_json_string(item, "prekey", IMSG_REQUIRED, &retired->pem, err)

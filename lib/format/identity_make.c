@@ -95,8 +95,7 @@ static enum imsg_status set_retired(const struct imsg_identity *identity, json_t
     return imsg_json_set(object, "retired", array, err);
 }
 
-enum imsg_status imsg_identity_print(const struct imsg_identity *identity, struct imsg_buf *out,
-                                     struct imsg_error *err)
+enum imsg_status imsg_identity_print(const struct imsg_identity *identity, struct imsg_buf *out, struct imsg_error *err)
 {
     json_t *object = NULL;
     size_t before = out->len;

@@ -12,8 +12,8 @@
 #define FILE_MAX 1048576 /* bytes */
 
 /* The object must have exactly these members, and may have `optional` (NULL: none). */
-static enum imsg_status require_members(const json_t *object, const char *const *names, size_t count, const char *optional,
-                                const char *role, struct imsg_error *err)
+static enum imsg_status require_members(const json_t *object, const char *const *names, size_t count,
+                                        const char *optional, const char *role, struct imsg_error *err)
 {
     const char *key;
     json_t *value;
@@ -30,7 +30,7 @@ static enum imsg_status require_members(const json_t *object, const char *const 
 }
 
 static enum imsg_status require_value(const json_t *object, const char *member, enum imsg_need need, const char *value,
-                             struct imsg_error *err)
+                                      struct imsg_error *err)
 {
     const char *text = NULL;
     enum imsg_status status = imsg_json_peek(object, member, need, &text, err);

@@ -233,7 +233,7 @@ struct unwrapped {
 };
 
 static enum imsg_status open_block(const struct imsg_rsa *key, struct imsg_view block, struct unwrapped *out,
-                               struct imsg_trace *trace, struct imsg_error *err)
+                                   struct imsg_trace *trace, struct imsg_error *err)
 {
     uint8_t plain[IMSG_OAEP_MAX];
     size_t len = 0;
@@ -275,8 +275,8 @@ static enum imsg_status verify_sender(const struct imsg_pair *pair, const struct
                                       struct imsg_trace *trace, struct imsg_error *err)
 {
     const struct imsg_public_identity *sender = keys->sender, *recipient = keys->recipient;
-    enum imsg_status status = sender ? imsg_pair_verify(pair, sender, err)
-                                     : imsg_fail(err, IMSG_REFUSED, "the sender's keys are not known");
+    enum imsg_status status =
+        sender ? imsg_pair_verify(pair, sender, err) : imsg_fail(err, IMSG_REFUSED, "the sender's keys are not known");
     if (!trace)
         return status;
     uint8_t digest[20];

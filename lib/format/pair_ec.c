@@ -103,7 +103,7 @@ static enum imsg_status read_outer(struct imsg_view bytes, struct outer *out, st
 }
 
 static enum imsg_status require_field(const struct imsg_pb_field *field, size_t len, const char *name, size_t end,
-                               struct imsg_error *err)
+                                      struct imsg_error *err)
 {
     if (field->number == 0)
         return imsg_fail_at(err, IMSG_MALFORMED, end, "there is no %s", name);
@@ -173,8 +173,8 @@ static enum imsg_status check_validator(const uint8_t validator[static VALIDATOR
     bool for_device =
         imsg_trace_check(trace, "validator_device", memcmp(validator + 2, keys->device_x, 2) == 0, device);
     bool for_prekey = imsg_trace_check(trace, "validator_prekey", memcmp(validator + 4, prekey_x, 2) == 0, prekey);
-    bool by_sender = !keys->sender || imsg_trace_check(trace, "validator_sender",
-                                                       memcmp(validator, keys->sender + 1, 2) == 0, sender);
+    bool by_sender = !keys->sender ||
+                     imsg_trace_check(trace, "validator_sender", memcmp(validator, keys->sender + 1, 2) == 0, sender);
     if (trace)
         trace->key_fits = for_device;
     if (!for_device || !for_prekey)
@@ -222,11 +222,8 @@ static enum imsg_status check_signature(const struct imsg_pair_ec *pair_ec, cons
 static enum imsg_status read_inner(struct imsg_view padded, struct imsg_view *message, struct imsg_trace *trace,
                                    struct imsg_error *err)
 {
-    static const struct imsg_pb_name names[] = {{INNER_MESSAGE, "message"},
-                                                {INNER_COUNTER, "counter"},
-                                                {3, "kt_gossip_data"},
-                                                {99, "debug_info"},
-                                                {0, NULL}};
+    static const struct imsg_pb_name names[] = {
+        {INNER_MESSAGE, "message"}, {INNER_COUNTER, "counter"}, {3, "kt_gossip_data"}, {99, "debug_info"}, {0, NULL}};
     size_t room = padded.len - LENGTH;
     const uint8_t *l = padded.ptr + room;
     uint32_t padding = (uint32_t)l[0] | (uint32_t)l[1] << 8 | (uint32_t)l[2] << 16 | (uint32_t)l[3] << 24;
@@ -234,9 +231,8 @@ static enum imsg_status read_inner(struct imsg_view padded, struct imsg_view *me
         return imsg_fail(err, IMSG_MALFORMED, "decrypted padding length %u exceeds the %zu bytes there", padding, room);
     imsg_trace_value(trace, "padding", imsg_view_of(padded.ptr + room - padding, padding));
     imsg_trace_value(trace, "inner", imsg_view_of(padded.ptr, room - padding));
-    struct imsg_pb_reader reader = {.bytes = imsg_view_of(padded.ptr, room - padding),
-                                    .layout = trace ? &trace->inner : NULL,
-                                    .names = names};
+    struct imsg_pb_reader reader = {
+        .bytes = imsg_view_of(padded.ptr, room - padding), .layout = trace ? &trace->inner : NULL, .names = names};
     struct imsg_pb_field field;
     struct imsg_view found = {0};
     bool more;
@@ -292,8 +288,9 @@ static enum imsg_status agree_and_verify(const struct imsg_pair_ec *pair_ec, con
     return status;
 }
 
-static enum imsg_status decrypt_inner(const struct imsg_pair_ec *pair_ec, const uint8_t secret[static X], uint8_t *plain,
-                                struct imsg_view *message, struct imsg_trace *trace, struct imsg_error *err)
+static enum imsg_status decrypt_inner(const struct imsg_pair_ec *pair_ec, const uint8_t secret[static X],
+                                      uint8_t *plain, struct imsg_view *message, struct imsg_trace *trace,
+                                      struct imsg_error *err)
 {
     struct imsg_pair_ec_cipher cipher;
     size_t len = pair_ec->payload.len;
@@ -329,8 +326,8 @@ enum imsg_status imsg_pair_ec_open(const struct imsg_pair_ec *pair_ec, const str
     status = agree_and_verify(pair_ec, keys, secret, trace, first == IMSG_OK ? first_err : &late);
     if (first == IMSG_OK)
         first = status;
-    /* The work goes on after a failure, so that from outside (time, system calls) all refusals look alike; but without a
-     * trace, what is not signed is decrypted with a key of zeros. */
+    /* The work goes on after a failure, so that from outside (time, system calls) all refusals look alike; but without
+     * a trace, what is not signed is decrypted with a key of zeros. */
     if (first != IMSG_OK && !trace)
         memset(secret, 0, sizeof secret);
     status = decrypt_inner(pair_ec, secret, plain, &message, trace, first == IMSG_OK ? first_err : &late);

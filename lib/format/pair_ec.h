@@ -1,4 +1,5 @@
-/* "pair-ec" (formats.md §5): pair_ec.c parses and opens, pair_ec_make.c seals, pair_ec_keys.c has its keys and its row. */
+/* "pair-ec" (formats.md §5): pair_ec.c parses and opens, pair_ec_make.c seals, pair_ec_keys.c has its keys and its row.
+ */
 #ifndef IMSG_FORMAT_PAIR_EC_H
 #define IMSG_FORMAT_PAIR_EC_H
 
@@ -37,8 +38,8 @@ struct imsg_pair_ec_recipient {
 };
 /* Seal `message` (at most IMSG_FORMAT_MAX bytes). Appends the payload. */
 IMSG_CHECK enum imsg_status imsg_pair_ec_seal(const struct imsg_p256 *sender_device,
-                                              const struct imsg_pair_ec_recipient *recipient,
-                                              struct imsg_view message, struct imsg_buf *out, struct imsg_error *err);
+                                              const struct imsg_pair_ec_recipient *recipient, struct imsg_view message,
+                                              struct imsg_buf *out, struct imsg_error *err);
 
 struct imsg_pair_ec_keys {
     const uint8_t *device_x;        /* the recipient's, 32 bytes */

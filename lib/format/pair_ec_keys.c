@@ -20,8 +20,7 @@ static enum imsg_status read_record(const json_t *record, struct imsg_device *de
 {
     uint8_t prekey[IMSG_PREKEY_RECORD];
     bool has_key = false, has_prekey = false;
-    enum imsg_status status =
-        imsg_json_base64(record, "device_key", device->device_x, X, &has_key, err);
+    enum imsg_status status = imsg_json_base64(record, "device_key", device->device_x, X, &has_key, err);
     if (status == IMSG_OK)
         status = imsg_json_base64(record, "prekey", prekey, sizeof prekey, &has_prekey, err);
     if (status != IMSG_OK)
@@ -48,7 +47,8 @@ static const uint8_t *checked_prekey(const struct imsg_device *device)
     return __atomic_load_n(&device->prekey_point, __ATOMIC_ACQUIRE);
 }
 
-/* A success is kept, as the prekey's point. It is the one member of a record that changes while other threads read it. */
+/* A success is kept, as the prekey's point. It is the one member of a record that changes while other threads read it.
+ */
 static enum imsg_status check_record(const struct imsg_device *device, struct imsg_error *err)
 {
     uint8_t **slot = &((struct imsg_device *)(uintptr_t)device)->prekey_point, *none = NULL;
@@ -67,11 +67,10 @@ static enum imsg_status write_record(const struct imsg_identity *identity, json_
 {
     if (!identity->has_pair_ec)
         return IMSG_OK;
-    enum imsg_status status =
-        imsg_json_set_base64(record, "device_key", imsg_view_of(identity->device_x, X), err);
+    enum imsg_status status = imsg_json_set_base64(record, "device_key", imsg_view_of(identity->device_x, X), err);
     if (status == IMSG_OK)
-        status = imsg_json_set_base64(record, "prekey", imsg_view_of(identity->prekey_record.raw, IMSG_PREKEY_RECORD),
-                                      err);
+        status =
+            imsg_json_set_base64(record, "prekey", imsg_view_of(identity->prekey_record.raw, IMSG_PREKEY_RECORD), err);
     if (status == IMSG_OK)
         status = imsg_json_set(record, "limit", json_integer(imsg_format_pair_ec.payload_limit), err);
     return status;
@@ -104,8 +103,7 @@ static enum imsg_status read_identity(const struct imsg_identity_file *file, str
     if (status == IMSG_OK)
         status = imsg_identity_read_p256(file, "prekey", true, &identity->prekey, err);
     if (status == IMSG_OK)
-        status =
-            imsg_json_base64(file->document, "prekey_record", record, sizeof record, &has_record, err);
+        status = imsg_json_base64(file->document, "prekey_record", record, sizeof record, &has_record, err);
     if (status != IMSG_OK)
         return status;
     if (!identity->device != !identity->prekey || !identity->prekey != !has_record)

@@ -12,8 +12,7 @@ static bool offered_by(const struct imsg_device *device)
 static enum imsg_status read_record(const json_t *record, struct imsg_device *device, struct imsg_error *err)
 {
     uint8_t identity[IMSG_PUBLIC_IDENTITY];
-    enum imsg_status status =
-        imsg_json_base64(record, "identity", identity, sizeof identity, &device->has_pair, err);
+    enum imsg_status status = imsg_json_base64(record, "identity", identity, sizeof identity, &device->has_pair, err);
     if (status != IMSG_OK || !device->has_pair)
         return status;
     status = imsg_public_identity_parse(imsg_view_of(identity, sizeof identity), &device->identity, err);

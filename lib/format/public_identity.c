@@ -92,10 +92,14 @@ void imsg_public_identity_lay_out(struct imsg_view bytes, struct imsg_layout *la
     static const struct {
         const char *name;
         size_t at;
-    } parts[] = {{"header", 0},       {"signing_header", 3},
-                 {"signing_pub", POINT}, {"rsa_header", POINT + POINT_LEN},
-                 {"rsa_n", MODULUS},  {"rsa_e", MODULUS + MODULUS_LEN},
-                 {"trailing", IMSG_PUBLIC_IDENTITY}, {NULL, SIZE_MAX}};
+    } parts[] = {{"header", 0},
+                 {"signing_header", 3},
+                 {"signing_pub", POINT},
+                 {"rsa_header", POINT + POINT_LEN},
+                 {"rsa_n", MODULUS},
+                 {"rsa_e", MODULUS + MODULUS_LEN},
+                 {"trailing", IMSG_PUBLIC_IDENTITY},
+                 {NULL, SIZE_MAX}};
     for (size_t i = 0; parts[i].name && parts[i].at < bytes.len; i++) {
         size_t end = parts[i + 1].at < bytes.len ? parts[i + 1].at : bytes.len;
         (void)imsg_layout_add(layout, parts[i].name, (struct imsg_field){parts[i].at, end - parts[i].at},

@@ -3,7 +3,8 @@
  *
  *   identity  keys.toy: the secret, 32 bytes, hex
  *   record    toy: SHA-256 of the secret, the key, and the sum of its bytes mod 256 as the "signature", base64
- *   payload   "T" || tag[32] || ciphertext      tag = HMAC(key, message || token of the sender), XOR with key and counter
+ *   payload   "T" || tag[32] || ciphertext      tag = HMAC(key, message || token of the sender), XOR with key and
+ * counter
  */
 #include <stdlib.h>
 #include <string.h>
