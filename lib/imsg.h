@@ -123,6 +123,7 @@ struct imsg_rsa;  /* an RSA-1280 private key (lib/crypto/rsa.c) */
 #define IMSG_PREKEY_RECORD 109 /* formats.md §4 */
 #define IMSG_PAYLOAD_MAX 131072 /* largest payload that is opened */
 #define IMSG_FORMAT_MAX 65475   /* largest plaintext of any payload format */
+#define IMSG_RELAY_PAYLOAD_MAX 16384 /* largest payload that a relay takes */
 #define IMSG_FORMATS_MAX 4      /* payload formats there can be */
 #define IMSG_DEVICES_MAX 64    /* devices in one entry */
 
@@ -278,6 +279,8 @@ void imsg_identity_free(struct imsg_identity *identity);
 
 /* ---- Directory entries (formats.md §7 entry/1) -------------------------------------------------------------- */
 
+#define IMSG_ENTRY_MAX 1048576 /* bytes of an entry's file: 64 devices of a few hundred bytes, encoded twice, and more */
+#define IMSG_ENTRY_FOLDER "imsg/v1/h" /* where entries stand below a directory's base */
 #define IMSG_THUMBPRINT 43 /* characters of an RFC 7638 SHA-256 thumbprint, base64url without padding */
 
 struct imsg_entry {

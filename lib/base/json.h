@@ -12,6 +12,7 @@
 
 #define IMSG_LINE_MAX 1048576 /* bytes of one JSON line */
 #define IMSG_JSON_DEPTH 8
+#define IMSG_JSON_INTEGER_MAX ((UINT64_C(1) << 53) - 1) /* what every JSON reader holds exactly */
 
 /* Parse one object, nothing after it but white space. In err the offset where the token at fault ends. *out is a new
  * reference. */

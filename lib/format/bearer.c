@@ -7,8 +7,6 @@
 #include "format/document.h"
 #include "format/jws.h"
 
-#define SECONDS_MAX ((UINT64_C(1) << 53) - 1) /* what every JSON reader holds exactly */
-
 enum imsg_status imsg_bearer_make(const struct imsg_p256 *auth, const char *audience, time_t now, struct imsg_buf *out,
                                   struct imsg_error *err)
 {
@@ -42,7 +40,8 @@ static enum imsg_status read_seconds(const json_t *claims, const char *member, e
                                      int64_t *out, struct imsg_error *err)
 {
     uint64_t value = 0;
-    enum imsg_status status = imsg_json_integer(claims, member, need, (struct imsg_range){0, SECONDS_MAX}, &value, err);
+    enum imsg_status status =
+        imsg_json_integer(claims, member, need, (struct imsg_range){0, IMSG_JSON_INTEGER_MAX}, &value, err);
     if (status == IMSG_OK)
         *out = json_object_get(claims, member) ? (int64_t)value : absent;
     return status;

@@ -9,14 +9,11 @@
 #include "format/device.h"
 #include "format/jws.h"
 
-#define PAYLOAD_MAX 1048576               /* bytes */
-#define SEQ_MAX ((UINT64_C(1) << 53) - 1) /* what every JSON reader holds exactly */
-
 #define AT(member) offsetof(struct imsg_entry, member)
 
 static const struct imsg_member members[] = {
     IMSG_ROW("handle", HANDLE, REQUIRED, AT(handle)),
-    IMSG_ROW("seq", NUMBER, REQUIRED, AT(seq), .min = 1, .max = SEQ_MAX),
+    IMSG_ROW("seq", NUMBER, REQUIRED, AT(seq), .min = 1, .max = IMSG_JSON_INTEGER_MAX),
     IMSG_ROW("prev", NULL_OR_HEX, REQUIRED, AT(prev), .len = 32, .more = AT(has_prev)),
     IMSG_ROW("updated", TIME, REQUIRED, AT(updated)),
     IMSG_ROW("expires", TIME, OPTIONAL, AT(expires)),
@@ -49,7 +46,7 @@ static const struct imsg_document document = {
 static enum imsg_status parse_payload(struct imsg_view payload, struct imsg_entry *entry, struct imsg_error *err)
 {
     json_t *object = NULL;
-    enum imsg_status status = imsg_json_document(payload, PAYLOAD_MAX, document.kind, &object, err);
+    enum imsg_status status = imsg_json_document(payload, IMSG_ENTRY_MAX, document.kind, &object, err);
     if (status != IMSG_OK) {
         imsg_error_prefix(err, "payload");
         if (err)
@@ -115,7 +112,7 @@ enum imsg_status imsg_entry_sign(const struct imsg_p256 *account, const struct i
         next.updated = now;
     }
     enum imsg_status status = check_devices(&next, IMSG_REFUSED, err);
-    if (status == IMSG_OK && next.seq > SEQ_MAX)
+    if (status == IMSG_OK && next.seq > IMSG_JSON_INTEGER_MAX)
         status = imsg_fail(err, IMSG_REFUSED, "the entry of %s has no seq left", next.handle);
     if (status == IMSG_OK)
         status = imsg_document_write(&document, &next, &object, err);
@@ -141,7 +138,7 @@ enum imsg_status imsg_entry_path(const char *handle, struct imsg_buf *out, struc
     if (status != IMSG_OK)
         return status;
     imsg_hex(hash, sizeof hash, hex);
-    snprintf(path, sizeof path, "imsg/v1/h/%.2s/%s.json", hex, hex);
+    snprintf(path, sizeof path, IMSG_ENTRY_FOLDER "/%.2s/%s.json", hex, hex);
     return imsg_buf_text(out, path, err);
 }
 

@@ -9,8 +9,6 @@
 #include "crypto/crypto.h"
 #include "format/document.h"
 
-#define FILE_MAX 1048576 /* bytes */
-
 /* The object must have exactly these members, and may have `optional` (NULL: none). */
 static enum imsg_status require_members(const json_t *object, const char *const *names, size_t count,
                                         const char *optional, const char *role, struct imsg_error *err)
@@ -78,7 +76,7 @@ static enum imsg_status parse_protected(struct imsg_view text, bool is_token, ui
     static const char *const header[] = {"alg", "jwk"};
     static const char *const jwk_members[] = {"kty", "crv", "x", "y"};
     json_t *object = NULL, *jwk = NULL;
-    enum imsg_status status = imsg_json_parse(text, FILE_MAX, &object, err);
+    enum imsg_status status = imsg_json_parse(text, IMSG_ENTRY_MAX, &object, err);
     if (status == IMSG_OK)
         status = require_members(object, header, 2, is_token ? "typ" : NULL, "protected header", err);
     if (status == IMSG_OK)
@@ -146,7 +144,7 @@ enum imsg_status imsg_jws_verify(struct imsg_view file, struct imsg_buf *payload
     static const char *const members[] = {"payload", "protected", "signature"};
     json_t *object = NULL;
     const char *text[3] = {NULL, NULL, NULL};
-    enum imsg_status status = imsg_json_parse(file, FILE_MAX, &object, err);
+    enum imsg_status status = imsg_json_parse(file, IMSG_ENTRY_MAX, &object, err);
     if (status != IMSG_OK)
         return status;
     status = require_members(object, members, 3, NULL, "JWS", err);

@@ -38,28 +38,45 @@ static size_t const_count_of(const struct imsg_member *member, const void *base)
 
 /* ---- writing ---- */
 
-static enum imsg_status missing(const struct imsg_member *member, struct imsg_error *err)
+/* Whether the struct has a value for the row. */
+static bool is_there(const struct imsg_member *member, const void *base)
 {
-    if (member->need == IMSG_OPTIONAL)
-        return IMSG_OK;
-    return imsg_fail(err, IMSG_INTERNAL, "no value for member \"%s\"", member->name);
-}
-
-static enum imsg_status write_text(const struct imsg_member *member, const char *text, json_t *object,
-                                   struct imsg_error *err)
-{
-    return text ? imsg_json_set_string(object, member->name, text, err) : missing(member, err);
+    uint64_t number;
+    switch (member->kind) {
+    case IMSG_MEMBER_TEXT:
+    case IMSG_MEMBER_UUID:
+    case IMSG_MEMBER_TIME:
+    case IMSG_MEMBER_HANDLE:
+    case IMSG_MEMBER_RELAY:
+    case IMSG_MEMBER_WORD:
+    case IMSG_MEMBER_FORMAT:
+        return const_text_of(member, base) != NULL; /* a pointer like that of a text */
+    case IMSG_MEMBER_HANDLES:
+    case IMSG_MEMBER_LIST:
+        return const_count_of(member, base) > 0;
+    case IMSG_MEMBER_NUMBER:
+        memcpy(&number, const_value_of(member, base), sizeof number);
+        return number != 0;
+    case IMSG_MEMBER_HEX:
+    case IMSG_MEMBER_BASE64:
+    case IMSG_MEMBER_NULL_OR_HEX:
+        return member->more == 0 || *((const bool *)base + member->more);
+    case IMSG_MEMBER_OBJECT:
+        for (const struct imsg_member *inner = member->inner; inner->name; inner++)
+            if (is_there(inner, base))
+                return true;
+        return false;
+    case IMSG_MEMBER_PAYLOAD:
+    case IMSG_MEMBER_REST:
+        break;
+    }
+    return true;
 }
 
 static enum imsg_status write_bytes(const struct imsg_member *member, const void *base, json_t *object,
                                     struct imsg_error *err)
 {
     struct imsg_view bytes = imsg_view_of(const_value_of(member, base), member->len);
-    bool there = member->more == 0 || *((const bool *)base + member->more);
-    if (!there && member->kind == IMSG_MEMBER_NULL_OR_HEX)
-        return imsg_json_set(object, member->name, json_null(), err);
-    if (!there) /* of an object, say, that is not there either */
-        return IMSG_OK;
     return member->kind == IMSG_MEMBER_BASE64 ? imsg_json_set_base64(object, member->name, bytes, err)
                                               : imsg_json_set_hex(object, member->name, bytes, err);
 }
@@ -67,12 +84,6 @@ static enum imsg_status write_bytes(const struct imsg_member *member, const void
 static enum imsg_status write_object(const struct imsg_member *member, const void *base, json_t *object,
                                      struct imsg_error *err)
 {
-    bool there = false;
-    for (const struct imsg_member *inner = member->inner; inner->name && !there; inner++)
-        there = inner->kind == IMSG_MEMBER_BASE64 ? *((const bool *)base + inner->more)
-                                                  : const_text_of(inner, base) != NULL;
-    if (!there)
-        return IMSG_OK;
     json_t *inner = json_object();
     enum imsg_status status = imsg_json_set(object, member->name, inner, err); /* steals; stays valid inside object */
     return status == IMSG_OK ? imsg_members_write(member->inner, base, inner, err) : status;
@@ -92,8 +103,6 @@ static enum imsg_status write_list(const struct imsg_member *member, const void 
 {
     const uint8_t *items;
     size_t count = const_count_of(member, base);
-    if (count == 0 && member->need == IMSG_OPTIONAL)
-        return IMSG_OK;
     memcpy(&items, const_value_of(member, base), sizeof items);
     json_t *array = json_array();
     enum imsg_status status = imsg_json_set(object, member->name, array, err);
@@ -115,6 +124,20 @@ static enum imsg_status write_rest(const void *base, json_t *object, struct imsg
     return IMSG_OK;
 }
 
+/* A row with nothing to write: null, an empty list or a zero where the row is required. */
+static enum imsg_status write_nothing(const struct imsg_member *member, json_t *object, struct imsg_error *err)
+{
+    if (member->kind == IMSG_MEMBER_NULL_OR_HEX)
+        return imsg_json_set(object, member->name, json_null(), err);
+    if (member->need == IMSG_OPTIONAL)
+        return IMSG_OK;
+    if (member->kind == IMSG_MEMBER_LIST)
+        return imsg_json_set(object, member->name, json_array(), err);
+    if (member->kind == IMSG_MEMBER_NUMBER)
+        return imsg_json_set(object, member->name, json_integer(0), err);
+    return imsg_fail(err, IMSG_INTERNAL, "no value for member \"%s\"", member->name);
+}
+
 static enum imsg_status write_member(const struct imsg_member *member, const void *base, json_t *object,
                                      struct imsg_error *err)
 {
@@ -122,6 +145,8 @@ static enum imsg_status write_member(const struct imsg_member *member, const voi
     const struct imsg_format *format;
     char *const *handles;
     uint64_t number;
+    if (!is_there(member, base))
+        return write_nothing(member, object, err);
     switch (member->kind) {
     case IMSG_MEMBER_TEXT:
     case IMSG_MEMBER_UUID:
@@ -129,17 +154,15 @@ static enum imsg_status write_member(const struct imsg_member *member, const voi
     case IMSG_MEMBER_HANDLE:
     case IMSG_MEMBER_RELAY:
     case IMSG_MEMBER_WORD:
-        return write_text(member, const_text_of(member, base), object, err);
+        return imsg_json_set_string(object, member->name, const_text_of(member, base), err);
     case IMSG_MEMBER_FORMAT:
         memcpy(&format, value, sizeof format);
-        return write_text(member, format ? imsg_format_name(format) : NULL, object, err);
+        return imsg_json_set_string(object, member->name, imsg_format_name(format), err);
     case IMSG_MEMBER_HANDLES:
         memcpy(&handles, value, sizeof handles);
         return imsg_json_set_strings(object, member->name, handles, const_count_of(member, base), err);
     case IMSG_MEMBER_NUMBER:
         memcpy(&number, value, sizeof number);
-        if (number == 0 && member->need == IMSG_OPTIONAL)
-            return IMSG_OK;
         return imsg_json_set(object, member->name, json_integer((json_int_t)number), err);
     case IMSG_MEMBER_HEX:
     case IMSG_MEMBER_BASE64:
