@@ -73,7 +73,6 @@ const char *imsg_directory_location(const struct imsg_directory *directory);
 void imsg_directory_close(struct imsg_directory *directory);
 
 /* ---- relay.c ---- one mailbox per token; messages named by the SHA-256 of their payload */
-#define IMSG_RELAY_PAYLOAD_MAX 16384
 #define IMSG_RELAY_DAYS 30
 struct imsg_relay;
 IMSG_CHECK enum imsg_status imsg_relay_open(const char *location, struct imsg_net *net, struct imsg_relay **out,

@@ -152,6 +152,7 @@ struct imsg_rsa;  /* an RSA-1280 private key (lib/crypto/rsa.c) */
 #define IMSG_PREKEY_RECORD 109 /* formats.md §4 */
 #define IMSG_PAYLOAD_MAX 131072 /* largest payload that is opened */
 #define IMSG_FORMAT_MAX 65475   /* largest plaintext of any payload format */
+#define IMSG_RELAY_PAYLOAD_MAX 16384 /* largest payload that a relay takes */
 #define IMSG_FORMATS_MAX 4      /* payload formats there can be */
 #define IMSG_DEVICES_MAX 64    /* devices in one entry */
 
@@ -217,7 +218,7 @@ struct imsg_device {
     char *created;       /* or NULL */
     uint8_t token[IMSG_TOKEN];
     uint8_t auth[65]; /* the auth key's point: device_key's, or the signing key of a record without one */
-    uint32_t limit;   /* largest payload in bytes, default applied */
+    uint64_t limit;   /* largest payload in bytes, default applied */
     bool has_device_key, has_pair, has_pair_ec;
     struct imsg_public_identity identity; /* if has_pair */
     uint8_t device_x[32];                 /* if has_device_key */
@@ -307,15 +308,17 @@ void imsg_identity_free(struct imsg_identity *identity);
 
 /* ---- Directory entries (formats.md §7 entry/1) -------------------------------------------------------------- */
 
+#define IMSG_ENTRY_MAX 1048576 /* bytes of an entry's file: 64 devices of a few hundred bytes, encoded twice, and more */
+#define IMSG_ENTRY_FOLDER "imsg/v1/h" /* where entries stand below a directory's base */
 #define IMSG_THUMBPRINT 43 /* characters of an RFC 7638 SHA-256 thumbprint, base64url without padding */
 
 struct imsg_entry {
-    char *handle;
+    struct json_t *json;      /* the payload object */
+    const char *handle;
     uint64_t seq;
     bool has_prev;
     uint8_t prev[32];         /* SHA-256 of the payload before */
-    char *updated, *expires;  /* expires may be NULL */
-    struct json_t *json;      /* the payload object */
+    const char *updated, *expires; /* expires may be NULL */
     struct imsg_devices devices;
     uint8_t account[65];      /* the signer's point, from the jwk: proves nothing until compared with a pin */
     char thumbprint[IMSG_THUMBPRINT + 1];
@@ -325,11 +328,11 @@ struct imsg_entry {
  * checked). IMSG_MALFORMED, IMSG_BAD_SIGNATURE, IMSG_REFUSED (other handle, expired). */
 IMSG_CHECK enum imsg_status imsg_entry_parse(struct imsg_view file, const char *handle, time_t now,
                                              struct imsg_entry *out, struct imsg_error *err);
-/* Sign a new entry: seq and prev from *previous (NULL: seq 1, prev null). Appends the file's bytes. `expires` may be
- * NULL. Every device must hold `handle`; at most IMSG_DEVICES_MAX. */
-IMSG_CHECK enum imsg_status imsg_entry_sign(const struct imsg_p256 *account, const char *handle,
-                                            const struct imsg_entry *previous, const struct imsg_devices *devices,
-                                            const char *updated, const char *expires, struct imsg_buf *out,
+/* Sign a new entry with the handle, updated (NULL: now), expires and devices of *entry, all of it the caller's; seq and
+ * prev follow *previous (NULL: it is the first). Appends the file's bytes. Every device must hold the handle; at most
+ * IMSG_DEVICES_MAX. */
+IMSG_CHECK enum imsg_status imsg_entry_sign(const struct imsg_p256 *account, const struct imsg_entry *entry,
+                                            const struct imsg_entry *previous, struct imsg_buf *out,
                                             struct imsg_error *err);
 void imsg_entry_free(struct imsg_entry *entry);
 /* "imsg/v1/h/xx/<sha256 of handle>.json": where the entry of a canonical handle stands below a directory's base. */
@@ -419,7 +422,7 @@ void imsg_envelope_free(struct imsg_envelope *envelope);
 struct imsg_seal_how {
     const struct imsg_format *format; /* NULL: the best that both have */
     uint32_t counter;                 /* where the format counts */
-    uint32_t limit;                   /* bytes of payload, mostly the device's; 0: only the format's own bound */
+    uint64_t limit;                   /* bytes of payload, mostly the device's; 0: only the format's own bound */
 };
 /* Seal `plaintext` (header line and content) for one device. IMSG_TOO_LONG: the payload is over the limit. The
  * signatures of the record's keys are verified first. Appends the bare payload. */

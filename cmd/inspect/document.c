@@ -9,7 +9,15 @@
 
 #define NESTING_MAX 12 /* levels of rows; documents of ours have 8 at most */
 
-static void walk(struct item *item, json_t *parent, const char *kind, struct imsg_view text, size_t at, unsigned depth);
+/* A container in a JSON text. */
+struct place {
+    const char *kind; /* of what the container is, or is in */
+    struct imsg_view text;
+    size_t at;
+    unsigned depth;
+};
+
+static void walk(struct item *item, json_t *parent, const struct place *place);
 
 static struct imsg_view slice(struct imsg_view text, struct imsg_field field)
 {
@@ -89,7 +97,7 @@ static bool decode_row(struct item *item, json_t *row, const struct encoded *how
         if (how->rows) {
             how->rows(row, decoded);
         } else if (how->inner) {
-            walk(item, row, how->inner, decoded, 0, depth + 1);
+            walk(item, row, &(struct place){how->inner, decoded, 0, depth + 1});
         } else {
             tree_set(row, "value", tree_hex(decoded));
         }
@@ -126,20 +134,22 @@ static bool is_private(const char *kind, const char *field)
            (strcmp(kind, "identity/1.retired") == 0 && strcmp(field, "prekey") == 0);
 }
 
-static void member_row(struct item *item, json_t *parent, const char *kind, struct imsg_view text,
-                       const struct imsg_json_item *found, const char *field, unsigned depth)
+static void member_row(struct item *item, json_t *parent, const struct place *place, const struct imsg_json_item *found,
+                       const char *field)
 {
+    const char *kind = place->kind;
+    struct imsg_view text = place->text;
     const struct encoded *how = found->kind == '"' ? encoding_of(kind, field) : NULL;
     char inner[80];
     json_t *row = tree_row(parent, kind, found->value.offset, found->value.len, field, NULL);
     bool leaf = found->value.len <= 2 || (found->kind != '{' && found->kind != '[');
     if (!item->run->secrets && (is_private(kind, field) || (leaf && holds_private_key(slice(text, found->value))))) {
         tree_set(row, "value", json_string(private_note));
-    } else if (how && decode_row(item, row, how, slice(text, found->inner), depth)) {
+    } else if (how && decode_row(item, row, how, slice(text, found->inner), place->depth)) {
         /* shown decoded */
     } else if (!leaf) {
         kind_inside(text, found, kind, field, inner);
-        walk(item, row, inner, text, found->value.offset, depth + 1);
+        walk(item, row, &(struct place){inner, text, found->value.offset, place->depth + 1});
     } else {
         set_scalar(row, text, found);
     }
@@ -156,9 +166,12 @@ static void unreadable_row(const struct item *item, json_t *parent, const char *
         tree_row_text(row, rest);
 }
 
-/* Rows of the container at `at`, as far as its text makes sense. */
-static void walk(struct item *item, json_t *parent, const char *kind, struct imsg_view text, size_t at, unsigned depth)
+/* Rows of the container, as far as its text makes sense. */
+static void walk(struct item *item, json_t *parent, const struct place *place)
 {
+    const char *kind = place->kind;
+    struct imsg_view text = place->text;
+    size_t at = place->at;
     struct imsg_json_walk cursor;
     struct imsg_json_item found;
     enum imsg_status status = IMSG_OK;
@@ -168,7 +181,7 @@ static void walk(struct item *item, json_t *parent, const char *kind, struct ims
         unreadable_row(item, parent, kind, imsg_view_of(text.ptr + at, text.len - at), at);
         return;
     }
-    if (depth > NESTING_MAX || imsg_json_walk(text, at, &cursor, NULL) != IMSG_OK)
+    if (place->depth > NESTING_MAX || imsg_json_walk(text, at, &cursor, NULL) != IMSG_OK)
         return;
     for (unsigned i = 0; (status = imsg_json_walk_next(&cursor, &found, &more, NULL)) == IMSG_OK && more; i++) {
         struct imsg_view key = slice(text, found.key);
@@ -180,7 +193,7 @@ static void walk(struct item *item, json_t *parent, const char *kind, struct ims
             snprintf(field, sizeof field, "member %u", i);
         if (!imsg_utf8_valid(imsg_view_str(field))) /* cut inside a character */
             snprintf(field, sizeof field, "member %u", i);
-        member_row(item, parent, kind, text, &found, field, depth);
+        member_row(item, parent, place, &found, field);
     }
     if (status != IMSG_OK && cursor.at < text.len)
         unreadable_row(item, parent, kind, imsg_view_of(text.ptr + cursor.at, text.len - cursor.at), cursor.at);
@@ -188,7 +201,7 @@ static void walk(struct item *item, json_t *parent, const char *kind, struct ims
 
 void rows_document(struct item *item, const char *kind, struct imsg_view text)
 {
-    walk(item, item->json, kind, text, 0, 0);
+    walk(item, item->json, &(struct place){kind, text, 0, 0});
 }
 
 void inspect_message(struct item *item)

@@ -68,8 +68,8 @@ struct item tree_inside(const struct item *outer, struct imsg_view bytes);
 /* Append a row to parent["fields"]; `value` is stolen, NULL leaves it out. The meaning comes from the table in
  * meaning.c or the format, by the kind and the field's name. Returns the row, borrowed. */
 json_t *tree_row(json_t *parent, const char *kind, size_t offset, size_t length, const char *field, json_t *value);
-json_t *tree_hex(struct imsg_view bytes);                  /* a JSON string of hex */
-json_t *tree_text(struct imsg_view bytes);                 /* of text, or hex where it is not UTF-8 */
+json_t *tree_hex(struct imsg_view bytes);  /* a JSON string of hex */
+json_t *tree_text(struct imsg_view bytes); /* of text, or hex where it is not UTF-8 */
 /* The value of a row that is text if it is UTF-8; else it is hex, and the row says so. */
 void tree_row_text(json_t *row, struct imsg_view bytes);
 void tree_value(json_t *inspection, const char *name, struct imsg_view bytes);
@@ -107,8 +107,8 @@ void inspect_document(struct item *item);
 void inspect_payload(struct item *item, const struct imsg_format *format);
 void inspect_prekey(struct item *item);
 void inspect_public_identity(struct item *item);
-/* What opening goes through: values, checks, plaintext, verdict. `sender` may be NULL (not known), and `envelope` (a bare
- * payload). */
+/* What opening goes through: values, checks, plaintext, verdict. `sender` may be NULL (not known), and `envelope` (a
+ * bare payload). */
 void inspect_opening(struct item *item, struct imsg_payload payload, const struct imsg_device *sender,
                      const struct imsg_envelope *envelope);
 /* A message body: message/1, a property list (gzip'd or not), text. */
@@ -133,15 +133,15 @@ IMSG_CHECK enum imsg_status inspect_sealed(struct inspect *run, struct imsg_view
 /* The steps of a trace, as values and checks, those of one name left out (NULL: none) (opening.c). */
 void inspect_trace(json_t *inspection, const struct imsg_trace *trace, const char *but);
 
-/* ---- finish.c ---- */
+/* ---- report.c ---- */
 
 struct source {
     const char *operand; /* "-": standard input */
     const char *name;    /* for messages */
 };
 /* Name it, print it, keep its status; `line` 0: it is the only one. The item's tree is freed. */
-IMSG_CHECK enum imsg_status inspect_finish(struct item *item, const struct source *source, unsigned line,
-                                           const char *encoding, struct imsg_error *err);
+IMSG_CHECK enum imsg_status inspection_report(struct item *item, const struct source *source, unsigned line,
+                                              const char *encoding, struct imsg_error *err);
 
 /* ---- keys.c ---- */
 

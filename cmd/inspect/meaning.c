@@ -5,15 +5,6 @@
 
 /* All but what the payload formats say of themselves. */
 static const struct imsg_meaning table[] = {
-    {"prekey", "prekey_x", "field 1: the prekey, compact; signed"},
-    {"prekey", "signature", "field 2: r||s by the device key, over NGMPrekeySignature, prekey and time"},
-    {"prekey", "time", "field 3: f64, little endian, Unix seconds; signed"},
-    {"public-identity", "header", "SEQUENCE of 246 bytes"},
-    {"public-identity", "signing_header", "[1] of 67 bytes, u16 length 65"},
-    {"public-identity", "signing_pub", "uncompressed P-256 point: verifies \"pair\" signatures"},
-    {"public-identity", "rsa_header", "[2] of 174 bytes, PKCS#1 RSAPublicKey"},
-    {"public-identity", "rsa_n", "1280-bit modulus: \"pair\" keys are sealed for it"},
-    {"public-identity", "rsa_e", "exponent 65537"},
     {"*", "unreadable", "from here on it makes no sense; all the rest"},
     {"*", "trailing", "bytes after the end"},
     {"*", "imsg", "type and version of the document"},
@@ -29,9 +20,7 @@ static const struct imsg_meaning table[] = {
     {"device/1", "handles", "whom the device belongs to"},
     {"device/1", "name", "what its owner calls it"},
     {"device/1", "token", "SHA-256 of the auth key: device_key, or the signing key without one"},
-    {"device/1", "identity", "public keys for \"pair\""},
     {"device/1", "device_key", "P-256, compact: verifies \"pair-ec\" and the prekey"},
-    {"device/1", "prekey", "signed key that \"pair-ec\" messages are sealed for"},
     {"device/1", "limit", "largest payload it takes from a relay, bytes"},
     {"device/1", "relay", "the relay that has its mailbox"},
     {"device/1", "created", "when its keys were made"},
@@ -56,14 +45,7 @@ static const struct imsg_meaning table[] = {
     {"identity/1", "created", "when its keys were made"},
     {"identity/1", "relay", "goes into the public record"},
     {"identity/1", "keys", "private keys, PKCS#8 PEM"},
-    {"identity/1", "prekey_record", "the signed public half of the prekey"},
-    {"identity/1", "retired", "earlier prekeys, kept to open late messages"},
-    {"identity/1.keys", "encryption", "RSA-1280: opens \"pair\""},
-    {"identity/1.keys", "signing", "P-256: signs \"pair\""},
     {"identity/1.keys", "device", "P-256: signs \"pair-ec\" and prekeys"},
-    {"identity/1.keys", "prekey", "P-256: opens \"pair-ec\""},
-    {"identity/1.retired", "prekey", "P-256: opens messages sealed for it"},
-    {"identity/1.retired", "retired", "when it was replaced"},
     {"attachment/1", "uri", "where the ciphertext is"},
     {"attachment/1", "name", "what the sender called it; never used as a path"},
     {"attachment/1", "type", "media type, as the sender says"},
@@ -120,7 +102,6 @@ static const struct imsg_meaning table[] = {
 
     {"value", "signature_der", "the signature in DER, as openssl takes it"},
     {"value", "plaintext", "the message, decrypted"},
-    {"value", "prekey_x", "the recipient's prekey, compact: its private half opens this"},
     {"value", "device_x", "the device key, compact"},
     {"value", "signature", "r||s, as received"},
     {"value", "stream_key", "from the header: what the chunks' key is derived from"},
@@ -131,16 +112,9 @@ static const struct imsg_meaning table[] = {
     {"value", "gcm_tag", "as received"},
     {"value", "content", "the first bytes of the content, decrypted"},
     {"value", "auth_key", "the point whose SHA-256 is the token"},
-    {"value", "identity_hash", "SHA-256 of both keys of the public identity"},
     {"value", "payload_sha256", "of the decoded payload: its name in relays and inboxes; an entry's in pins"},
     {"value", "account_key", "point of the key that signed the entry"},
-    {"value", "signing_pub", "point of the signing key"},
-    {"value", "rsa_n", "modulus of the encryption key"},
-    {"value", "identity", "the public identity, 249 bytes"},
-    {"value", "prekey_record", "the signed prekey, 109 bytes"},
-    {"value", "signing_d", "private: scalar of the signing key"},
     {"value", "device_d", "private: scalar of the device key"},
-    {"value", "prekey_d", "private: scalar of the prekey"},
 
     {"check", "signature", "by the key it should be by, over all that it should cover"},
     {"check", "to_token", "the envelope is for this device"},
@@ -159,7 +133,7 @@ static const struct imsg_meaning table[] = {
     {0},
 };
 
-static const char *find(const struct imsg_meaning *meanings, const char *kind, const char *name)
+static const char *find_meaning(const struct imsg_meaning *meanings, const char *kind, const char *name)
 {
     for (; meanings->name; meanings++)
         if (strcmp(meanings->name, name) == 0 && (meanings->kind[0] == '*' || strcmp(meanings->kind, kind) == 0))
@@ -170,8 +144,8 @@ static const char *find(const struct imsg_meaning *meanings, const char *kind, c
 const char *meaning_of(const char *kind, const char *field)
 {
     const struct imsg_format *format;
-    const char *text = find(table, kind, field);
+    const char *text = find_meaning(table, kind, field);
     for (size_t i = 0; !text && (format = imsg_format_at(i)); i++)
-        text = find(format->meanings, kind, field);
+        text = find_meaning(format->meanings, kind, field);
     return text;
 }

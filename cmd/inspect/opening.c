@@ -39,7 +39,8 @@ static bool check_stream(struct item *item, struct imsg_view plaintext)
         return true; /* that check has failed */
     bool fits = message.has_stream == item->run->sealed.is;
     tree_check(item->json, "header_stream", fits,
-               message.has_stream ? "a sealed file's header outside a sealed file" : "a message's header in a sealed file");
+               message.has_stream ? "a sealed file's header outside a sealed file"
+                                  : "a message's header in a sealed file");
     imsg_message_free(&message);
     return fits;
 }
@@ -71,7 +72,8 @@ static void give_verdict(struct item *item, enum imsg_status status, enum imsg_s
 }
 
 /* Where nobody is known as the sender, or there is no key: what the checks that could be made say. */
-static void verdict_without_keys(struct item *item, const struct imsg_format *format, const struct imsg_device *sender, bool mine)
+static void verdict_without_keys(struct item *item, const struct imsg_format *format, const struct imsg_device *sender,
+                                 bool mine)
 {
     const struct inspect *run = item->run;
     bool skipped = inspect_has_keys(run) && !mine; /* as imsg-open does with envelopes for others */

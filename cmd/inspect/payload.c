@@ -3,8 +3,8 @@
 
 #include "crypto/crypto.h"
 
-/* Who may have sealed a bare payload: the first known device that may have by what shows without a private key; else the
- * first record that offers the format; NULL if there is none. */
+/* Who may have sealed a bare payload: the first known device that may have by what shows without a private key; else
+ * the first record that offers the format; NULL if there is none. */
 static const struct imsg_device *likely_sender(const struct inspect *run, struct imsg_payload payload)
 {
     const struct imsg_device *first = NULL;

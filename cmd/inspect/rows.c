@@ -16,8 +16,8 @@ void rows_layout(json_t *parent, const char *kind, struct imsg_view bytes, const
             value = tree_hex(imsg_view_of(bytes.ptr + part->at.offset, part->at.len));
         else if (part->shown == IMSG_SHOWN_NUMBER)
             value = json_integer((json_int_t)part->number);
-        json_t *row = tree_row(part->inside && outer ? outer : parent, kind, part->at.offset, part->at.len, part->name,
-                               value);
+        json_t *row =
+            tree_row(part->inside && outer ? outer : parent, kind, part->at.offset, part->at.len, part->name, value);
         if (part->field)
             tree_set(row, "number", json_integer(part->field));
         if (part->note[0])

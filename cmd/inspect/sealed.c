@@ -1,5 +1,5 @@
-/* Sealed files: what follows the lines, a chunk at a time, in constant memory. The keys are those that the envelopes
- * gave when they were inspected. */
+/* The chunks of a sealed file, one at a time, in constant memory. The keys come from its envelopes, which were
+ * inspected before. */
 #include "inspect/inspect.h"
 
 #include <stdio.h>
@@ -138,11 +138,11 @@ static void open_chunk(struct sealed_run *sealed, struct item *item, const struc
     }
 }
 
-static enum imsg_status show_chunk(struct sealed_run *sealed, uint8_t *chunk, size_t len, bool last,
-                                   struct imsg_error *err)
+static enum imsg_status report_chunk(struct sealed_run *sealed, uint8_t *chunk, size_t len, bool last,
+                                     struct imsg_error *err)
 {
     struct item item = tree_start(sealed->run, "chunk", imsg_view_of(chunk, len));
-    struct imsg_buf copy = {0}; /* for the hex dump: opening is in place */
+    struct imsg_buf copy = {0}; /* for the hex dump: opening decrypts in place */
     enum imsg_status status = IMSG_OK;
     tree_set(item.json, "number", json_integer((json_int_t)sealed->number));
     tree_set(item.json, "last", json_boolean(last));
@@ -165,7 +165,7 @@ static enum imsg_status show_chunk(struct sealed_run *sealed, uint8_t *chunk, si
         sealed->content += len - IMSG_STREAM_EXTRA;
     }
     if (status == IMSG_OK)
-        status = inspect_finish(&item, sealed->source, 0, "binary", err);
+        status = inspection_report(&item, sealed->source, 0, "binary", err);
     else
         json_decref(item.json);
     imsg_buf_free(&copy);
@@ -174,7 +174,7 @@ static enum imsg_status show_chunk(struct sealed_run *sealed, uint8_t *chunk, si
 
 /* ---- the whole ---- */
 
-static void verdict(const struct sealed_run *sealed, struct item *item)
+static void judge_file(const struct sealed_run *sealed, struct item *item)
 {
     const struct sealed *known = &sealed->run->sealed;
     bool keys = inspect_has_keys(sealed->run);
@@ -184,8 +184,8 @@ static void verdict(const struct sealed_run *sealed, struct item *item)
     } else if (known->mine > 1) {
         tree_verdict(item, IMSG_REFUSED, "imsg-open refuses it: %u envelopes for this device, not one", known->mine);
     } else if (sealed->reason[0]) {
-        tree_verdict(item, IMSG_REFUSED, "imsg-open refuses it at chunk %llu: %s",
-                     (unsigned long long)sealed->failed, sealed->reason);
+        tree_verdict(item, IMSG_REFUSED, "imsg-open refuses it at chunk %llu: %s", (unsigned long long)sealed->failed,
+                     sealed->reason);
     } else if (keys && known->mine > 0 && !known->held) {
         tree_verdict(item, IMSG_REFUSED, "imsg-open refuses it: the envelope for this device gives no key");
     } else if (known->held) {
@@ -199,17 +199,17 @@ static void verdict(const struct sealed_run *sealed, struct item *item)
         tree_note(item->json, "signatures: not checked, give -R RECORDS");
 }
 
-static enum imsg_status show_end(const struct sealed_run *sealed, struct imsg_error *err)
+static enum imsg_status report_file(const struct sealed_run *sealed, struct imsg_error *err)
 {
     struct item item = tree_start(sealed->run, "sealed-file", imsg_view_of(NULL, 0));
     tree_set(item.json, "length", json_integer((json_int_t)sealed->at));
     tree_set(item.json, "chunks", json_integer((json_int_t)sealed->number));
     tree_set(item.json, "content_length", json_integer((json_int_t)sealed->content));
-    verdict(sealed, &item);
-    return inspect_finish(&item, sealed->source, 0, "binary", err);
+    judge_file(sealed, &item);
+    return inspection_report(&item, sealed->source, 0, "binary", err);
 }
 
-static enum imsg_status start(struct sealed_run *sealed, struct imsg_error *err)
+static enum imsg_status open_streams(struct sealed_run *sealed, struct imsg_error *err)
 {
     const struct sealed *known = &sealed->run->sealed;
     enum imsg_status status = imsg_stream_new(NULL, known->id, NULL, &sealed->verifier, err);
@@ -226,7 +226,7 @@ enum imsg_status inspect_sealed(struct inspect *run, struct imsg_view first, int
     bool last = first.len == 0 && fd < 0;
     size_t len = 0;
     uint8_t *chunk = malloc(CHUNK);
-    enum imsg_status status = chunk ? start(&sealed, err) : imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    enum imsg_status status = chunk ? open_streams(&sealed, err) : imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
     imsg_chunks_start(&chunks, first, fd);
     while (status == IMSG_OK && !last) {
         status = imsg_chunks_next(&chunks, chunk, CHUNK, &len, &last, err);
@@ -234,12 +234,12 @@ enum imsg_status inspect_sealed(struct inspect *run, struct imsg_view first, int
             imsg_error_prefix(err, "%s", source->name);
         if (status != IMSG_OK || len == 0)
             break;
-        status = show_chunk(&sealed, chunk, len, last, err);
+        status = report_chunk(&sealed, chunk, len, last, err);
         sealed.number++;
         sealed.at += len;
     }
     if (status == IMSG_OK)
-        status = show_end(&sealed, err);
+        status = report_file(&sealed, err);
     imsg_stream_free(sealed.stream);
     imsg_stream_free(sealed.verifier);
     if (chunk)

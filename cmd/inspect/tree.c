@@ -163,10 +163,10 @@ void tree_verdict(struct item *item, enum imsg_status status, const char *fmt, .
 
 json_t *tree_ordered(json_t *inspection)
 {
-    static const char *const order[] = {"imsg",   "input",  "line",   "kind",           "number",    "last",    "at",
-                                        "encoding", "length", "chunks", "content_length", "fields",    "values",  "checks",
-                                        "inner",  "counter", "retired", "account",        "summary",   "body",    "plaintext",
-                                        "note",   "error",  "verdict"};
+    static const char *const order[] = {"imsg",    "input",    "line",      "kind",    "number",         "last",
+                                        "at",      "encoding", "length",    "chunks",  "content_length", "fields",
+                                        "values",  "checks",   "inner",     "counter", "retired",        "account",
+                                        "summary", "body",     "plaintext", "note",    "error",          "verdict"};
     json_t *ordered = json_object();
     tree_need(ordered != NULL);
     for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {

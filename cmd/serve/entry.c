@@ -46,7 +46,7 @@ size_t entry_listed(const struct imsg_entry *entry, struct listed out[static IMS
     for (size_t i = 0; i < count; i++) {
         const struct imsg_device *device = &entry->devices.items[i];
         memcpy(out[i].token, device->token, IMSG_TOKEN);
-        out[i].limit = device->limit < PAYLOAD_LIMIT ? device->limit : PAYLOAD_LIMIT;
+        out[i].limit = (uint32_t)(device->limit < PAYLOAD_LIMIT ? device->limit : PAYLOAD_LIMIT);
     }
     return count;
 }

@@ -89,7 +89,7 @@ enum imsg_status imsg_identity_load_token(const struct imsg_key_file *file, uint
         goto out;
     status = imsg_json_document(imsg_buf_view(&bytes), KEY_FILE_MAX, "identity/1", &object, err);
     if (status == IMSG_OK)
-        status = imsg_json_hex(object, "token", IMSG_REQUIRED, token, IMSG_TOKEN, NULL, err);
+        status = imsg_json_hex(object, "token", token, IMSG_TOKEN, NULL, err);
     if (status != IMSG_OK)
         imsg_error_prefix(err, "identity file \"%s\"", file->path);
 out:

@@ -138,14 +138,14 @@ static enum imsg_status write_entry(struct imsg_registration *run, const struct 
     struct imsg_buf file = {0};
     struct imsg_entry written = {0};
     struct imsg_directory *directory;
-    char now[21], expires[21];
+    char expires[21];
     time_t at = imsg_now();
-    imsg_time_format(at, now);
     imsg_time_format(at + (time_t)run->expires_days * 86400, expires);
+    const struct imsg_entry next = {
+        .handle = update->handle, .expires = run->expires_days ? expires : NULL, .devices = *devices};
     enum imsg_status status = imsg_client_directory(run->client, &directory, err);
     if (status == IMSG_OK)
-        status = imsg_entry_sign(run->account, update->handle, update->exists ? &update->entry : NULL, devices, now,
-                                 run->expires_days ? expires : NULL, &file, err);
+        status = imsg_entry_sign(run->account, &next, update->exists ? &update->entry : NULL, &file, err);
     if (status == IMSG_OK) /* read once as others will read it, before it is written */
         status = imsg_entry_parse(imsg_buf_view(&file), update->handle, at, &written, err);
     if (status == IMSG_OK)

@@ -3,9 +3,12 @@
 #define IMSG_FORMAT_DEVICE_H
 
 #include "format/layout.h"
+#include "format/member.h"
 
-/* imsg_prekey_verify where the device key's point is known; the prekey's goes to `point`: to find it again costs as much
- * as a signature. */
+extern const struct imsg_document imsg_device_document;
+
+/* imsg_prekey_verify where the device key's point is known; the prekey's goes to `point`: to find it again costs as
+ * much as a signature. */
 IMSG_CHECK enum imsg_status imsg_prekey_verify_by(const struct imsg_prekey *prekey, const uint8_t device[static 65],
                                                   uint8_t point[static 65], struct imsg_error *err);
 enum { IMSG_PREKEY_TIME = 3 }; /* the field's number */

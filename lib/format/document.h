@@ -17,7 +17,7 @@ IMSG_CHECK enum imsg_status imsg_json_relay(const json_t *object, const char *me
 /* token = SHA-256 of the auth key's 65 bytes. */
 IMSG_CHECK enum imsg_status imsg_token_of(const uint8_t auth[static 65], uint8_t token[static 32],
                                           struct imsg_error *err);
-/* Overwrite every string below `value` with zeros: jansson's memory holds private keys for a moment. */
+/* Overwrite every string below `value` with zeros: they may be private keys. */
 void imsg_json_wipe(json_t *value);
 
 #endif

@@ -1,5 +1,5 @@
-/* What a payload format is: one row of functions and facts, and nothing outside a format's own files asks which format it
- * is. To add one: write its file with its row, and name it here, at the end.
+/* What a payload format is: one row of functions and facts, and nothing outside a format's own files asks which format
+ * it is. To add one: write its file with its row, and name it here, at the end.
  *
  * A format has keys of its own in device records and identities; its row reads, checks, writes and makes them. Those of
  * "pair" and "pair-ec" are members of struct imsg_device and struct imsg_identity; another format keeps a struct of its
@@ -23,9 +23,9 @@ struct imsg_meaning {
 
 struct imsg_format {
     const char *name;
-    size_t message_max;     /* bytes of plaintext */
-    uint32_t payload_limit; /* bytes of a payload that a device takes whose record does not say */
-    bool counts;            /* sealing takes a counter for each recipient's key */
+    size_t message_max;                  /* bytes of plaintext */
+    uint32_t payload_limit;              /* bytes of a payload that a device takes whose record does not say */
+    bool counts;                         /* sealing takes a counter for each recipient's key */
     const struct imsg_meaning *meanings; /* up to one without a name */
 
     /* Keys. A document without the format's members is IMSG_OK: it does not offer the format. NULL: nothing to do. */

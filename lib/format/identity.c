@@ -5,7 +5,19 @@
 #include "base/text.h"
 #include "crypto/crypto.h"
 #include "format/document.h"
-#include "format/format.h"
+#include "format/identity.h"
+
+#define AT(member) offsetof(struct imsg_identity, member)
+
+/* The keys are the formats' to read and write (format.h). */
+const struct imsg_member imsg_identity_members[] = {
+    IMSG_ROW("handles", HANDLES, REQUIRED, AT(handles), .more = AT(handle_count)),
+    IMSG_ROW("name", TEXT, REQUIRED, AT(name)),
+    IMSG_ROW("token", HEX, REQUIRED, AT(token), .len = IMSG_TOKEN),
+    IMSG_ROW("created", TIME, REQUIRED, AT(created)),
+    IMSG_ROW("relay", RELAY, OPTIONAL, AT(relay)),
+    {0},
+};
 
 static const char encrypted_label[] = "ENCRYPTED PRIVATE KEY";
 
@@ -47,8 +59,7 @@ static enum imsg_status parse_retired(const json_t *object, struct imsg_identity
     identity->retired = calloc(json_array_size(array), sizeof *identity->retired);
     if (!identity->retired)
         return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
-    json_array_foreach(array, i, item)
-    {
+    json_array_foreach (array, i, item) {
         struct imsg_retired *retired = &identity->retired[i];
         identity->retired_count = i + 1;
         status = json_is_object(item) ? imsg_json_string(item, "prekey", IMSG_REQUIRED, &retired->pem, err)
@@ -67,15 +78,7 @@ static enum imsg_status parse_members(json_t *object, struct imsg_view passphras
                                       struct imsg_error *err)
 {
     uint8_t token[IMSG_TOKEN];
-    enum imsg_status status = imsg_json_handles(object, "handles", &identity->handles, &identity->handle_count, err);
-    if (status == IMSG_OK)
-        status = imsg_json_string(object, "name", IMSG_REQUIRED, &identity->name, err);
-    if (status == IMSG_OK)
-        status = imsg_json_hex(object, "token", IMSG_REQUIRED, identity->token, sizeof identity->token, NULL, err);
-    if (status == IMSG_OK)
-        status = imsg_json_time(object, "created", IMSG_REQUIRED, &identity->created, err);
-    if (status == IMSG_OK)
-        status = imsg_json_relay(object, "relay", IMSG_OPTIONAL, &identity->relay, err);
+    enum imsg_status status = imsg_members_read(imsg_identity_members, object, identity, err);
     if (status == IMSG_OK)
         status = read_keys(object, passphrase, identity, err);
     if (status == IMSG_OK)
@@ -102,7 +105,7 @@ enum imsg_status imsg_identity_parse(struct imsg_view file, struct imsg_view pas
     if (status == IMSG_OK)
         status = parse_members(object, passphrase, &identity, err);
     if (status != IMSG_OK && err)
-        err->has_offset = false; /* of a member, not of the file */
+        err->has_offset = false; /* the offset counts from the start of a member */
     imsg_json_wipe(json_object_get(object, "keys"));
     imsg_json_wipe(json_object_get(object, "retired"));
     json_object_del(object, "keys");
@@ -130,10 +133,7 @@ void imsg_identity_free(struct imsg_identity *identity)
         if (format->free_identity)
             format->free_identity(identity);
     json_decref(identity->json);
-    imsg_strings_free(identity->handles, identity->handle_count);
-    free(identity->name);
-    free(identity->created);
-    free(identity->relay);
+    imsg_members_free(imsg_identity_members, identity);
     for (size_t i = 0; i < identity->retired_count; i++) {
         if (identity->retired[i].pem)
             imsg_wipe(identity->retired[i].pem, strlen(identity->retired[i].pem));

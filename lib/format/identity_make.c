@@ -4,8 +4,9 @@
 
 #include "base/text.h"
 #include "crypto/crypto.h"
+#include "format/device.h"
 #include "format/document.h"
-#include "format/format.h"
+#include "format/identity.h"
 
 static enum imsg_status copy_handles(const char *const *handles, size_t count, struct imsg_identity *identity,
                                      struct imsg_error *err)
@@ -94,29 +95,13 @@ static enum imsg_status set_retired(const struct imsg_identity *identity, json_t
     return imsg_json_set(object, "retired", array, err);
 }
 
-/* The members identity and record have in common, in the order of formats.md. */
-static enum imsg_status set_common(const struct imsg_identity *identity, json_t *object, struct imsg_error *err)
-{
-    enum imsg_status status = imsg_json_set_strings(object, "handles", identity->handles, identity->handle_count, err);
-    if (status == IMSG_OK)
-        status = imsg_json_set_string(object, "name", identity->name, err);
-    if (status == IMSG_OK)
-        status = imsg_json_set_hex(object, "token", imsg_view_of(identity->token, sizeof identity->token), err);
-    return status;
-}
-
-enum imsg_status imsg_identity_print(const struct imsg_identity *identity, struct imsg_buf *out,
-                                     struct imsg_error *err)
+enum imsg_status imsg_identity_print(const struct imsg_identity *identity, struct imsg_buf *out, struct imsg_error *err)
 {
     json_t *object = NULL;
     size_t before = out->len;
     enum imsg_status status = imsg_document_new("identity/1", &object, err);
     if (status == IMSG_OK)
-        status = set_common(identity, object, err);
-    if (status == IMSG_OK)
-        status = imsg_json_set_string(object, "created", identity->created, err);
-    if (status == IMSG_OK && identity->relay)
-        status = imsg_json_set_string(object, "relay", identity->relay, err);
+        status = imsg_members_write(imsg_identity_members, identity, object, err);
     if (status == IMSG_OK)
         status = set_keys(identity, object, err);
     if (status == IMSG_OK)
@@ -125,7 +110,7 @@ enum imsg_status imsg_identity_print(const struct imsg_identity *identity, struc
         status = imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
     if (status == IMSG_OK)
         status = imsg_document_line(object, out, err);
-    if (status == IMSG_OK && out->len - before > IMSG_LINE_MAX) { /* nobody could read it again */
+    if (status == IMSG_OK && out->len - before > IMSG_LINE_MAX) { /* the parser takes no more */
         imsg_wipe(out->ptr + before, out->len - before);
         out->len = before;
         status = imsg_fail(err, IMSG_TOO_LONG, "the identity would be longer than %d bytes", IMSG_LINE_MAX);
@@ -140,18 +125,22 @@ enum imsg_status imsg_identity_device(const struct imsg_identity *identity, stru
                                       struct imsg_error *err)
 {
     const struct imsg_format *format;
+    struct imsg_device record = {.json = json_object(),
+                                 .handles = identity->handles,
+                                 .handle_count = identity->handle_count,
+                                 .name = identity->name,
+                                 .relay = identity->relay,
+                                 .created = identity->created};
     json_t *object = NULL;
-    enum imsg_status status = imsg_document_new("device/1", &object, err);
-    if (status == IMSG_OK)
-        status = set_common(identity, object, err);
+    enum imsg_status status = record.json ? IMSG_OK : imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    memcpy(record.token, identity->token, sizeof record.token);
     for (size_t i = 0; status == IMSG_OK && (format = imsg_format_from_last(i)); i++)
-        status = format->write_record(identity, object, err);
-    if (status == IMSG_OK && identity->relay)
-        status = imsg_json_set_string(object, "relay", identity->relay, err);
+        status = format->write_record(identity, record.json, err);
     if (status == IMSG_OK)
-        status = imsg_json_set_string(object, "created", identity->created, err);
+        status = imsg_document_write(&imsg_device_document, &record, &object, err);
     if (status == IMSG_OK)
         status = imsg_device_from_json(object, out, err);
     json_decref(object);
+    json_decref(record.json);
     return status;
 }

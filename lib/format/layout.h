@@ -16,10 +16,10 @@ struct imsg_layout_part {
     char name[48];
     struct imsg_field at;
     enum imsg_shown shown;
-    bool inside;          /* it is a part of the last one before it that is not inside another */
-    uint64_t number;      /* of IMSG_SHOWN_NUMBER */
-    uint32_t field;       /* the number of a protobuf field; 0: it is none */
-    char note[64];        /* what it is, where the form's name and its own do not tell; else "" */
+    bool inside;     /* it is a part of the last one before it that is not inside another */
+    uint64_t number; /* of IMSG_SHOWN_NUMBER */
+    uint32_t field;  /* the number of a protobuf field; 0: it is none */
+    char note[64];   /* what it is, where the form's name and its own do not tell; else "" */
 };
 
 struct imsg_layout { /* {0} is empty */

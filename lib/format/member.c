@@ -1,3 +1,4 @@
+/* Rows of JSON documents: writing and freeing them, and whole documents. Reading is in member_read.c. */
 #include "format/member.h"
 
 #include <stdlib.h>
@@ -30,182 +31,52 @@ static const char *const_text_of(const struct imsg_member *member, const void *b
     return text;
 }
 
-static bool *flag_of(const struct imsg_member *member, void *base)
-{
-    return member->more ? (bool *)((uint8_t *)base + member->more) : NULL;
-}
-
-static size_t *count_of(const struct imsg_member *member, void *base)
-{
-    return (size_t *)(void *)((uint8_t *)base + member->more);
-}
-
 static size_t const_count_of(const struct imsg_member *member, const void *base)
 {
     return *(const size_t *)(const void *)((const uint8_t *)base + member->more);
 }
 
-/* ---- reading ---- */
+/* ---- writing ---- */
 
-static enum imsg_status read_word(const struct imsg_member *member, const json_t *object, char **out,
-                                  struct imsg_error *err)
+/* Whether the struct has a value for the row. */
+static bool is_there(const struct imsg_member *member, const void *base)
 {
-    const char *text = NULL;
-    enum imsg_status status = imsg_json_peek(object, member->name, member->need, &text, err);
-    if (status != IMSG_OK || !text)
-        return status;
-    for (size_t i = 0; member->words[i]; i++)
-        if (strcmp(member->words[i], text) == 0)
-            return imsg_strdup(text, out, err);
-    return imsg_fail(err, IMSG_MALFORMED, "member \"%s\": \"%.64s\" is none of its values", member->name, text);
-}
-
-static enum imsg_status read_format(const struct imsg_member *member, const json_t *object,
-                                    const struct imsg_format **out, struct imsg_error *err)
-{
-    const char *name = NULL;
-    enum imsg_status status = imsg_json_peek(object, member->name, member->need, &name, err);
-    if (status != IMSG_OK || !name)
-        return status;
-    *out = imsg_format_of(name);
-    return *out ? IMSG_OK : imsg_fail(err, IMSG_UNSUPPORTED, "format \"%.64s\" is not known", name);
-}
-
-static enum imsg_status read_null_or_hex(const struct imsg_member *member, const json_t *object, void *base,
-                                         struct imsg_error *err)
-{
-    if (json_is_null(json_object_get(object, member->name)))
-        return IMSG_OK;
-    return imsg_json_hex(object, member->name, IMSG_REQUIRED, value_of(member, base), member->len,
-                         flag_of(member, base), err);
-}
-
-static enum imsg_status read_payload(const struct imsg_member *member, const json_t *object, struct imsg_buf *out,
-                                     struct imsg_error *err)
-{
-    const char *text = NULL;
-    enum imsg_status status = imsg_json_peek(object, member->name, member->need, &text, err);
-    if (status != IMSG_OK || !text)
-        return status;
-    status = imsg_base64_decode(imsg_view_str(text), out, err);
-    if (status != IMSG_OK)
-        imsg_error_prefix(err, "%s", member->name);
-    else if (out->len == 0 || out->len > member->max)
-        status = imsg_fail(err, IMSG_MALFORMED, "%s of %zu bytes, not 1 to %llu", member->name, out->len,
-                           (unsigned long long)member->max);
-    return status;
-}
-
-static enum imsg_status read_object(const struct imsg_member *member, const json_t *object, void *base,
-                                    struct imsg_error *err)
-{
-    json_t *inner = NULL;
-    enum imsg_status status = imsg_json_object(object, member->name, member->need, &inner, err);
-    return status == IMSG_OK && inner ? imsg_members_read(member->inner, inner, base, err) : status;
-}
-
-static enum imsg_status read_list(const struct imsg_member *member, const json_t *object, void *base,
-                                  struct imsg_error *err)
-{
-    json_t *array = NULL, *item;
-    size_t i, size = member->element->size;
-    enum imsg_status status = imsg_json_array(object, member->name, member->need, &array, err);
-    if (status != IMSG_OK || json_array_size(array) == 0)
-        return status;
-    if (member->max && json_array_size(array) > member->max)
-        return imsg_fail(err, IMSG_MALFORMED, "member \"%s\" has %zu items, at most %llu", member->name,
-                         json_array_size(array), (unsigned long long)member->max);
-    uint8_t *items = calloc(json_array_size(array), size);
-    if (!items)
-        return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
-    memcpy(value_of(member, base), &items, sizeof items);
-    json_array_foreach (array, i, item) {
-        status = json_is_object(item) ? imsg_document_read(member->element, item, items + i * size, err)
-                                      : imsg_fail(err, IMSG_MALFORMED, "is no object");
-        if (status != IMSG_OK) {
-            imsg_error_prefix(err, "member \"%s\": item %zu", member->name, i + 1);
-            return status;
-        }
-        *count_of(member, base) = i + 1;
-    }
-    return IMSG_OK;
-}
-
-static enum imsg_status read_member(const struct imsg_member *member, const json_t *object, void *base,
-                                    struct imsg_error *err)
-{
-    const char *name = member->name;
-    void *value = value_of(member, base);
+    uint64_t number;
     switch (member->kind) {
     case IMSG_MEMBER_TEXT:
-        return imsg_json_string(object, name, member->need, value, err);
     case IMSG_MEMBER_UUID:
-        return imsg_json_uuid(object, name, member->need, value, err);
     case IMSG_MEMBER_TIME:
-        return imsg_json_time(object, name, member->need, value, err);
     case IMSG_MEMBER_HANDLE:
-        return imsg_json_handle(object, name, member->need, value, err);
     case IMSG_MEMBER_RELAY:
-        return imsg_json_relay(object, name, member->need, value, err);
     case IMSG_MEMBER_WORD:
-        return read_word(member, object, value, err);
     case IMSG_MEMBER_FORMAT:
-        return read_format(member, object, value, err);
+        return const_text_of(member, base) != NULL; /* a pointer like that of a text */
     case IMSG_MEMBER_HANDLES:
-        return imsg_json_handles(object, name, value, count_of(member, base), err);
-    case IMSG_MEMBER_NUMBER:
-        return imsg_json_integer(object, name, member->need, member->min, member->max, value, err);
-    case IMSG_MEMBER_HEX:
-        return imsg_json_hex(object, name, member->need, value, member->len, flag_of(member, base), err);
-    case IMSG_MEMBER_BASE64:
-        return imsg_json_base64(object, name, member->need, value, member->len, flag_of(member, base), err);
-    case IMSG_MEMBER_NULL_OR_HEX:
-        return read_null_or_hex(member, object, base, err);
-    case IMSG_MEMBER_PAYLOAD:
-        return read_payload(member, object, value, err);
-    case IMSG_MEMBER_OBJECT:
-        return read_object(member, object, base, err);
     case IMSG_MEMBER_LIST:
-        return read_list(member, object, base, err);
+        return const_count_of(member, base) > 0;
+    case IMSG_MEMBER_NUMBER:
+        memcpy(&number, const_value_of(member, base), sizeof number);
+        return number != 0;
+    case IMSG_MEMBER_HEX:
+    case IMSG_MEMBER_BASE64:
+    case IMSG_MEMBER_NULL_OR_HEX:
+        return member->more == 0 || *((const bool *)base + member->more);
+    case IMSG_MEMBER_OBJECT:
+        for (const struct imsg_member *inner = member->inner; inner->name; inner++)
+            if (is_there(inner, base))
+                return true;
+        return false;
+    case IMSG_MEMBER_PAYLOAD:
     case IMSG_MEMBER_REST:
         break;
     }
-    return IMSG_OK;
-}
-
-enum imsg_status imsg_members_read(const struct imsg_member *members, const json_t *object, void *out,
-                                   struct imsg_error *err)
-{
-    enum imsg_status status = IMSG_OK;
-    for (; status == IMSG_OK && members->name; members++)
-        status = read_member(members, object, out, err);
-    return status;
-}
-
-/* ---- writing ---- */
-
-static enum imsg_status missing(const struct imsg_member *member, struct imsg_error *err)
-{
-    if (member->need == IMSG_OPTIONAL)
-        return IMSG_OK;
-    return imsg_fail(err, IMSG_INTERNAL, "no value for member \"%s\"", member->name);
-}
-
-static enum imsg_status write_text(const struct imsg_member *member, const char *text, json_t *object,
-                                   struct imsg_error *err)
-{
-    return text ? imsg_json_set_string(object, member->name, text, err) : missing(member, err);
+    return true;
 }
 
 static enum imsg_status write_bytes(const struct imsg_member *member, const void *base, json_t *object,
                                     struct imsg_error *err)
 {
     struct imsg_view bytes = imsg_view_of(const_value_of(member, base), member->len);
-    bool there = member->more == 0 || *((const bool *)base + member->more);
-    if (!there && member->kind == IMSG_MEMBER_NULL_OR_HEX)
-        return imsg_json_set(object, member->name, json_null(), err);
-    if (!there) /* of an object, say, that is not there either */
-        return IMSG_OK;
     return member->kind == IMSG_MEMBER_BASE64 ? imsg_json_set_base64(object, member->name, bytes, err)
                                               : imsg_json_set_hex(object, member->name, bytes, err);
 }
@@ -213,12 +84,6 @@ static enum imsg_status write_bytes(const struct imsg_member *member, const void
 static enum imsg_status write_object(const struct imsg_member *member, const void *base, json_t *object,
                                      struct imsg_error *err)
 {
-    bool there = false;
-    for (const struct imsg_member *inner = member->inner; inner->name && !there; inner++)
-        there = inner->kind == IMSG_MEMBER_BASE64 ? *((const bool *)base + inner->more)
-                                                  : const_text_of(inner, base) != NULL;
-    if (!there)
-        return IMSG_OK;
     json_t *inner = json_object();
     enum imsg_status status = imsg_json_set(object, member->name, inner, err); /* steals; stays valid inside object */
     return status == IMSG_OK ? imsg_members_write(member->inner, base, inner, err) : status;
@@ -238,8 +103,6 @@ static enum imsg_status write_list(const struct imsg_member *member, const void 
 {
     const uint8_t *items;
     size_t count = const_count_of(member, base);
-    if (count == 0 && member->need == IMSG_OPTIONAL)
-        return IMSG_OK;
     memcpy(&items, const_value_of(member, base), sizeof items);
     json_t *array = json_array();
     enum imsg_status status = imsg_json_set(object, member->name, array, err);
@@ -261,6 +124,20 @@ static enum imsg_status write_rest(const void *base, json_t *object, struct imsg
     return IMSG_OK;
 }
 
+/* A row with nothing to write: null, an empty list or a zero where the row is required. */
+static enum imsg_status write_nothing(const struct imsg_member *member, json_t *object, struct imsg_error *err)
+{
+    if (member->kind == IMSG_MEMBER_NULL_OR_HEX)
+        return imsg_json_set(object, member->name, json_null(), err);
+    if (member->need == IMSG_OPTIONAL)
+        return IMSG_OK;
+    if (member->kind == IMSG_MEMBER_LIST)
+        return imsg_json_set(object, member->name, json_array(), err);
+    if (member->kind == IMSG_MEMBER_NUMBER)
+        return imsg_json_set(object, member->name, json_integer(0), err);
+    return imsg_fail(err, IMSG_INTERNAL, "no value for member \"%s\"", member->name);
+}
+
 static enum imsg_status write_member(const struct imsg_member *member, const void *base, json_t *object,
                                      struct imsg_error *err)
 {
@@ -268,6 +145,8 @@ static enum imsg_status write_member(const struct imsg_member *member, const voi
     const struct imsg_format *format;
     char *const *handles;
     uint64_t number;
+    if (!is_there(member, base))
+        return write_nothing(member, object, err);
     switch (member->kind) {
     case IMSG_MEMBER_TEXT:
     case IMSG_MEMBER_UUID:
@@ -275,17 +154,15 @@ static enum imsg_status write_member(const struct imsg_member *member, const voi
     case IMSG_MEMBER_HANDLE:
     case IMSG_MEMBER_RELAY:
     case IMSG_MEMBER_WORD:
-        return write_text(member, const_text_of(member, base), object, err);
+        return imsg_json_set_string(object, member->name, const_text_of(member, base), err);
     case IMSG_MEMBER_FORMAT:
         memcpy(&format, value, sizeof format);
-        return write_text(member, format ? imsg_format_name(format) : NULL, object, err);
+        return imsg_json_set_string(object, member->name, imsg_format_name(format), err);
     case IMSG_MEMBER_HANDLES:
         memcpy(&handles, value, sizeof handles);
         return imsg_json_set_strings(object, member->name, handles, const_count_of(member, base), err);
     case IMSG_MEMBER_NUMBER:
         memcpy(&number, value, sizeof number);
-        if (number == 0 && member->need == IMSG_OPTIONAL)
-            return IMSG_OK;
         return imsg_json_set(object, member->name, json_integer((json_int_t)number), err);
     case IMSG_MEMBER_HEX:
     case IMSG_MEMBER_BASE64:

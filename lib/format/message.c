@@ -95,7 +95,7 @@ enum imsg_status imsg_message_print(struct imsg_message *message, struct imsg_bu
 
 void imsg_message_free(struct imsg_message *message)
 {
-    imsg_json_wipe(json_object_get(message->header, "stream")); /* whoever still holds the header has no use for it */
+    imsg_json_wipe(json_object_get(message->header, "stream")); /* a caller may still hold the header */
     imsg_buf_free(&message->plaintext);
     imsg_document_free(&document, message);
 }

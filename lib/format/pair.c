@@ -1,8 +1,7 @@
 /* "pair": RSA-1280 and AES-128 (formats.md §2).
  *
- * The signature is by the sender over bytes an attacker may strip and sign anew; what binds sender, recipient and
- * message together is the 40-bit tag inside the key. So both are always checked, and nothing is released before both
- * hold. */
+ * An attacker can replace the signature by his own over the same body; the 40-bit tag inside the key binds sender,
+ * recipient and message together. So both are always checked, and no plaintext is released before both hold. */
 #include <string.h>
 
 #include "crypto/crypto.h"
@@ -22,7 +21,7 @@ enum {
 
 static const uint8_t first_counter[16] = {[15] = 1};
 
-/* A number below every 1280-bit modulus that decodes as no OAEP block. */
+/* A number below every 1280-bit modulus that is not a valid OAEP block. */
 static const uint8_t decoy_block[BLOCK] = {0x2a, [BLOCK - 1] = 1};
 
 /* A field at `at`, or what is left of it where the payload ends. */
@@ -32,13 +31,13 @@ static struct imsg_field field_within(struct imsg_view payload, size_t at, size_
     return (struct imsg_field){start, len < left ? len : left};
 }
 
-/* What a frame says about its own lengths. */
+/* The lengths that a frame states, and the bytes behind its last field. */
 struct frame {
     size_t body_len, sig_len;
     struct imsg_field trailing;
 };
 
-/* Cut the payload at the lengths that it names, whether they make sense or not. */
+/* Cut the payload into fields at the lengths that it states, right or wrong. */
 static void cut_frame(struct imsg_view payload, struct imsg_pair *pair, struct frame *frame)
 {
     const uint8_t *p = payload.ptr;
@@ -224,8 +223,8 @@ enum imsg_status imsg_pair_verify(const struct imsg_pair *pair, const struct ims
     return status;
 }
 
-/* What the RSA block held. Where it held nothing of use, key is random and len 0: the work that follows is the same,
- * and `verdict` is given at its end. */
+/* The contents of the RSA block. Where it does not open, key is random and len 0, so that the work that follows is the
+ * same; `verdict` is returned at its end. */
 struct unwrapped {
     uint8_t key[KEY];
     uint8_t ciphertext[INLINE_MAX];
@@ -233,13 +232,13 @@ struct unwrapped {
     enum imsg_status verdict;
 };
 
-static enum imsg_status unwrap(const struct imsg_rsa *key, struct imsg_view block, struct unwrapped *out,
-                               struct imsg_trace *trace, struct imsg_error *err)
+static enum imsg_status open_block(const struct imsg_rsa *key, struct imsg_view block, struct unwrapped *out,
+                                   struct imsg_trace *trace, struct imsg_error *err)
 {
     uint8_t plain[IMSG_OAEP_MAX];
     size_t len = 0;
     *out = (struct unwrapped){.verdict = IMSG_NOT_FOR_THIS_KEY};
-    /* Drawn also when it is not needed, for the same cost. */
+    /* Always drawn, so that the cost is the same. */
     enum imsg_status status = imsg_random(out->key, sizeof out->key, err);
     if (status != IMSG_OK)
         return status;
@@ -260,7 +259,7 @@ static enum imsg_status unwrap(const struct imsg_rsa *key, struct imsg_view bloc
     return status;
 }
 
-static enum imsg_status judge(enum imsg_status verdict, bool tag_fits, struct imsg_error *err)
+static enum imsg_status name_failure(enum imsg_status verdict, bool tag_fits, struct imsg_error *err)
 {
     if (verdict == IMSG_NOT_FOR_THIS_KEY)
         return imsg_fail(err, verdict, "RSA block does not open with this encryption key");
@@ -271,13 +270,13 @@ static enum imsg_status judge(enum imsg_status verdict, bool tag_fits, struct im
     return IMSG_OK;
 }
 
-/* The wire's side of it, before any secret is used. */
-static enum imsg_status verify_traced(const struct imsg_pair *pair, const struct imsg_pair_keys *keys,
+/* Check the signature, before any secret is used. */
+static enum imsg_status verify_sender(const struct imsg_pair *pair, const struct imsg_pair_keys *keys,
                                       struct imsg_trace *trace, struct imsg_error *err)
 {
     const struct imsg_public_identity *sender = keys->sender, *recipient = keys->recipient;
-    enum imsg_status status = sender ? imsg_pair_verify(pair, sender, err)
-                                     : imsg_fail(err, IMSG_REFUSED, "the sender's keys are not known");
+    enum imsg_status status =
+        sender ? imsg_pair_verify(pair, sender, err) : imsg_fail(err, IMSG_REFUSED, "the sender's keys are not known");
     if (!trace)
         return status;
     uint8_t digest[20];
@@ -311,7 +310,7 @@ static void trace_key(struct imsg_trace *trace, const struct unwrapped *held, st
     imsg_trace_check(trace, "oaep", trace->key_fits, "the block does not open with this key");
     if (trace->key_fits)
         imsg_trace_check(trace, "rsa_plain", held->verdict == IMSG_OK, "fewer bytes than a key has");
-    if (held->verdict != IMSG_OK) /* the key is a random one */
+    if (held->verdict != IMSG_OK) /* then the key is a random one */
         return;
     imsg_trace_value(trace, "aes_key", imsg_view_of(held->key, KEY));
     imsg_trace_value(trace, "seed", imsg_view_of(held->key, SEED));
@@ -344,7 +343,7 @@ static enum imsg_status decrypt(const struct imsg_pair *pair, const struct unwra
             imsg_trace_value(trace, "hmac", imsg_view_of(h, sizeof h));
             imsg_trace_check(trace, "tag", fits, "the 40 bits do not bind this message, sender and recipient");
         }
-        status = judge(held->verdict, fits || !sender, err);
+        status = name_failure(held->verdict, fits || !sender, err);
     }
     imsg_wipe(h, sizeof h);
     return status;
@@ -355,9 +354,9 @@ enum imsg_status imsg_pair_open(const struct imsg_pair *pair, const struct imsg_
 {
     struct imsg_error late;
     struct imsg_pair real = *pair;
-    enum imsg_status first = verify_traced(pair, keys, trace, err), status;
-    /* What is not signed by the sender never meets the private key. The work is done all the same, on a block of our
-     * own, so that from outside (time, system calls) a bad signature looks like every other refusal. */
+    enum imsg_status first = verify_sender(pair, keys, trace, err), status;
+    /* The private key is not used on a block that the sender did not sign. The same work is done on a block of our own,
+     * so that from outside (time, system calls) a bad signature looks like every other refusal. */
     if (first != IMSG_OK && !trace)
         real.block = imsg_view_of(decoy_block, sizeof decoy_block);
     pair = &real;
@@ -368,7 +367,7 @@ enum imsg_status imsg_pair_open(const struct imsg_pair *pair, const struct imsg_
     uint8_t *message = out->ptr + out->len;
     struct unwrapped held;
     trace_block(trace, keys->encryption, pair);
-    status = unwrap(keys->encryption, pair->block, &held, trace, first == IMSG_OK ? err : &late);
+    status = open_block(keys->encryption, pair->block, &held, trace, first == IMSG_OK ? err : &late);
     if (status == IMSG_OK)
         status = decrypt(pair, &held, keys, message, trace, first == IMSG_OK ? err : &late);
     if (first != IMSG_OK)

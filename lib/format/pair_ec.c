@@ -87,7 +87,7 @@ static enum imsg_status read_outer(struct imsg_view bytes, struct outer *out, st
     struct imsg_pb_field field;
     bool more;
     enum imsg_status status = IMSG_OK, next;
-    /* For a layout it goes on behind a field that is at fault. */
+    /* With a layout it reads on after a field of the wrong type. */
     while ((next = imsg_pb_next(&reader, &field, &more, status == IMSG_OK ? err : NULL)) == IMSG_OK && more) {
         struct imsg_pb_field *slot = outer_slot(out, field.number);
         if (layout && field.number == OUTER_VALIDATOR)
@@ -102,8 +102,8 @@ static enum imsg_status read_outer(struct imsg_view bytes, struct outer *out, st
     return status != IMSG_OK ? status : next;
 }
 
-static enum imsg_status demand(const struct imsg_pb_field *field, size_t len, const char *name, size_t end,
-                               struct imsg_error *err)
+static enum imsg_status require_field(const struct imsg_pb_field *field, size_t len, const char *name, size_t end,
+                                      struct imsg_error *err)
 {
     if (field->number == 0)
         return imsg_fail_at(err, IMSG_MALFORMED, end, "there is no %s", name);
@@ -124,17 +124,17 @@ enum imsg_status imsg_pair_ec_parse(struct imsg_view payload, struct imsg_pair_e
     struct outer outer = {0};
     enum imsg_status status = read_outer(payload, &outer, layout, err);
     if (status == IMSG_OK)
-        status = demand(&outer.payload, 0, "payload field", payload.len, err);
+        status = require_field(&outer.payload, 0, "payload field", payload.len, err);
     if (status == IMSG_OK && outer.payload.at.len < LENGTH)
         status = imsg_fail_at(err, IMSG_MALFORMED, outer.payload.at.offset,
                               "payload field has %zu bytes, fewer than %d", outer.payload.at.len, LENGTH);
     if (status == IMSG_OK)
-        status = demand(&outer.ephemeral, X, "ephemeral key", payload.len, err);
+        status = require_field(&outer.ephemeral, X, "ephemeral key", payload.len, err);
     if (status == IMSG_OK)
-        status = demand(&outer.signature, SIGNATURE, "signature", payload.len, err);
+        status = require_field(&outer.signature, SIGNATURE, "signature", payload.len, err);
     if (status == IMSG_OK)
-        status = demand(&outer.validator, VALIDATOR, "validator", payload.len, err);
-    /* Not signed: were it ignored, this byte alone could be changed on the way (docs/deviations.md). */
+        status = require_field(&outer.validator, VALIDATOR, "validator", payload.len, err);
+    /* The byte is not signed: if it were ignored, it could be changed on the way (docs/deviations.md). */
     if (status == IMSG_OK && outer.validator.bytes.ptr[VALIDATOR - 1] != VALIDATOR_END)
         status = imsg_fail_at(err, IMSG_UNSUPPORTED, outer.validator.at.offset + VALIDATOR - 1,
                               "validator of version %02x, not %02x", outer.validator.bytes.ptr[VALIDATOR - 1],
@@ -173,8 +173,8 @@ static enum imsg_status check_validator(const uint8_t validator[static VALIDATOR
     bool for_device =
         imsg_trace_check(trace, "validator_device", memcmp(validator + 2, keys->device_x, 2) == 0, device);
     bool for_prekey = imsg_trace_check(trace, "validator_prekey", memcmp(validator + 4, prekey_x, 2) == 0, prekey);
-    bool by_sender = !keys->sender || imsg_trace_check(trace, "validator_sender",
-                                                       memcmp(validator, keys->sender + 1, 2) == 0, sender);
+    bool by_sender = !keys->sender ||
+                     imsg_trace_check(trace, "validator_sender", memcmp(validator, keys->sender + 1, 2) == 0, sender);
     if (trace)
         trace->key_fits = for_device;
     if (!for_device || !for_prekey)
@@ -222,11 +222,8 @@ static enum imsg_status check_signature(const struct imsg_pair_ec *pair_ec, cons
 static enum imsg_status read_inner(struct imsg_view padded, struct imsg_view *message, struct imsg_trace *trace,
                                    struct imsg_error *err)
 {
-    static const struct imsg_pb_name names[] = {{INNER_MESSAGE, "message"},
-                                                {INNER_COUNTER, "counter"},
-                                                {3, "kt_gossip_data"},
-                                                {99, "debug_info"},
-                                                {0, NULL}};
+    static const struct imsg_pb_name names[] = {
+        {INNER_MESSAGE, "message"}, {INNER_COUNTER, "counter"}, {3, "kt_gossip_data"}, {99, "debug_info"}, {0, NULL}};
     size_t room = padded.len - LENGTH;
     const uint8_t *l = padded.ptr + room;
     uint32_t padding = (uint32_t)l[0] | (uint32_t)l[1] << 8 | (uint32_t)l[2] << 16 | (uint32_t)l[3] << 24;
@@ -234,9 +231,8 @@ static enum imsg_status read_inner(struct imsg_view padded, struct imsg_view *me
         return imsg_fail(err, IMSG_MALFORMED, "decrypted padding length %u exceeds the %zu bytes there", padding, room);
     imsg_trace_value(trace, "padding", imsg_view_of(padded.ptr + room - padding, padding));
     imsg_trace_value(trace, "inner", imsg_view_of(padded.ptr, room - padding));
-    struct imsg_pb_reader reader = {.bytes = imsg_view_of(padded.ptr, room - padding),
-                                    .layout = trace ? &trace->inner : NULL,
-                                    .names = names};
+    struct imsg_pb_reader reader = {
+        .bytes = imsg_view_of(padded.ptr, room - padding), .layout = trace ? &trace->inner : NULL, .names = names};
     struct imsg_pb_field field;
     struct imsg_view found = {0};
     bool more;
@@ -292,8 +288,9 @@ static enum imsg_status agree_and_verify(const struct imsg_pair_ec *pair_ec, con
     return status;
 }
 
-static enum imsg_status decrypt(const struct imsg_pair_ec *pair_ec, const uint8_t secret[static X], uint8_t *plain,
-                                struct imsg_view *message, struct imsg_trace *trace, struct imsg_error *err)
+static enum imsg_status decrypt_inner(const struct imsg_pair_ec *pair_ec, const uint8_t secret[static X],
+                                      uint8_t *plain, struct imsg_view *message, struct imsg_trace *trace,
+                                      struct imsg_error *err)
 {
     struct imsg_pair_ec_cipher cipher;
     size_t len = pair_ec->payload.len;
@@ -329,11 +326,11 @@ enum imsg_status imsg_pair_ec_open(const struct imsg_pair_ec *pair_ec, const str
     status = agree_and_verify(pair_ec, keys, secret, trace, first == IMSG_OK ? first_err : &late);
     if (first == IMSG_OK)
         first = status;
-    /* The work goes on after a failure, so that from outside (time, system calls) all refusals look alike; but what is
-     * not signed is decrypted with a key of zeros, unless somebody wants to see it. */
+    /* The work goes on after a failure, so that from outside (time, system calls) all refusals look alike; but without
+     * a trace, what is not signed is decrypted with a key of zeros. */
     if (first != IMSG_OK && !trace)
         memset(secret, 0, sizeof secret);
-    status = decrypt(pair_ec, secret, plain, &message, trace, first == IMSG_OK ? first_err : &late);
+    status = decrypt_inner(pair_ec, secret, plain, &message, trace, first == IMSG_OK ? first_err : &late);
     if (first != IMSG_OK) {
         status = first;
         message.len = 0;
@@ -343,7 +340,7 @@ enum imsg_status imsg_pair_ec_open(const struct imsg_pair_ec *pair_ec, const str
             memmove(plain, message.ptr, message.len);
         out->len += message.len;
     }
-    /* All of it after a failure, what stood around the message otherwise. */
+    /* After a failure all of the plaintext, else what stood around the message. */
     imsg_wipe(out->ptr + out->len, len - message.len);
     out->ptr[out->len] = 0;
     imsg_wipe(secret, sizeof secret);

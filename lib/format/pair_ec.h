@@ -1,4 +1,5 @@
-/* "pair-ec" (formats.md §5): pair_ec.c parses and opens, pair_ec_make.c seals, pair_ec_keys.c has its keys and its row. */
+/* "pair-ec" (formats.md §5): pair_ec.c parses and opens, pair_ec_make.c seals, pair_ec_keys.c has its keys and its row.
+ */
 #ifndef IMSG_FORMAT_PAIR_EC_H
 #define IMSG_FORMAT_PAIR_EC_H
 
@@ -37,8 +38,8 @@ struct imsg_pair_ec_recipient {
 };
 /* Seal `message` (at most IMSG_FORMAT_MAX bytes). Appends the payload. */
 IMSG_CHECK enum imsg_status imsg_pair_ec_seal(const struct imsg_p256 *sender_device,
-                                              const struct imsg_pair_ec_recipient *recipient,
-                                              struct imsg_view message, struct imsg_buf *out, struct imsg_error *err);
+                                              const struct imsg_pair_ec_recipient *recipient, struct imsg_view message,
+                                              struct imsg_buf *out, struct imsg_error *err);
 
 struct imsg_pair_ec_keys {
     const uint8_t *device_x;        /* the recipient's, 32 bytes */
@@ -53,7 +54,7 @@ IMSG_CHECK enum imsg_status imsg_pair_ec_open(const struct imsg_pair_ec *pair_ec
 
 /* ---- what sealing and opening share ---- */
 
-/* Key and first counter block. Wiped by whoever has it. */
+/* Key and first counter block; the caller wipes it. */
 struct imsg_pair_ec_cipher {
     uint8_t okm[AES_KEY + AES_IV];
 };

@@ -20,10 +20,9 @@ static enum imsg_status read_record(const json_t *record, struct imsg_device *de
 {
     uint8_t prekey[IMSG_PREKEY_RECORD];
     bool has_key = false, has_prekey = false;
-    enum imsg_status status =
-        imsg_json_base64(record, "device_key", IMSG_OPTIONAL, device->device_x, X, &has_key, err);
+    enum imsg_status status = imsg_json_base64(record, "device_key", device->device_x, X, &has_key, err);
     if (status == IMSG_OK)
-        status = imsg_json_base64(record, "prekey", IMSG_OPTIONAL, prekey, sizeof prekey, &has_prekey, err);
+        status = imsg_json_base64(record, "prekey", prekey, sizeof prekey, &has_prekey, err);
     if (status != IMSG_OK)
         return status;
     if (has_key != has_prekey)
@@ -42,13 +41,14 @@ static enum imsg_status read_record(const json_t *record, struct imsg_device *de
     return status;
 }
 
-/* The prekey's point, once check_record said yes. */
+/* The prekey's point, after check_record succeeded. */
 static const uint8_t *checked_prekey(const struct imsg_device *device)
 {
     return __atomic_load_n(&device->prekey_point, __ATOMIC_ACQUIRE);
 }
 
-/* A yes is kept, as the prekey's point: the one thing that changes in a record others read at the same time. */
+/* A success is kept, as the prekey's point. It is the one member of a record that changes while other threads read it.
+ */
 static enum imsg_status check_record(const struct imsg_device *device, struct imsg_error *err)
 {
     uint8_t **slot = &((struct imsg_device *)(uintptr_t)device)->prekey_point, *none = NULL;
@@ -59,7 +59,7 @@ static enum imsg_status check_record(const struct imsg_device *device, struct im
                                     : imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
     if (status == IMSG_OK && __atomic_compare_exchange_n(slot, &none, point, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         return IMSG_OK;
-    free(point); /* of no use, or another thread was first */
+    free(point); /* it failed, or another thread was first */
     return status;
 }
 
@@ -67,11 +67,10 @@ static enum imsg_status write_record(const struct imsg_identity *identity, json_
 {
     if (!identity->has_pair_ec)
         return IMSG_OK;
-    enum imsg_status status =
-        imsg_json_set_base64(record, "device_key", imsg_view_of(identity->device_x, X), err);
+    enum imsg_status status = imsg_json_set_base64(record, "device_key", imsg_view_of(identity->device_x, X), err);
     if (status == IMSG_OK)
-        status = imsg_json_set_base64(record, "prekey", imsg_view_of(identity->prekey_record.raw, IMSG_PREKEY_RECORD),
-                                      err);
+        status =
+            imsg_json_set_base64(record, "prekey", imsg_view_of(identity->prekey_record.raw, IMSG_PREKEY_RECORD), err);
     if (status == IMSG_OK)
         status = imsg_json_set(record, "limit", json_integer(imsg_format_pair_ec.payload_limit), err);
     return status;
@@ -104,8 +103,7 @@ static enum imsg_status read_identity(const struct imsg_identity_file *file, str
     if (status == IMSG_OK)
         status = imsg_identity_read_p256(file, "prekey", true, &identity->prekey, err);
     if (status == IMSG_OK)
-        status =
-            imsg_json_base64(file->document, "prekey_record", IMSG_OPTIONAL, record, sizeof record, &has_record, err);
+        status = imsg_json_base64(file->document, "prekey_record", record, sizeof record, &has_record, err);
     if (status != IMSG_OK)
         return status;
     if (!identity->device != !identity->prekey || !identity->prekey != !has_record)
@@ -265,7 +263,7 @@ static enum imsg_status open_parts(struct imsg_identity *identity, const struct 
             imsg_trace_text(trace, "retired", identity->retired[identity->retired_count - i].retired);
         status = imsg_pair_ec_open(pair_ec, &keys, plaintext, trace, err);
     }
-    if (!tried) { /* refused, but not faster than the others */
+    if (!tried) { /* it will be refused, but must not be faster than other refusals */
         keys.prekey = identity->prekey;
         status = imsg_pair_ec_open(pair_ec, &keys, plaintext, trace, err);
     }
@@ -285,6 +283,18 @@ static const struct imsg_meaning meanings[] = {
     {"pair-ec.inner", "counter", "field 2: the sender's count of messages to this prekey"},
     {"pair-ec.inner", "kt_gossip_data", "field 3: for key transparency; ignored here"},
     {"pair-ec.inner", "debug_info", "field 99: ignored"},
+    {"prekey", "prekey_x", "field 1: the prekey, compact; signed"},
+    {"prekey", "signature", "field 2: r||s by the device key, over NGMPrekeySignature, prekey and time"},
+    {"prekey", "time", "field 3: f64, little endian, Unix seconds; signed"},
+    {"device/1", "prekey", "signed key that \"pair-ec\" messages are sealed for"},
+    {"identity/1", "prekey_record", "the signed public half of the prekey"},
+    {"identity/1", "retired", "earlier prekeys, kept to open late messages"},
+    {"identity/1.keys", "prekey", "P-256: opens \"pair-ec\""},
+    {"identity/1.retired", "prekey", "P-256: opens messages sealed for it"},
+    {"identity/1.retired", "retired", "when it was replaced"},
+    {"value", "prekey_x", "the recipient's prekey, compact: its private half opens this"},
+    {"value", "prekey_record", "the signed prekey, 109 bytes"},
+    {"value", "prekey_d", "private: scalar of the prekey"},
     {"value", "validator", "field 99, as received: whom it is from and for"},
     {"value", "ephemeral_x", "the sender's one-time key, compact"},
     {"value", "secret", "x of ECDH(ephemeral key, prekey)"},
@@ -307,7 +317,7 @@ static const struct imsg_meaning meanings[] = {
 const struct imsg_format imsg_format_pair_ec = {
     .name = "pair-ec",
     .message_max = IMSG_FORMAT_MAX,
-    .payload_limit = 16384,
+    .payload_limit = IMSG_RELAY_PAYLOAD_MAX,
     .counts = true,
     .meanings = meanings,
     .offered_by = offered_by,

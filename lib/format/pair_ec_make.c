@@ -11,14 +11,14 @@ enum {
     INNER_ROOM = (1 + 10) + (1 + 10) + ALIGN + LENGTH,
 };
 
-/* What one sealing has in hand. Wiped as a whole. */
+/* The secrets of one sealing, wiped together. */
 struct sealing {
     struct imsg_p256 *ephemeral;
     uint8_t secret[X];
     struct imsg_pair_ec_cipher cipher;
 };
 
-static enum imsg_status agree(struct sealing *sealing, const uint8_t prekey[static 65], struct imsg_error *err)
+static enum imsg_status agree_on_key(struct sealing *sealing, const uint8_t prekey[static 65], struct imsg_error *err)
 {
     /* Either root will do: only x travels, and x of the product is the same. */
     enum imsg_status status = imsg_p256_generate(&sealing->ephemeral, err);
@@ -98,13 +98,13 @@ enum imsg_status imsg_pair_ec_seal(const struct imsg_p256 *sender_device,
                          message.len, IMSG_FORMAT_MAX);
     size_t start = out->len, inner = inner_len(message, recipient->counter), padding = (ALIGN - inner % ALIGN) % ALIGN;
     size_t len = inner + padding + LENGTH;
-    /* All room at once: what follows never moves the plaintext, and payload can be pointed at. */
+    /* All memory at once: then the buffer does not move, and `payload` stays valid. */
     enum imsg_status status = imsg_buf_reserve(out, OUTER_ROOM + INNER_ROOM + len, err);
     if (status != IMSG_OK)
         return status;
     struct sealing sealing = {0};
     uint8_t *payload;
-    status = agree(&sealing, recipient->prekey, err);
+    status = agree_on_key(&sealing, recipient->prekey, err);
     if (status != IMSG_OK)
         goto out;
     status = imsg_pb_put_head(out, OUTER_PAYLOAD, len, err);

@@ -12,8 +12,7 @@ static bool offered_by(const struct imsg_device *device)
 static enum imsg_status read_record(const json_t *record, struct imsg_device *device, struct imsg_error *err)
 {
     uint8_t identity[IMSG_PUBLIC_IDENTITY];
-    enum imsg_status status =
-        imsg_json_base64(record, "identity", IMSG_OPTIONAL, identity, sizeof identity, &device->has_pair, err);
+    enum imsg_status status = imsg_json_base64(record, "identity", identity, sizeof identity, &device->has_pair, err);
     if (status != IMSG_OK || !device->has_pair)
         return status;
     status = imsg_public_identity_parse(imsg_view_of(identity, sizeof identity), &device->identity, err);
@@ -166,6 +165,20 @@ static const struct imsg_meaning meanings[] = {
     {"pair", "ciphertext_rest", "AES-128-CTR ciphertext after what the block holds"},
     {"pair", "signature_length", "u8: bytes of signature"},
     {"pair", "signature_der", "DER ECDSA P-256, SHA-1 over body, by the sender's signing key"},
+    {"public-identity", "header", "SEQUENCE of 246 bytes"},
+    {"public-identity", "signing_header", "[1] of 67 bytes, u16 length 65"},
+    {"public-identity", "signing_pub", "uncompressed P-256 point: verifies \"pair\" signatures"},
+    {"public-identity", "rsa_header", "[2] of 174 bytes, PKCS#1 RSAPublicKey"},
+    {"public-identity", "rsa_n", "1280-bit modulus: \"pair\" keys are sealed for it"},
+    {"public-identity", "rsa_e", "exponent 65537"},
+    {"device/1", "identity", "public keys for \"pair\""},
+    {"identity/1.keys", "encryption", "RSA-1280: opens \"pair\""},
+    {"identity/1.keys", "signing", "P-256: signs \"pair\""},
+    {"value", "identity_hash", "SHA-256 of both keys of the public identity"},
+    {"value", "signing_pub", "point of the signing key"},
+    {"value", "rsa_n", "modulus of the encryption key"},
+    {"value", "identity", "the public identity, 249 bytes"},
+    {"value", "signing_d", "private: scalar of the signing key"},
     {"value", "sender_hash", "SHA-256 of the sender's public identity; goes into the tag"},
     {"value", "recipient_hash", "SHA-256 of the recipient's public identity; goes into the tag"},
     {"value", "body", "rsa_block and the rest of the ciphertext: what is signed"},

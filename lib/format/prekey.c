@@ -91,9 +91,10 @@ enum imsg_status imsg_prekey_make(const struct imsg_p256 *device, const uint8_t 
 
 void imsg_prekey_lay_out(struct imsg_view bytes, struct imsg_layout *layout)
 {
-    static const struct imsg_pb_name names[] = {{1, "prekey_x"}, {2, "signature"}, {IMSG_PREKEY_TIME, "time"}, {0, NULL}};
+    static const struct imsg_pb_name names[] = {
+        {1, "prekey_x"}, {2, "signature"}, {IMSG_PREKEY_TIME, "time"}, {0, NULL}};
     struct imsg_pb_reader reader = {.bytes = bytes, .layout = layout, .names = names};
-    if (bytes.len > IMSG_PAYLOAD_MAX) /* no record is, and two bytes can be a field */
+    if (bytes.len > IMSG_PAYLOAD_MAX) /* no record is so long, and each two bytes could be a field */
         (void)imsg_layout_add(layout, "unreadable", (struct imsg_field){0, bytes.len}, IMSG_SHOWN_HEX);
     else
         imsg_pb_lay_out(&reader);

@@ -25,8 +25,8 @@ enum imsg_status imsg_seal_payload(const struct imsg_identity *sender, const str
     if (status == IMSG_OK && how->limit && out->len - before > how->limit) {
         size_t size = out->len - before;
         out->len = before;
-        status =
-            imsg_fail(err, IMSG_TOO_LONG, "a payload of %zu bytes is over the device's limit of %u", size, how->limit);
+        status = imsg_fail(err, IMSG_TOO_LONG, "a payload of %zu bytes is over the device's limit of %llu", size,
+                           (unsigned long long)how->limit);
     }
     return status;
 }

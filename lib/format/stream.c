@@ -1,7 +1,7 @@
 /* Sealed files: chunks that are each encrypted and signed by themselves (formats.md §8).
  *
- * The signature covers a hash of ciphertext and tag, never the tag alone: to whoever has the key, and every recipient
- * has it, a GCM tag is no hash. */
+ * The signature covers a hash of ciphertext and tag, never the tag alone: every recipient has the key, and with the key
+ * another ciphertext for the same GCM tag can be made. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,9 +94,8 @@ static enum imsg_status derive(struct imsg_stream *stream, const uint8_t key[sta
                                struct imsg_error *err)
 {
     uint8_t derived[KEY];
-    enum imsg_status status =
-        imsg_hkdf_sha256(imsg_view_of(key, KEY), imsg_view_of(stream->id, UUID), imsg_view_str("imsg stream/1"), derived,
-                         sizeof derived, err);
+    enum imsg_status status = imsg_hkdf_sha256(imsg_view_of(key, KEY), imsg_view_of(stream->id, UUID),
+                                               imsg_view_str("imsg stream/1"), derived, sizeof derived, err);
     imsg_trace_value(trace, "stream_key", imsg_view_of(key, KEY));
     if (status == IMSG_OK) {
         imsg_trace_value(trace, "chunk_key", imsg_view_of(derived, sizeof derived));
@@ -170,8 +169,8 @@ enum imsg_status imsg_stream_seal(struct imsg_stream *stream, const struct imsg_
     return status;
 }
 
-/* Whether a chunk at this place can have this length: only the last may be short, and it is empty only where the content
- * is. */
+/* Whether a chunk at this place can have this length: only the last may be short, and it is empty only where the
+ * content is. */
 static bool length_fits(const struct imsg_chunk *chunk)
 {
     const size_t full = IMSG_STREAM_CHUNK + IMSG_STREAM_EXTRA;

@@ -6,8 +6,6 @@
 #include "net/backend.h"
 #include "net/remote.h"
 
-#define ENTRY_MAX 1048576 /* bytes; 64 devices of a few hundred bytes each, doubly encoded, stay far below */
-
 static const struct directory_backend *const backends[] = {&imsg_directory_file, &imsg_directory_http, NULL};
 
 struct imsg_directory {
@@ -56,7 +54,7 @@ enum imsg_status imsg_directory_get(struct imsg_directory *directory, const char
     enum imsg_status status = imsg_entry_path(handle, &path, err);
     if (status != IMSG_OK)
         goto out;
-    status = directory->backend->get(directory->state, (const char *)path.ptr, ENTRY_MAX, &entry, &found, err);
+    status = directory->backend->get(directory->state, (const char *)path.ptr, IMSG_ENTRY_MAX, &entry, &found, err);
     if (status != IMSG_OK)
         goto out;
     if (!found)
@@ -82,15 +80,15 @@ enum imsg_status imsg_directory_put(struct imsg_directory *directory, const char
         status = imsg_fail(err, IMSG_INTERNAL, "an empty directory entry was to be written");
         goto out;
     }
-    if (entry.len > ENTRY_MAX) {
+    if (entry.len > IMSG_ENTRY_MAX) {
         status = imsg_fail(err, IMSG_TOO_LONG, "the directory entry for \"%s\" is %zu bytes, at most %d are allowed",
-                           handle, entry.len, ENTRY_MAX);
+                           handle, entry.len, IMSG_ENTRY_MAX);
         goto out;
     }
     status = imsg_entry_path(handle, &path, err);
     if (status != IMSG_OK)
         goto out;
-    status = directory->backend->put(directory->state, (const char *)path.ptr, ENTRY_MAX, previous, entry, err);
+    status = directory->backend->put(directory->state, (const char *)path.ptr, IMSG_ENTRY_MAX, previous, entry, err);
 out:
     imsg_buf_free(&path);
     return status;

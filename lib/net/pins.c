@@ -13,8 +13,7 @@
 #include "imsg-net.h"
 
 #define KIND "pins/1"
-#define PINS_MAX (64 * 1048576)     /* bytes; about 300,000 handles */
-#define SEQ_MAX 9007199254740991ULL /* 2^53 - 1 */
+#define PINS_MAX (64 * 1048576) /* bytes; about 300,000 handles */
 
 static enum imsg_status damaged(const char *path, enum imsg_status status, struct imsg_error *err)
 {
@@ -51,9 +50,9 @@ static enum imsg_status read_pin(const char *handle, const json_t *object, struc
     if (status == IMSG_OK)
         status = check_thumbprint(account, err);
     if (status == IMSG_OK)
-        status = imsg_json_integer(object, "seq", IMSG_REQUIRED, 1, SEQ_MAX, &pin.seq, err);
+        status = imsg_json_integer(object, "seq", IMSG_REQUIRED, (struct imsg_range){1, IMSG_JSON_INTEGER_MAX}, &pin.seq, err);
     if (status == IMSG_OK)
-        status = imsg_json_hex(object, "payload", IMSG_REQUIRED, pin.hash, sizeof pin.hash, NULL, err);
+        status = imsg_json_hex(object, "payload", pin.hash, sizeof pin.hash, NULL, err);
     if (status == IMSG_OK) {
         memcpy(pin.thumbprint, account, sizeof pin.thumbprint);
         *out = pin;

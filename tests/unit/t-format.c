@@ -1,6 +1,6 @@
 /* A third payload format is a file and a row: with that of toy_format.c in the table (lib/format/format.c compiled with
- * IMSG_EXTRA_FORMAT) identities and records have its keys, messages are sealed and opened with it, and imsg-inspect takes
- * it apart, while nothing else in the tree knows of it. */
+ * IMSG_EXTRA_FORMAT) identities and records have its keys, messages are sealed and opened with it, and imsg-inspect
+ * takes it apart, while nothing else in the tree knows of it. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -3,7 +3,8 @@
  *
  *   identity  keys.toy: the secret, 32 bytes, hex
  *   record    toy: SHA-256 of the secret, the key, and the sum of its bytes mod 256 as the "signature", base64
- *   payload   "T" || tag[32] || ciphertext      tag = HMAC(key, message || token of the sender), XOR with key and counter
+ *   payload   "T" || tag[32] || ciphertext      tag = HMAC(key, message || token of the sender), XOR with key and
+ * counter
  */
 #include <stdlib.h>
 #include <string.h>
@@ -62,7 +63,7 @@ static enum imsg_status read_record(const json_t *record, struct imsg_device *de
     uint8_t bytes[KEY + 1];
     bool found = false;
     struct keys *keys = NULL;
-    enum imsg_status status = imsg_json_base64(record, "toy", IMSG_OPTIONAL, bytes, sizeof bytes, &found, err);
+    enum imsg_status status = imsg_json_base64(record, "toy", bytes, sizeof bytes, &found, err);
     if (status == IMSG_OK && found)
         status = new_keys(device->keys, &keys, err);
     if (keys) {
@@ -114,7 +115,7 @@ static enum imsg_status read_identity(const struct imsg_identity_file *file, str
     uint8_t secret[KEY];
     bool found = false;
     struct keys *keys = NULL;
-    enum imsg_status status = imsg_json_hex(file->keys, "toy", IMSG_OPTIONAL, secret, sizeof secret, &found, err);
+    enum imsg_status status = imsg_json_hex(file->keys, "toy", secret, sizeof secret, &found, err);
     if (status == IMSG_OK && found)
         status = new_keys(identity->keys, &keys, err);
     if (!keys)

@@ -1,19 +1,19 @@
-/* An inspection goes out: as JSON or as the view, with its status. */
+/* Prints an inspection, as JSON or as the view for people, and keeps its status. */
 #include "inspect/inspect.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static enum imsg_status hex_dump(struct inspect *run, const struct item *item, struct imsg_buf *text,
-                                 struct imsg_error *err)
+static enum imsg_status add_hex_dump(struct inspect *run, const struct item *item, struct imsg_buf *text,
+                                     struct imsg_error *err)
 {
     if (!run->secrets && holds_private_key(item->bytes))
         return imsg_buf_text(text, "hex dump left out: it holds private keys; --secrets shows it\n", err);
     return view_hex_dump(item->bytes, text, err);
 }
 
-/* One line; for a terminal in ASCII only, so that nothing in a string acts on it (JSON itself escapes the other control
- * characters). */
+/* One line. On a terminal it is ASCII only: then no string holds a control sequence (JSON escapes the other control
+ * characters itself). */
 static enum imsg_status print_json(const struct inspect *run, const json_t *json, struct imsg_buf *out,
                                    struct imsg_error *err)
 {
@@ -43,7 +43,7 @@ static enum imsg_status print_item(struct inspect *run, const struct item *item,
     } else {
         status = view_print(run, item->json, &text, err);
         if (status == IMSG_OK && cli_given(&run->cli, OPT_HEX))
-            status = hex_dump(run, item, &text, err);
+            status = add_hex_dump(run, item, &text, err);
     }
     if (status == IMSG_OK)
         status = cli_output_write(&run->out, imsg_buf_view(&text), false, err);
@@ -53,7 +53,7 @@ static enum imsg_status print_item(struct inspect *run, const struct item *item,
     return status;
 }
 
-/* The error of the thing, or of what is in it. */
+/* The error of an inspection, or of the one inside it. */
 static const char *error_text(const json_t *inspection)
 {
     const json_t *error = NULL;
@@ -62,8 +62,8 @@ static const char *error_text(const json_t *inspection)
     return error ? json_string_value(json_object_get(error, "text")) : NULL;
 }
 
-enum imsg_status inspect_finish(struct item *item, const struct source *source, unsigned line, const char *encoding,
-                                struct imsg_error *err)
+enum imsg_status inspection_report(struct item *item, const struct source *source, unsigned line, const char *encoding,
+                                   struct imsg_error *err)
 {
     struct inspect *run = item->run;
     tree_set(item->json, "input", tree_text(imsg_view_str(source->operand)));
@@ -78,7 +78,7 @@ enum imsg_status inspect_finish(struct item *item, const struct source *source, 
     else if (status == IMSG_OK && text)
         cli_error(&run->cli, item->status, "%s: %s", source->name, text);
     else if (status == IMSG_OK && item->status != IMSG_OK && run->cli.status == 0)
-        run->cli.status = imsg_status_exit(item->status); /* the verdict has said it */
+        run->cli.status = imsg_status_exit(item->status); /* the printed verdict gives the reason */
     json_decref(item->json);
     return status;
 }
