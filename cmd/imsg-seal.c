@@ -60,14 +60,6 @@ static enum imsg_status describe(struct seal *run, struct imsg_draft *message, s
     return imsg_strdup(run->group, &message->group_name, err);
 }
 
-/* Only content of a message may be over a limit: there, -S or -s helps. */
-void seal_hint_too_long(const struct seal *run, struct imsg_draft *draft)
-{
-    if (draft->status == IMSG_TOO_LONG && !run->sealer.raw && !cli_given(&run->cli, 'S'))
-        cli_error_hint(&draft->err, "-S sends it as an attachment through the store%s",
-                       draft->line ? "" : ", -s makes a sealed file of any size");
-}
-
 /* -S: the content, and what is left in its input, into the store. */
 static enum imsg_status store_content(void *context, struct imsg_draft *draft, struct imsg_attachment *out,
                                       struct imsg_error *err)

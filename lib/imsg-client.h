@@ -61,7 +61,7 @@ enum imsg_event_kind {
     IMSG_EVENT_FIRST_SEEN,   /* handle, key: not seen before; its account key is pinned now */
     IMSG_EVENT_KEY_REPLACED, /* handle, key, old_key: the key that was to be accepted is pinned in place of the old one */
     IMSG_EVENT_UNREGISTERED, /* handle: the sender's own has no entry, so recipients will not find the key that signs */
-    IMSG_EVENT_COUNTERS,     /* the counters cannot be kept and may repeat; nothing else depends on them */
+    IMSG_EVENT_COUNTERS,     /* error: message counters may repeat, on which nothing else depends */
     IMSG_EVENT_ACCOUNT_MADE, /* path, key: a new account key */
     IMSG_EVENT_REGISTERED,   /* handle, devices, seq: a new entry is in the directory */
     IMSG_EVENT_UNCHANGED,    /* handle, seq: the entry already was as it should be */

@@ -13,7 +13,7 @@
 extern "C" {
 #endif
 
-/* ---- remote.c ---- what all connections of a run share; {0} is a start, NULL will do for folders. Strings are
+/* ---- session.c ---- what all connections of a run share; {0} is a start, NULL will do for folders. Strings are
  * borrowed. */
 struct imsg_http;
 /* Where an s3:// store is, and who asks (Signature Version 4). */

@@ -3,7 +3,9 @@
  * The library turns bytes into structs and back, and carries bytes to and from a directory, a relay and a store. It
  * never prints, never exits, reads no environment and asks no terminal. It is safe to use from several threads as long
  * as one object is used by one thread at a time; keys, an identity and a device record, once made, may be used by several
- * at once to seal and to open.
+ * at once to seal and to open. It uses OpenSSL in a library context of its own: a program's OpenSSL stays as it was, and
+ * has no part in what the library does, but for two things that are the whole process's: a method that was set by
+ * RAND_set_rand_method, and the secure heap, where private numbers are if the program has made one.
  *
  * Conventions
  *   - Every function that can fail returns enum imsg_status (IMSG_OK is 0); the last parameter, struct imsg_error *err,

@@ -120,7 +120,7 @@ uint64_t cli_number(const struct cli *cli, const char *option, const char *arg, 
 /* --jobs, or the number of cores this process may use. */
 unsigned cli_jobs(const struct cli *cli);
 void cli_print_completion(const struct cli_tool *tool, const char *shell); /* completion.c */
-const struct cli_option *cli_common_options(void);
+const struct cli_option *cli_common_options(void); /* common.c */
 
 /* ---- message.c ------------------------------------------------------------------------------------------------ */
 
@@ -132,17 +132,20 @@ void cli_hint(const struct cli *cli, const char *fmt, ...) IMSG_PRINTF(2, 3);
 /* "TOOL: …": not with -q; cli_detail only with -v. */
 void cli_note(const struct cli *cli, const char *fmt, ...) IMSG_PRINTF(2, 3);
 void cli_detail(const struct cli *cli, const char *fmt, ...) IMSG_PRINTF(2, 3);
+/* Report if status is not ok; returns true if it was ok. */
+bool cli_ok(struct cli *cli, enum imsg_status status, const struct imsg_error *err);
+/* Frees what cli holds; the exit status: the first failure's, 0 if none. `return cli_finish(&cli);` ends main. */
+int cli_finish(struct cli *cli);
+
+/* ---- hints.c -------------------------------------------------------------------------------------------------- */
+
 /* One word of a command that a person may copy into a shell: in quotes where it needs them, its meaning never changed
  * by what it holds. The caller's. */
 IMSG_CHECK enum imsg_status cli_shell_word(const char *text, char **out, struct imsg_error *err);
 /* A hint in words of the tool's own, for cli_report. */
 void cli_error_hint(struct imsg_error *err, const char *fmt, ...) IMSG_PRINTF(2, 3);
-/* The hint of an error in words, on stderr (hints.c). cli_report calls it. */
-void cli_report_hint(const struct cli *cli, const struct imsg_error *err);
-/* Report if status is not ok; returns true if it was ok. */
-bool cli_ok(struct cli *cli, enum imsg_status status, const struct imsg_error *err);
-/* Frees what cli holds; the exit status: the first failure's, 0 if none. `return cli_finish(&cli);` ends main. */
-int cli_finish(struct cli *cli);
+/* The hint of an error in words, or "". cli_report calls it. */
+void cli_hint_text(const struct cli *cli, const struct imsg_error *err, char *out, size_t size);
 
 /* ---- settings.c ----------------------------------------------------------------------------------------------- */
 

@@ -23,7 +23,7 @@ void cli_event(void *context, const struct imsg_event *event)
         cli_note(cli, "%s is not registered: recipients will not find the key that signs", event->handle);
         break;
     case IMSG_EVENT_COUNTERS:
-        cli_note(cli, "counters.json could not be kept: the counters may repeat");
+        cli_note(cli, "%s: message counters may come again", event->error->text);
         break;
     case IMSG_EVENT_ACCOUNT_MADE:
         cli_note(cli, "made account key \"%s\": keep a copy elsewhere, it cannot be made again", event->path);

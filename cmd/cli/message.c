@@ -36,9 +36,12 @@ static void keep_status(struct cli *cli, enum imsg_status status)
 
 void cli_report(struct cli *cli, const struct imsg_error *err)
 {
+    char hint[2048];
     keep_status(cli, err->status);
     say(cli, ": error: ", err->text);
-    cli_report_hint(cli, err);
+    cli_hint_text(cli, err, hint, sizeof hint);
+    if (hint[0])
+        say(cli, ": hint: ", hint);
 }
 
 void cli_error(struct cli *cli, enum imsg_status status, const char *fmt, ...)
@@ -86,23 +89,6 @@ void cli_usage(const struct cli *cli, const char *fmt, ...)
     va_end(args);
     cli_hint(cli, "%s --help lists the options", cli->tool->name);
     exit(imsg_status_exit(IMSG_USAGE));
-}
-
-enum imsg_status cli_shell_word(const char *text, char **out, struct imsg_error *err)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+:,./_-";
-    struct imsg_buf word = {0};
-    if (*text && strspn(text, plain) == strlen(text))
-        return imsg_strdup(text, out, err);
-    enum imsg_status status = imsg_buf_text(&word, "'", err);
-    for (const char *at = text; status == IMSG_OK && *at; at++)
-        status = *at == '\'' ? imsg_buf_text(&word, "'\\''", err) : imsg_buf_append(&word, at, 1, err);
-    if (status == IMSG_OK)
-        status = imsg_buf_text(&word, "'", err);
-    if (status == IMSG_OK)
-        status = imsg_strdup((const char *)word.ptr, out, err);
-    imsg_buf_free(&word);
-    return status;
 }
 
 bool cli_ok(struct cli *cli, enum imsg_status status, const struct imsg_error *err)

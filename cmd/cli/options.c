@@ -19,19 +19,6 @@
 
 #define JOBS_MAX 256
 
-static const struct cli_option common[] = {
-    {'q', "quiet", NULL, "say nothing but errors", 0},
-    {'v', "verbose", NULL, "say more", 0},
-    {'h', "help", NULL, "print this help", 0},
-    {'V', "version", NULL, "print the version", 0},
-    CLI_END,
-};
-
-const struct cli_option *cli_common_options(void)
-{
-    return common;
-}
-
 /* A descriptor 0-2 that is closed would be handed to the next file opened, and messages would go into it. */
 static bool occupy(int fd, int flags)
 {
@@ -51,7 +38,7 @@ void cli_start(struct cli *cli, const struct cli_tool *tool, int argc, char **ar
     struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    imsg_crypto_start();
+    imsg_crypto_start_process();
 }
 
 static void print_option(const struct cli_option *option)
@@ -76,7 +63,7 @@ static void help(const struct cli_tool *tool)
     printf("%c%s.\n\n", tool->purpose[0] - ('a' - 'A'), tool->purpose + 1);
     for (const struct cli_option *option = tool->options; option->name; option++)
         print_option(option);
-    for (const struct cli_option *option = common; option->name; option++)
+    for (const struct cli_option *option = cli_common_options(); option->name; option++)
         print_option(option);
     printf("\nSee %s(1) for more, imsg(7) for exit statuses.\n", tool->name);
 }
@@ -157,7 +144,7 @@ unsigned cli_jobs(const struct cli *cli)
 
 static const struct cli_option *find(const struct cli *cli, int key)
 {
-    const struct cli_option *tables[] = {cli->tool->options, common};
+    const struct cli_option *tables[] = {cli->tool->options, cli_common_options()};
     for (size_t i = 0; i < 2; i++)
         for (const struct cli_option *option = tables[i]; option->name; option++)
             if (option->key == key)
@@ -178,7 +165,7 @@ static int next_key(struct cli *cli)
 {
     struct option longs[OPTIONS_MAX + 1] = {{0}};
     char shorts[2 * OPTIONS_MAX + 2] = ":";
-    const struct cli_option *tables[] = {cli->tool->options, common};
+    const struct cli_option *tables[] = {cli->tool->options, cli_common_options()};
     size_t n = 0, s = 1;
     for (size_t i = 0; i < 2; i++)
         for (const struct cli_option *option = tables[i]; option->name && n < OPTIONS_MAX - 1; option++) {

@@ -202,7 +202,6 @@ static const struct {
     {"pin/1", NULL},
     {"pins/1", NULL},
     {"fingerprint/1", NULL},
-    {"counters/1", NULL},
     {"entry/1", NULL},
     {"inspection/1", NULL},
 };

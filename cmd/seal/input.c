@@ -146,3 +146,11 @@ enum imsg_status seal_use_reply(struct seal *run, struct imsg_view line, struct 
     json_decref(opened);
     return status;
 }
+
+/* Only content of a message may be over a limit: there, -S or -s helps. */
+void seal_hint_too_long(const struct seal *run, struct imsg_draft *draft)
+{
+    if (draft->status == IMSG_TOO_LONG && !run->sealer.raw && !cli_given(&run->cli, 'S'))
+        cli_error_hint(&draft->err, "-S sends it as an attachment through the store%s",
+                       draft->line ? "" : ", -s makes a sealed file of any size");
+}

@@ -38,14 +38,12 @@ IMSG_CHECK enum imsg_status seal_use_reply(struct seal *run, struct imsg_view li
 /* Another handle to look up, once. */
 IMSG_CHECK enum imsg_status seal_add_handle(struct seal *run, const char *handle, struct imsg_error *err);
 
+/* The hint to what takes longer content, where a draft's was too long. */
+void seal_hint_too_long(const struct seal *run, struct imsg_draft *draft);
+
 /* ---- each.c ---- */
 
 /* --each: a message for every line of the input, to run->out. */
 IMSG_CHECK enum imsg_status seal_each(struct seal *run, struct imsg_error *err);
-
-/* ---- imsg-seal.c ---- */
-
-/* The hint to what takes longer content. */
-void seal_hint_too_long(const struct seal *run, struct imsg_draft *draft);
 
 #endif

@@ -1,4 +1,7 @@
-/* X.509 for the server: a certificate signed by its own key, for trials, and what one that is given says of itself. */
+/* X.509 for the server: making a certificate signed by its own key, for trials, and reading the pin and the names of one.
+ * The functions for certificates look for algorithms in the default context, so that is ours meanwhile. */
+#include "crypto/internal.h"
+
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,7 +12,6 @@
 #include <openssl/x509v3.h>
 
 #include "base/text.h"
-#include "crypto/internal.h"
 
 #define DAY 86400
 #define SERIAL 16 /* bytes; RFC 5280 §4.1.2.2 allows 20 */
@@ -17,10 +19,12 @@
 static X509 *read_certificate(struct imsg_view pem)
 {
     X509 *certificate = NULL;
+    OSSL_LIB_CTX *before = imsg_crypto_enter();
     BIO *bio = pem.len <= INT32_MAX ? BIO_new_mem_buf(pem.ptr, (int)pem.len) : NULL;
     if (bio)
         certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL);
     BIO_free(bio);
+    imsg_crypto_leave(before);
     return certificate;
 }
 
@@ -28,12 +32,13 @@ enum imsg_status imsg_certificate_pin(struct imsg_view pem, char out[static IMSG
 {
     uint8_t *der = NULL, hash[32];
     struct imsg_buf text = {0};
-    imsg_crypto_start();
+
+    ERR_set_mark();
     X509 *certificate = read_certificate(pem);
     int len = certificate ? i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &der) : -1;
     enum imsg_status status = IMSG_OK;
     if (len <= 0)
-        status = imsg_crypto_fail(err, IMSG_MALFORMED, "no certificate in it");
+        status = imsg_fail(err, IMSG_MALFORMED, "no certificate in it");
     if (status == IMSG_OK)
         status = imsg_sha256(imsg_view_of(der, (size_t)len), hash, err);
     if (status == IMSG_OK)
@@ -43,6 +48,7 @@ enum imsg_status imsg_certificate_pin(struct imsg_view pem, char out[static IMSG
     OPENSSL_free(der);
     X509_free(certificate);
     imsg_buf_free(&text);
+    ERR_pop_to_mark();
     return status;
 }
 
@@ -72,17 +78,20 @@ enum imsg_status imsg_certificate_names(struct imsg_view pem, imsg_certificate_n
 {
     char text[IMSG_CERTIFICATE_NAME];
     enum imsg_status status = IMSG_OK;
-    imsg_crypto_start();
+    GENERAL_NAMES *names = NULL;
+
+    ERR_set_mark();
     X509 *certificate = read_certificate(pem);
-    if (!certificate)
-        return imsg_crypto_fail(err, IMSG_MALFORMED, "no certificate in it");
-    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    if (certificate)
+        names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    else
+        status = imsg_fail(err, IMSG_MALFORMED, "no certificate in it");
     for (int i = 0; i < sk_GENERAL_NAME_num(names) && status == IMSG_OK; i++)
         if (name_text(sk_GENERAL_NAME_value(names, i), text))
             status = each(context, text, err);
     GENERAL_NAMES_free(names);
     X509_free(certificate);
-    imsg_crypto_fail(NULL, IMSG_OK, ""); /* an extension that is not there leaves an error behind */
+    ERR_pop_to_mark();
     return status;
 }
 
@@ -118,7 +127,7 @@ static bool add_names(X509 *certificate, const char *const *names, size_t count)
     return good;
 }
 
-/* A server's and nobody else's: it signs no other certificate, also where somebody trusts it as if it could. */
+/* The certificate is for a server alone: it must not sign others, also where it is among the trusted ones. */
 static bool add_uses(X509 *certificate)
 {
     BASIC_CONSTRAINTS *constraints = BASIC_CONSTRAINTS_new();
@@ -156,6 +165,9 @@ enum imsg_status imsg_certificate_make(const struct imsg_p256 *key, const char *
     if (status != IMSG_OK)
         return status;
     serial[0] = (uint8_t)((serial[0] & 0x7f) | 0x40); /* positive, and of full length */
+
+    ERR_set_mark();
+    OSSL_LIB_CTX *before = imsg_crypto_enter();
     X509 *certificate = X509_new();
     BIO *bio = BIO_new(BIO_s_mem());
     EVP_PKEY *pkey = imsg_p256_evp(key);
@@ -164,9 +176,11 @@ enum imsg_status imsg_certificate_make(const struct imsg_p256 *key, const char *
         long len = BIO_get_mem_data(bio, &text);
         status = imsg_buf_append(out, text, (size_t)len, err);
     } else {
-        status = imsg_crypto_fail(err, IMSG_INTERNAL, "cannot make a certificate");
+        status = imsg_fail(err, IMSG_INTERNAL, "cannot make a certificate");
     }
     BIO_free(bio);
     X509_free(certificate);
+    imsg_crypto_leave(before);
+    ERR_pop_to_mark();
     return status;
 }

@@ -1,16 +1,18 @@
-/* Every primitive, on OpenSSL's libcrypto; the only folder that includes its headers. No function leaves anything in
- * OpenSSL's error queue. Algorithms are fetched once per process (pthread_once). */
+/* Every primitive, on OpenSSL's libcrypto; the only folder that includes its headers. All of it is in an OSSL_LIB_CTX of
+ * the library's own, and a program's OpenSSL stays as it was: its default context, its names, its random generator, and
+ * what it has in its error queue. Algorithms are fetched once per process (pthread_once). */
 #ifndef IMSG_CRYPTO_H
 #define IMSG_CRYPTO_H
 
 #include "imsg.h"
 
-/* One lean start of OpenSSL (no configuration file, no name tables, no error strings, no atexit), whose private numbers
- * are in locked memory where the limit on it allows. Called by every function here that needs it; a tool may call it
- * first. */
-void imsg_crypto_start(void);
-/* Names that TLS looks up by itself (certificates' digests, the ciphers of encrypted key files): before libcurl. */
-void imsg_crypto_start_tls(void);
+/* For a process that uses OpenSSL through this library alone (and libcurl), before it has threads: OpenSSL starts without
+ * configuration file, name tables, error strings and cleanup at exit, and has a secure heap, which is locked where the
+ * limit on that allows. A program that uses OpenSSL itself does not call it, and need not. */
+void imsg_crypto_start_process(void);
+/* After imsg_crypto_start_process (otherwise without effect): the few names that are looked up all the same. Without its
+ * digest a signature on a certificate counts as too weak for TLS, and encrypted PEM of the old kind names its cipher. */
+void imsg_crypto_add_names(void);
 
 /* ---- secret.c ---- */
 bool imsg_equal_ct(const void *a, const void *b, size_t len); /* constant time */

@@ -10,32 +10,25 @@ struct imsg_digest {
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static EVP_MD *fetched[2]; /* by enum imsg_digest_kind; kept for the life of the process */
 
-static void fetch(void)
+static void fetch_digests(void)
 {
-    imsg_crypto_start();
-    fetched[IMSG_SHA1] = EVP_MD_fetch(NULL, "SHA1", NULL);
-    fetched[IMSG_SHA256] = EVP_MD_fetch(NULL, "SHA256", NULL);
+    fetched[IMSG_SHA1] = EVP_MD_fetch(imsg_crypto_context(), "SHA1", NULL);
+    fetched[IMSG_SHA256] = EVP_MD_fetch(imsg_crypto_context(), "SHA256", NULL);
 }
 
 static const EVP_MD *digest_of(enum imsg_digest_kind kind)
 {
-    pthread_once(&once, fetch);
+    pthread_once(&once, fetch_digests);
     return fetched[kind];
-}
-
-static enum imsg_status failed(struct imsg_error *err)
-{
-    return imsg_crypto_fail(err, IMSG_NO_MEMORY, "no memory for a digest");
 }
 
 static enum imsg_status one_shot(enum imsg_digest_kind kind, struct imsg_view bytes, uint8_t *out,
                                  struct imsg_error *err)
 {
+    ERR_set_mark();
     const EVP_MD *md = digest_of(kind);
-
-    if (!md || EVP_Digest(bytes.ptr, bytes.len, out, NULL, md, NULL) != 1)
-        return failed(err);
-    return IMSG_OK;
+    bool done = md && EVP_Digest(bytes.ptr, bytes.len, out, NULL, md, NULL) == 1;
+    return imsg_crypto_end(err, done ? IMSG_OK : IMSG_NO_MEMORY, "no memory for a digest");
 }
 
 enum imsg_status imsg_sha1(struct imsg_view bytes, uint8_t out[static 20], struct imsg_error *err)
@@ -64,31 +57,32 @@ enum imsg_status imsg_sha256_parts(const struct imsg_view *parts, size_t count, 
 
 enum imsg_status imsg_digest_new(enum imsg_digest_kind kind, struct imsg_digest **out, struct imsg_error *err)
 {
-    const EVP_MD *md = digest_of(kind);
     struct imsg_digest *digest = calloc(1, sizeof *digest);
 
+    ERR_set_mark();
+    const EVP_MD *md = digest_of(kind);
     if (digest)
         digest->ctx = EVP_MD_CTX_new();
-    if (!md || !digest || !digest->ctx || EVP_DigestInit_ex2(digest->ctx, md, NULL) != 1) {
+    bool done = md && digest && digest->ctx && EVP_DigestInit_ex2(digest->ctx, md, NULL) == 1;
+    if (done)
+        *out = digest;
+    else
         imsg_digest_free(digest);
-        return failed(err);
-    }
-    *out = digest;
-    return IMSG_OK;
+    return imsg_crypto_end(err, done ? IMSG_OK : IMSG_NO_MEMORY, "no memory for a digest");
 }
 
 enum imsg_status imsg_digest_update(struct imsg_digest *digest, struct imsg_view bytes, struct imsg_error *err)
 {
-    if (bytes.len > 0 && EVP_DigestUpdate(digest->ctx, bytes.ptr, bytes.len) != 1)
-        return imsg_crypto_fail(err, IMSG_INTERNAL, "the digest failed");
-    return IMSG_OK;
+    ERR_set_mark();
+    bool done = bytes.len == 0 || EVP_DigestUpdate(digest->ctx, bytes.ptr, bytes.len) == 1;
+    return imsg_crypto_end(err, done ? IMSG_OK : IMSG_INTERNAL, "the digest failed");
 }
 
 enum imsg_status imsg_digest_final(struct imsg_digest *digest, uint8_t *out, struct imsg_error *err)
 {
-    if (EVP_DigestFinal_ex(digest->ctx, out, NULL) != 1)
-        return imsg_crypto_fail(err, IMSG_INTERNAL, "the digest failed");
-    return IMSG_OK;
+    ERR_set_mark();
+    bool done = EVP_DigestFinal_ex(digest->ctx, out, NULL) == 1;
+    return imsg_crypto_end(err, done ? IMSG_OK : IMSG_INTERNAL, "the digest failed");
 }
 
 void imsg_digest_free(struct imsg_digest *digest)

@@ -16,27 +16,29 @@ struct imsg_gcm {
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static EVP_CIPHER *aes256; /* kept for the life of the process */
 
-static void fetch(void)
+static void fetch_cipher(void)
 {
     aes256 = imsg_cipher("AES-256-GCM");
 }
 
 enum imsg_status imsg_gcm_new(const uint8_t key[static 32], struct imsg_gcm **out, struct imsg_error *err)
 {
-    pthread_once(&once, fetch);
     struct imsg_gcm *gcm = calloc(1, sizeof *gcm);
+
+    ERR_set_mark();
+    pthread_once(&once, fetch_cipher);
     if (gcm)
         gcm->ctx = EVP_CIPHER_CTX_new();
-    if (!aes256 || !gcm || !gcm->ctx || EVP_EncryptInit_ex2(gcm->ctx, aes256, key, NULL, NULL) != 1) {
+    bool done = aes256 && gcm && gcm->ctx && EVP_EncryptInit_ex2(gcm->ctx, aes256, key, NULL, NULL) == 1;
+    if (done)
+        *out = gcm;
+    else
         imsg_gcm_free(gcm);
-        return imsg_crypto_fail(err, IMSG_NO_MEMORY, "no memory for a cipher");
-    }
-    *out = gcm;
-    return IMSG_OK;
+    return imsg_crypto_end(err, done ? IMSG_OK : IMSG_NO_MEMORY, "no memory for a cipher");
 }
 
 /* Content into out, or additional data, for which out is NULL. */
-static bool run(EVP_CIPHER_CTX *ctx, const uint8_t *in, uint8_t *out, size_t len)
+static bool update(EVP_CIPHER_CTX *ctx, const uint8_t *in, uint8_t *out, size_t len)
 {
     while (len > 0) {
         size_t part = len > RUN_MAX ? RUN_MAX : len;
@@ -64,13 +66,14 @@ enum imsg_status imsg_gcm_seal(struct imsg_gcm *gcm, const uint8_t nonce[static 
 
     if (len > LEN_MAX)
         return too_long(len, err);
-    if (EVP_CipherInit_ex2(gcm->ctx, NULL, NULL, nonce, 1, NULL) != 1 || !run(gcm->ctx, aad.ptr, NULL, aad.len) ||
-        !run(gcm->ctx, in, out, len) || EVP_CipherFinal_ex(gcm->ctx, none, &size) != 1 ||
-        EVP_CIPHER_CTX_ctrl(gcm->ctx, EVP_CTRL_AEAD_GET_TAG, TAG, tag) != 1) {
+    ERR_set_mark();
+    bool done = EVP_CipherInit_ex2(gcm->ctx, NULL, NULL, nonce, 1, NULL) == 1 &&
+                update(gcm->ctx, aad.ptr, NULL, aad.len) && update(gcm->ctx, in, out, len) &&
+                EVP_CipherFinal_ex(gcm->ctx, none, &size) == 1 &&
+                EVP_CIPHER_CTX_ctrl(gcm->ctx, EVP_CTRL_AEAD_GET_TAG, TAG, tag) == 1;
+    if (!done)
         imsg_wipe(out, len);
-        return imsg_crypto_fail(err, IMSG_INTERNAL, "the cipher failed");
-    }
-    return IMSG_OK;
+    return imsg_crypto_end(err, done ? IMSG_OK : IMSG_INTERNAL, "the cipher failed");
 }
 
 enum imsg_status imsg_gcm_open(struct imsg_gcm *gcm, const uint8_t nonce[static 12], struct imsg_view aad,
@@ -83,16 +86,16 @@ enum imsg_status imsg_gcm_open(struct imsg_gcm *gcm, const uint8_t nonce[static 
 
     if (len > LEN_MAX)
         return too_long(len, err);
-    if (EVP_CipherInit_ex2(gcm->ctx, NULL, NULL, nonce, 0, NULL) != 1 || !run(gcm->ctx, aad.ptr, NULL, aad.len) ||
-        !run(gcm->ctx, in, out, len) ||
+    ERR_set_mark();
+    if (EVP_CipherInit_ex2(gcm->ctx, NULL, NULL, nonce, 0, NULL) != 1 ||
+        !update(gcm->ctx, aad.ptr, NULL, aad.len) || !update(gcm->ctx, in, out, len) ||
         EVP_CIPHER_CTX_ctrl(gcm->ctx, EVP_CTRL_AEAD_SET_TAG, TAG, (void *)(uintptr_t)tag) != 1)
         goto out;
     status = EVP_CipherFinal_ex(gcm->ctx, none, &size) == 1 ? IMSG_OK : IMSG_BAD_TAG;
 out:
-    if (status == IMSG_OK)
-        return status;
-    imsg_wipe(out, len); /* what was decrypted is anybody's until the tag says otherwise */
-    return imsg_crypto_fail(err, status, status == IMSG_BAD_TAG ? "the tag does not fit" : "the cipher failed");
+    if (status != IMSG_OK)
+        imsg_wipe(out, len); /* unauthenticated plaintext must not be used */
+    return imsg_crypto_end(err, status, status == IMSG_BAD_TAG ? "the tag does not fit" : "the cipher failed");
 }
 
 void imsg_gcm_free(struct imsg_gcm *gcm)

@@ -3,16 +3,28 @@
 #define IMSG_CRYPTO_INTERNAL_H
 
 #include <openssl/ec.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 
 #include "crypto/crypto.h"
 
 #define P256_GROUP_NAME "prime256v1"
 
-/* imsg_fail after emptying OpenSSL's error queue, whose text never reaches anybody. */
-enum imsg_status imsg_crypto_fail(struct imsg_error *err, enum imsg_status status, const char *text);
+/* The end of a function that began with ERR_set_mark(): what OpenSSL put into the error queue since is taken out again,
+ * what the program has in there stays. Returns status; unless it is IMSG_OK, err gets it with the text. */
+static inline enum imsg_status imsg_crypto_end(struct imsg_error *err, enum imsg_status status, const char *text)
+{
+    ERR_pop_to_mark();
+    return status == IMSG_OK ? status : imsg_fail(err, status, "%s", text);
+}
 
-/* ciphers.c: one of the ciphers named there, the caller's; NULL when there was no memory. */
+/* context.c: for every call of OpenSSL that takes a context, or makes what is bound to one. */
+OSSL_LIB_CTX *imsg_crypto_context(void);
+/* For the few calls that take none and use the default one: until imsg_crypto_leave, which gets what this returns, ours
+ * is the default one of this thread. */
+OSSL_LIB_CTX *imsg_crypto_enter(void);
+void imsg_crypto_leave(OSSL_LIB_CTX *before);
+/* One of the ciphers named there, the caller's; NULL when there was no memory. */
 EVP_CIPHER *imsg_cipher(const char *name);
 
 /* The curve, made once; NULL when there was no memory for it. Only read, so threads may share it. */

@@ -10,11 +10,10 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static EVP_MAC *hmac; /* both kept for the life of the process */
 static EVP_KDF *hkdf;
 
-static void fetch(void)
+static void fetch_algorithms(void)
 {
-    imsg_crypto_start();
-    hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    hkdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+    hmac = EVP_MAC_fetch(imsg_crypto_context(), "HMAC", NULL);
+    hkdf = EVP_KDF_fetch(imsg_crypto_context(), "HKDF", NULL);
 }
 
 /* OpenSSL takes a NULL pointer for "not given", which is not the same as empty. */
@@ -44,7 +43,8 @@ enum imsg_status imsg_hmac_sha256(struct imsg_view key, const struct imsg_view *
     EVP_MAC_CTX *ctx = NULL;
     OSSL_PARAM params[] = {sha256_param(OSSL_MAC_PARAM_DIGEST), OSSL_PARAM_construct_end()};
 
-    pthread_once(&once, fetch);
+    ERR_set_mark();
+    pthread_once(&once, fetch_algorithms);
     if (!hmac || !(ctx = EVP_MAC_CTX_new(hmac)) || EVP_MAC_init(ctx, present(key).ptr, key.len, params) != 1)
         goto out;
     for (size_t i = 0; i < count; i++) {
@@ -59,7 +59,7 @@ enum imsg_status imsg_hmac_sha256(struct imsg_view key, const struct imsg_view *
 out:
     EVP_MAC_CTX_free(ctx);
     imsg_wipe(mac, sizeof mac);
-    return status == IMSG_OK ? status : imsg_crypto_fail(err, status, "no memory for a message code");
+    return imsg_crypto_end(err, status, "no memory for a message code");
 }
 
 enum imsg_status imsg_hkdf_sha256(struct imsg_view secret, struct imsg_view salt, struct imsg_view info, uint8_t *out,
@@ -74,9 +74,10 @@ enum imsg_status imsg_hkdf_sha256(struct imsg_view secret, struct imsg_view salt
 
     if (len == 0 || len > 255 * 32)
         return imsg_fail(err, IMSG_INTERNAL, "a derived key of %zu bytes is not possible", len);
-    pthread_once(&once, fetch);
+    ERR_set_mark();
+    pthread_once(&once, fetch_algorithms);
     if (hkdf && (ctx = EVP_KDF_CTX_new(hkdf)) && EVP_KDF_derive(ctx, out, len, params) == 1)
         status = IMSG_OK;
     EVP_KDF_CTX_free(ctx);
-    return status == IMSG_OK ? status : imsg_crypto_fail(err, status, "no memory for a key derivation");
+    return imsg_crypto_end(err, status, "no memory for a key derivation");
 }

@@ -52,23 +52,22 @@ static bool from_data(int selection, const uint8_t *point, const BIGNUM *scalar,
     }
     params[n] = OSSL_PARAM_construct_end();
 
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(imsg_crypto_context(), "EC", NULL);
     done = ctx && EVP_PKEY_fromdata_init(ctx) == 1 && EVP_PKEY_fromdata(ctx, out, selection, params) == 1;
     EVP_PKEY_CTX_free(ctx);
     imsg_wipe(native, sizeof native);
     return done;
 }
 
-static void make(void)
+static void make_curve(void)
 {
-    imsg_crypto_start();
-    group = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
+    group = EC_GROUP_new_by_curve_name_ex(imsg_crypto_context(), NULL, NID_X9_62_prime256v1);
     (void)from_data(EVP_PKEY_KEY_PARAMETERS, NULL, NULL, &blank);
 }
 
 const EC_GROUP *imsg_p256_group(void)
 {
-    pthread_once(&once, make);
+    pthread_once(&once, make_curve);
     return group;
 }
 
@@ -100,21 +99,25 @@ static bool has_larger_root(const uint8_t point[static 65])
     return memcmp(point + 33, half_p, 32) > 0; /* y is public */
 }
 
-static enum imsg_status no_memory(struct imsg_error *err)
+static enum imsg_status end(enum imsg_status status, struct imsg_error *err)
 {
-    return imsg_crypto_fail(err, IMSG_NO_MEMORY, "no memory for a P-256 key");
+    return imsg_crypto_end(err, status,
+                           status == IMSG_MALFORMED ? "key is not a point on the curve" : "no memory for a P-256 key");
 }
 
 enum imsg_status imsg_p256_check(const uint8_t point[static 65], struct imsg_error *err)
 {
+    enum imsg_status status = IMSG_NO_MEMORY;
+
+    ERR_set_mark();
     const EC_GROUP *curve = imsg_p256_group();
     EC_POINT *parsed = curve ? EC_POINT_new(curve) : NULL;
-
-    if (!parsed)
-        return no_memory(err);
-    bool good = point[0] == POINT_CONVERSION_UNCOMPRESSED && EC_POINT_oct2point(curve, parsed, point, 65, NULL) == 1;
+    if (parsed)
+        status = point[0] == POINT_CONVERSION_UNCOMPRESSED && EC_POINT_oct2point(curve, parsed, point, 65, NULL) == 1
+                     ? IMSG_OK
+                     : IMSG_MALFORMED;
     EC_POINT_free(parsed);
-    return good ? IMSG_OK : imsg_crypto_fail(err, IMSG_MALFORMED, "key is not a point on the curve");
+    return end(status, err);
 }
 
 /* A secret number: OpenSSL takes its constant-time paths where the flag is set. */
@@ -133,7 +136,6 @@ static BIGNUM *secret_number(const uint8_t bytes[static 32])
 enum imsg_status imsg_p256_from_scalar(const uint8_t d[static 32], struct imsg_p256 **out, struct imsg_error *err)
 {
     enum imsg_status status = IMSG_NO_MEMORY;
-    const EC_GROUP *curve = imsg_p256_group();
     struct imsg_p256 *key = NULL;
     BIGNUM *scalar = NULL;
     BN_CTX *ctx = NULL;
@@ -141,11 +143,13 @@ enum imsg_status imsg_p256_from_scalar(const uint8_t d[static 32], struct imsg_p
 
     if (!scalar_in_range(d))
         return imsg_fail(err, IMSG_MALFORMED, "private key is zero or not below the order of the curve");
+    ERR_set_mark();
+    const EC_GROUP *curve = imsg_p256_group();
     key = OPENSSL_zalloc(sizeof *key);
     if (key)
         key->scalar = OPENSSL_secure_malloc(32);
     scalar = secret_number(d);
-    ctx = BN_CTX_new();
+    ctx = BN_CTX_new_ex(imsg_crypto_context());
     product = curve ? EC_POINT_new(curve) : NULL;
     if (!key || !key->scalar || !scalar || !ctx || !product ||
         EC_POINT_mul(curve, product, scalar, NULL, NULL, ctx) != 1 ||
@@ -161,7 +165,7 @@ out:
     BN_clear_free(scalar);
     EC_POINT_clear_free(product);
     BN_CTX_free(ctx);
-    return status == IMSG_OK ? status : no_memory(err);
+    return end(status, err);
 }
 
 enum imsg_status imsg_p256_generate(struct imsg_p256 **out, struct imsg_error *err)
@@ -226,13 +230,14 @@ enum imsg_status imsg_p256_ecdh(const struct imsg_p256 *key, const uint8_t point
                                 struct imsg_error *err)
 {
     enum imsg_status status = IMSG_NO_MEMORY;
+
+    ERR_set_mark();
     const EC_GROUP *curve = imsg_p256_group();
     BIGNUM *scalar = secret_number(key->scalar);
     BIGNUM *x = BN_new();
-    BN_CTX *ctx = BN_CTX_new();
+    BN_CTX *ctx = BN_CTX_new_ex(imsg_crypto_context());
     EC_POINT *peer = curve ? EC_POINT_new(curve) : NULL;
     EC_POINT *product = curve ? EC_POINT_new(curve) : NULL;
-
     if (!scalar || !x || !ctx || !peer || !product)
         goto out;
     status = IMSG_MALFORMED;
@@ -250,9 +255,7 @@ out:
     EC_POINT_free(peer);
     EC_POINT_clear_free(product);
     BN_CTX_free(ctx);
-    if (status == IMSG_MALFORMED)
-        return imsg_crypto_fail(err, status, "key is not a point on the curve");
-    return status == IMSG_OK ? status : no_memory(err);
+    return end(status, err);
 }
 
 EVP_PKEY *imsg_p256_evp(const struct imsg_p256 *key)

@@ -12,10 +12,10 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static BN_MONT_CTX *mont; /* modulo p; both kept for the life of the process, and only read */
 static BIGNUM *curve_b;   /* in Montgomery form */
 
-static void make(void)
+static void make_modulus(void)
 {
     const EC_GROUP *curve = imsg_p256_group();
-    BN_CTX *ctx = BN_CTX_new();
+    BN_CTX *ctx = BN_CTX_new_ex(imsg_crypto_context());
     BIGNUM *b = BN_new();
     BN_MONT_CTX *made = BN_MONT_CTX_new();
 
@@ -90,20 +90,21 @@ enum imsg_status imsg_p256_lift(const uint8_t x[static 32], uint8_t point[static
     enum imsg_status status = IMSG_NO_MEMORY;
     uint8_t y[32];
 
-    pthread_once(&once, make);
-    BN_CTX *ctx = mont ? BN_CTX_new() : NULL;
+    ERR_set_mark();
+    pthread_once(&once, make_modulus);
+    BN_CTX *ctx = mont ? BN_CTX_new_ex(imsg_crypto_context()) : NULL;
     if (ctx) {
         BN_CTX_start(ctx);
         status = find_y(x, y, ctx);
         BN_CTX_end(ctx);
     }
     BN_CTX_free(ctx);
-    if (status == IMSG_MALFORMED)
-        return imsg_crypto_fail(err, status, "compact key is not the x of a point on the curve");
-    if (status != IMSG_OK)
-        return imsg_crypto_fail(err, status, "no memory for a P-256 key");
-    point[0] = POINT_CONVERSION_UNCOMPRESSED;
-    memmove(point + 1, x, 32); /* point may hold x */
-    memcpy(point + 33, y, 32);
-    return IMSG_OK;
+    if (status == IMSG_OK) {
+        point[0] = POINT_CONVERSION_UNCOMPRESSED;
+        memmove(point + 1, x, 32); /* point may hold x */
+        memcpy(point + 33, y, 32);
+    }
+    return imsg_crypto_end(err, status,
+                           status == IMSG_MALFORMED ? "compact key is not the x of a point on the curve"
+                                                    : "no memory for a P-256 key");
 }

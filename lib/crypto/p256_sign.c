@@ -28,12 +28,12 @@ static bool sign_with_next_k(const struct imsg_p256 *key, struct imsg_view diges
                              size_t *len)
 {
     const EC_GROUP *group = imsg_p256_group();
-    EC_KEY *ec = EC_KEY_new();
+    EC_KEY *ec = EC_KEY_new_ex(imsg_crypto_context(), NULL);
     EC_POINT *point = EC_POINT_new(group);
     BIGNUM *k = BN_bin2bn(next_k, sizeof next_k, NULL);
     BIGNUM *d = BN_bin2bn(imsg_p256_scalar(key), 32, NULL);
     BIGNUM *r = BN_new();
-    BN_CTX *ctx = BN_CTX_new();
+    BN_CTX *ctx = BN_CTX_new_ex(imsg_crypto_context());
     unsigned int size = 0;
     bool done = false;
 
@@ -54,37 +54,44 @@ static bool sign_with_next_k(const struct imsg_p256 *key, struct imsg_view diges
 }
 #endif
 
+/* Without a digest set the context takes any hash value as it is, so that a policy against SHA-1 does not matter. */
+static bool sign(const struct imsg_p256 *key, struct imsg_view digest, uint8_t der[static DER_MAX], size_t *len)
+{
+    EVP_PKEY *pkey = imsg_p256_evp(key);
+    EVP_PKEY_CTX *ctx = pkey ? EVP_PKEY_CTX_new_from_pkey(imsg_crypto_context(), pkey, NULL) : NULL;
+
+    *len = DER_MAX;
+    bool done = ctx && EVP_PKEY_sign_init(ctx) == 1 && EVP_PKEY_sign(ctx, der, len, digest.ptr, digest.len) == 1;
+    EVP_PKEY_CTX_free(ctx);
+    return done;
+}
+
 static bool digest_length_known(struct imsg_view digest)
 {
     return digest.len == 20 || digest.len == 32;
 }
 
-/* Without a digest set the context takes any hash value as it is, so that a policy against SHA-1 does not matter. */
 enum imsg_status imsg_p256_sign_der(const struct imsg_p256 *key, struct imsg_view digest, uint8_t signature[static 72],
                                     size_t *len, struct imsg_error *err)
 {
     uint8_t der[DER_MAX];
-    size_t size = sizeof der;
+    size_t size = 0;
     bool done = false;
 
     if (!digest_length_known(digest))
         return imsg_fail(err, IMSG_INTERNAL, "a digest of %zu bytes cannot be signed", digest.len);
+    ERR_set_mark();
 #ifdef IMSG_TEST_SEAM
     if (next_k_set)
         done = sign_with_next_k(key, digest, der, &size);
     else
 #endif
-    {
-        EVP_PKEY *pkey = imsg_p256_evp(key);
-        EVP_PKEY_CTX *ctx = pkey ? EVP_PKEY_CTX_new(pkey, NULL) : NULL;
-        done = ctx && EVP_PKEY_sign_init(ctx) == 1 && EVP_PKEY_sign(ctx, der, &size, digest.ptr, digest.len) == 1;
-        EVP_PKEY_CTX_free(ctx);
+        done = sign(key, digest, der, &size);
+    if (done) {
+        memcpy(signature, der, size);
+        *len = size;
     }
-    if (!done)
-        return imsg_crypto_fail(err, IMSG_INTERNAL, "signing failed");
-    memcpy(signature, der, size);
-    *len = size;
-    return IMSG_OK;
+    return imsg_crypto_end(err, done ? IMSG_OK : IMSG_INTERNAL, "signing failed");
 }
 
 enum imsg_status imsg_p256_sign(const struct imsg_p256 *key, struct imsg_view digest, uint8_t signature[static 64],
@@ -97,14 +104,14 @@ enum imsg_status imsg_p256_sign(const struct imsg_p256 *key, struct imsg_view di
     enum imsg_status status = imsg_p256_sign_der(key, digest, der, &len, err);
     if (status != IMSG_OK)
         return status;
+    ERR_set_mark();
     ECDSA_SIG *sig = d2i_ECDSA_SIG(NULL, &at, (long)len);
     bool done = sig && BN_bn2binpad(ECDSA_SIG_get0_r(sig), raw, 32) == 32 &&
                 BN_bn2binpad(ECDSA_SIG_get0_s(sig), raw + 32, 32) == 32;
     ECDSA_SIG_free(sig);
-    if (!done)
-        return imsg_crypto_fail(err, IMSG_INTERNAL, "signing failed");
-    memcpy(signature, raw, sizeof raw);
-    return IMSG_OK;
+    if (done)
+        memcpy(signature, raw, sizeof raw);
+    return imsg_crypto_end(err, done ? IMSG_OK : IMSG_INTERNAL, "signing failed");
 }
 
 static bool in_range(const BIGNUM *number, const BIGNUM *order)
@@ -125,22 +132,27 @@ static size_t canonical_der(const ECDSA_SIG *sig, uint8_t der[static DER_MAX])
     return len > 0 ? (size_t)len : 0;
 }
 
-static enum imsg_status verify(const uint8_t point[static 65], struct imsg_view digest, const uint8_t *der, size_t len,
-                               struct imsg_error *err)
+static bool verify(const uint8_t point[static 65], struct imsg_view digest, const uint8_t *der, size_t len)
 {
     EVP_PKEY_CTX *ctx = NULL;
     EVP_PKEY *pkey = len > 0 && digest_length_known(digest) ? imsg_p256_evp_public(point) : NULL;
     bool good = false;
 
-    if (pkey && (ctx = EVP_PKEY_CTX_new(pkey, NULL)) && EVP_PKEY_verify_init(ctx) == 1)
+    if (pkey && (ctx = EVP_PKEY_CTX_new_from_pkey(imsg_crypto_context(), pkey, NULL)) && EVP_PKEY_verify_init(ctx) == 1)
         good = EVP_PKEY_verify(ctx, der, len, digest.ptr, digest.len) == 1; /* negative numbers are no yes */
     EVP_PKEY_CTX_free(ctx);
     EVP_PKEY_free(pkey);
-    return good ? IMSG_OK : imsg_crypto_fail(err, IMSG_BAD_SIGNATURE, "the signature does not verify");
+    return good;
+}
+
+static enum imsg_status end_verify(bool good, struct imsg_error *err)
+{
+    return imsg_crypto_end(err, good ? IMSG_OK : IMSG_BAD_SIGNATURE, "the signature does not verify");
 }
 
 enum imsg_status imsg_p256_signature_der(const uint8_t signature[static 64], uint8_t der[static 72], size_t *len)
 {
+    ERR_set_mark();
     BIGNUM *r = BN_bin2bn(signature, 32, NULL);
     BIGNUM *s = BN_bin2bn(signature + 32, 32, NULL);
     ECDSA_SIG *sig = ECDSA_SIG_new();
@@ -153,6 +165,7 @@ enum imsg_status imsg_p256_signature_der(const uint8_t signature[static 64], uin
     BN_free(r);
     BN_free(s);
     ECDSA_SIG_free(sig);
+    ERR_pop_to_mark();
     return *len > 0 ? IMSG_OK : IMSG_BAD_SIGNATURE;
 }
 
@@ -161,9 +174,10 @@ enum imsg_status imsg_p256_verify(const uint8_t point[static 65], struct imsg_vi
 {
     uint8_t der[DER_MAX];
     size_t len = 0;
-    /* Numbers out of range have no DER: verify refuses an empty one. */
-    (void)!imsg_p256_signature_der(signature, der, &len);
-    return verify(point, digest, der, len, err);
+
+    ERR_set_mark();
+    bool good = imsg_p256_signature_der(signature, der, &len) == IMSG_OK && verify(point, digest, der, len);
+    return end_verify(good, err);
 }
 
 enum imsg_status imsg_p256_verify_der(const uint8_t point[static 65], struct imsg_view digest,
@@ -173,6 +187,7 @@ enum imsg_status imsg_p256_verify_der(const uint8_t point[static 65], struct ims
     size_t len = 0;
     const uint8_t *at = signature.ptr;
 
+    ERR_set_mark();
     if (signature.len > 0 && signature.len <= sizeof der) {
         ECDSA_SIG *sig = d2i_ECDSA_SIG(NULL, &at, (long)signature.len);
         /* Strict: the bytes must be those that the two numbers encode to. */
@@ -181,5 +196,5 @@ enum imsg_status imsg_p256_verify_der(const uint8_t point[static 65], struct ims
             len = 0;
         ECDSA_SIG_free(sig);
     }
-    return verify(point, digest, der, len, err);
+    return end_verify(verify(point, digest, der, len), err);
 }

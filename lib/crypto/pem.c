@@ -1,12 +1,10 @@
 #include "crypto/internal.h"
 
 #include <limits.h>
-#include <pthread.h>
 #include <string.h>
 
 #include <openssl/bio.h>
 #include <openssl/core_names.h>
-#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/pkcs12.h>
 #include <openssl/x509.h>
@@ -133,14 +131,13 @@ static int give_passphrase(char *out, int size, int writing, void *arg)
 
 static enum imsg_status wrong_passphrase(struct imsg_view passphrase, struct imsg_error *err)
 {
-    return imsg_crypto_fail(err, IMSG_PERMISSION,
-                            passphrase.len == 0 ? "the key is encrypted and there is no passphrase"
-                                                : "wrong passphrase");
+    return imsg_fail(err, IMSG_PERMISSION, "%s",
+                     passphrase.len == 0 ? "the key is encrypted and there is no passphrase" : "wrong passphrase");
 }
 
 static enum imsg_status no_key(struct imsg_error *err)
 {
-    return imsg_crypto_fail(err, IMSG_MALFORMED, "not a PEM private key of the kind expected");
+    return imsg_fail(err, IMSG_MALFORMED, "not a PEM private key of the kind expected");
 }
 
 /* Any key that OpenSSL has read, by way of its own PKCS#8, so that one parser decides about all of them. */
@@ -170,7 +167,7 @@ static enum imsg_status parse_info(const PKCS8_PRIV_KEY_INFO *info, parse_fn *pa
         return no_key(err);
     status = parse(imsg_view_of(bytes, (size_t)len), out, err);
     if (status == IMSG_UNSUPPORTED) {
-        pkey = EVP_PKCS82PKEY(info);
+        pkey = EVP_PKCS82PKEY_ex(info, imsg_crypto_context(), NULL);
         status = pkey ? parse_evp(pkey, parse, out, err) : no_key(err);
     }
     EVP_PKEY_free(pkey);
@@ -191,7 +188,7 @@ static enum imsg_status parse_encrypted(struct imsg_view der, struct imsg_view p
         goto out;
     }
     if (passphrase.len > 0 && passphrase.len <= INT_MAX)
-        info = PKCS8_decrypt(sealed, (const char *)passphrase.ptr, (int)passphrase.len);
+        info = PKCS8_decrypt_ex(sealed, (const char *)passphrase.ptr, (int)passphrase.len, imsg_crypto_context(), NULL);
     status = info ? parse_info(info, parse, out, err) : wrong_passphrase(passphrase, err);
 out:
     PKCS8_PRIV_KEY_INFO_free(info);
@@ -199,28 +196,20 @@ out:
     return status;
 }
 
-/* The ciphers that encrypted traditional PEM names; the lean start left OpenSSL's table of names empty. */
-static void name_ciphers(void)
-{
-    (void)EVP_add_cipher(EVP_aes_128_cbc());
-    (void)EVP_add_cipher(EVP_aes_192_cbc());
-    (void)EVP_add_cipher(EVP_aes_256_cbc());
-    (void)EVP_add_cipher(EVP_des_ede3_cbc());
-}
-
 static enum imsg_status parse_any(struct imsg_view pem, struct imsg_view passphrase, parse_fn *parse, void **out,
                                   struct imsg_error *err)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct asked asked = {.passphrase = passphrase};
     enum imsg_status status = IMSG_NO_MEMORY;
     EVP_PKEY *pkey = NULL;
 
-    pthread_once(&once, name_ciphers);
     BIO *bio = BIO_new_mem_buf(pem.ptr, (int)pem.len); /* reads in place, copies nothing */
     if (!bio)
-        return imsg_crypto_fail(err, status, "no memory for a private key");
-    pkey = PEM_read_bio_PrivateKey(bio, NULL, give_passphrase, &asked);
+        return imsg_fail(err, status, "no memory for a private key");
+    imsg_crypto_add_names();
+    OSSL_LIB_CTX *before = imsg_crypto_enter(); /* the ciphers of encrypted PEM of the old kind take no context */
+    pkey = PEM_read_bio_PrivateKey_ex(bio, NULL, give_passphrase, &asked, imsg_crypto_context(), NULL);
+    imsg_crypto_leave(before);
     if (pkey)
         status = parse_evp(pkey, parse, out, err);
     else
@@ -238,7 +227,7 @@ static enum imsg_status read_pem(struct imsg_view pem, struct imsg_view passphra
 
     if (pem.len == 0 || pem.len > PEM_MAX)
         return no_key(err);
-    imsg_crypto_start();
+    ERR_set_mark();
     if (armour_read(pem, PLAIN_LABEL, &der))
         status = parse(imsg_buf_view(&der), out, err);
     else if (armour_read(pem, ENCRYPTED_LABEL, &der))
@@ -246,7 +235,7 @@ static enum imsg_status read_pem(struct imsg_view pem, struct imsg_view passphra
     if (status == IMSG_UNSUPPORTED)
         status = parse_any(pem, passphrase, parse, out, err);
     imsg_buf_free(&der);
-    ERR_clear_error(); /* one decoder may have failed before another succeeded */
+    ERR_pop_to_mark(); /* one decoder may have failed before another succeeded */
     return status;
 }
 
@@ -306,10 +295,14 @@ static enum imsg_status encrypt(struct imsg_view der, struct imsg_view passphras
         status = imsg_random(iv, sizeof iv, err);
     if (status != IMSG_OK)
         return status;
+    ERR_set_mark();
+    OSSL_LIB_CTX *before = imsg_crypto_enter(); /* PKCS5_pbe2_set_scrypt takes no context */
     info = d2i_PKCS8_PRIV_KEY_INFO(NULL, &at, (long)der.len);
     method = PKCS5_pbe2_set_scrypt(EVP_aes_256_cbc(), salt, sizeof salt, iv, SCRYPT_N, SCRYPT_R, SCRYPT_P);
     if (info && method)
-        sealed = PKCS8_set0_pbe((const char *)passphrase.ptr, (int)passphrase.len, info, method);
+        sealed = PKCS8_set0_pbe_ex((const char *)passphrase.ptr, (int)passphrase.len, info, method,
+                                   imsg_crypto_context(), NULL);
+    imsg_crypto_leave(before);
     if (sealed) {
         method = NULL; /* sealed's now */
         len = i2d_X509_SIG(sealed, &bytes);
@@ -317,11 +310,12 @@ static enum imsg_status encrypt(struct imsg_view der, struct imsg_view passphras
     if (len > 0)
         status = imsg_buf_append(out, bytes, (size_t)len, err);
     else
-        status = imsg_crypto_fail(err, IMSG_NO_MEMORY, "no memory to encrypt a private key");
+        status = imsg_fail(err, IMSG_NO_MEMORY, "no memory to encrypt a private key");
     OPENSSL_free(bytes);
     X509_SIG_free(sealed);
     X509_ALGOR_free(method);
     PKCS8_PRIV_KEY_INFO_free(info);
+    ERR_pop_to_mark();
     return status;
 }
 
@@ -334,7 +328,6 @@ static enum imsg_status write_pem(struct imsg_view der, struct imsg_view passphr
         return armour_write(der, PLAIN_LABEL, out, err);
     if (passphrase.len > PASSPHRASE_MAX)
         return imsg_fail(err, IMSG_TOO_LONG, "passphrase is longer than %d bytes", PASSPHRASE_MAX);
-    imsg_crypto_start();
     enum imsg_status status = encrypt(der, passphrase, &sealed, err);
     if (status == IMSG_OK)
         status = armour_write(imsg_buf_view(&sealed), ENCRYPTED_LABEL, out, err);

@@ -127,18 +127,21 @@ enum imsg_status imsg_pkcs8_from_evp(EVP_PKEY *pkey, struct imsg_buf *der, struc
 {
     enum imsg_status status = IMSG_NO_MEMORY;
     uint8_t *bytes = NULL;
-    ERR_clear_error(); /* the first error of these is the reason: the last is always a lack of memory */
+
+    ERR_set_mark();
+    bool first = ERR_peek_error() == 0; /* of several errors the first is the reason, the last is always a lack of memory */
     PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(pkey);
     int len = info ? i2d_PKCS8_PRIV_KEY_INFO(info, &bytes) : -1;
 
     if (len > 0)
         status = imsg_buf_append(der, bytes, (size_t)len, err);
-    else if (ERR_GET_REASON(ERR_peek_error()) == ERR_R_MALLOC_FAILURE)
-        imsg_crypto_fail(err, status, "no memory for a private key");
-    else /* a scalar longer than its curve's, for one: that is read and never written */
-        status = imsg_crypto_fail(err, IMSG_UNSUPPORTED, "OpenSSL does not write this private key");
+    else if (first && ERR_GET_REASON(ERR_peek_error()) == ERR_R_MALLOC_FAILURE)
+        imsg_fail(err, status, "no memory for a private key");
+    else /* a scalar longer than its curve's, for one: OpenSSL reads that and does not write it */
+        status = imsg_fail(err, IMSG_UNSUPPORTED, "OpenSSL does not write this private key");
     if (len > 0)
         OPENSSL_clear_free(bytes, (size_t)len);
     PKCS8_PRIV_KEY_INFO_free(info); /* wipes the key in it */
+    ERR_pop_to_mark();
     return status;
 }

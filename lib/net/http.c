@@ -57,7 +57,7 @@ static char load_error[256];
 
 static void load(void)
 {
-    imsg_crypto_start_tls();
+    imsg_crypto_add_names();
     void *library = dlopen(CURL_LIBRARY, RTLD_NOW | RTLD_LOCAL);
     bool all = library != NULL;
 #define FIND(name) all = all && (*(void **)&api.name = dlsym(library, "curl_" #name)) != NULL;

@@ -15,11 +15,6 @@ struct imsg_relay {
     char *location;
 };
 
-bool imsg_name_is_hash(const char *name)
-{
-    return strspn(name, "0123456789abcdef") == 64 && name[64] == '\0';
-}
-
 static enum imsg_status open_with(const struct relay_backend *backend, const char *location, struct imsg_net *net,
                                   struct imsg_relay **out, struct imsg_error *err)
 {
@@ -141,14 +136,6 @@ enum imsg_status imsg_relay_list(struct imsg_relay *relay, const uint8_t token[s
     char hex[65];
     imsg_hex(token, 32, hex);
     return relay->backend->list(relay->state, hex, out, err);
-}
-
-void imsg_waiting_free(struct imsg_waiting *waiting)
-{
-    for (size_t i = 0; i < waiting->count; i++)
-        free(waiting->names[i]);
-    free(waiting->names);
-    *waiting = (struct imsg_waiting){0};
 }
 
 enum imsg_status imsg_relay_fetch(struct imsg_relay *relay, const uint8_t token[static 32], const char *name,

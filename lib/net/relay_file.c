@@ -2,7 +2,6 @@
  *
  * link() is what makes delivering and de-duplicating one step: of any number of senders that deliver the same payload
  * one makes the name and the others learn that it is there. */
-#define _GNU_SOURCE /* O_PATH */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -40,42 +39,6 @@ static enum imsg_status file_open(const char *location, struct imsg_net *net, vo
     return IMSG_OK;
 }
 
-void imsg_mailbox_free(struct mailbox *box)
-{
-    free(box->path);
-    free(box->tmp);
-    free(box->new);
-    *box = (struct mailbox){0};
-}
-
-enum imsg_status imsg_mailbox_paths(const struct relay_folder *relay, const char *token, struct mailbox *out,
-                                    struct imsg_error *err)
-{
-    struct mailbox box = {0};
-    enum imsg_status status = imsg_path_join(relay->folder.base, token, &box.path, err);
-    if (status == IMSG_OK)
-        status = imsg_path_join(box.path, "tmp", &box.tmp, err);
-    if (status == IMSG_OK)
-        status = imsg_path_join(box.path, "new", &box.new, err);
-    if (status == IMSG_OK)
-        *out = box;
-    else
-        imsg_mailbox_free(&box);
-    return status;
-}
-
-int imsg_mailbox_open(const struct mailbox *box, const char *name)
-{
-    int fd = -1, path = open(box->path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (path < 0)
-        return -1;
-    fd = openat(path, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    int number = errno;
-    close(path);
-    errno = number;
-    return fd;
-}
-
 /* Nobody takes anything out of such a mailbox. */
 static bool is_linked(const struct mailbox *box)
 {
@@ -85,15 +48,6 @@ static bool is_linked(const struct mailbox *box)
         if (lstat(paths[i], &st) == 0 && S_ISLNK(st.st_mode))
             return true;
     return false;
-}
-
-enum imsg_status imsg_mailbox_missing(const struct relay_folder *relay, const char *token, struct imsg_error *err)
-{
-    enum imsg_status status = imsg_folder_check(&relay->folder, err);
-    if (status == IMSG_OK)
-        status = imsg_fail(err, IMSG_UNAVAILABLE, "relay folder \"%s\": no mailbox for token %.4s…", relay->folder.base,
-                           token);
-    return status;
 }
 
 static enum imsg_status file_mailbox(void *opaque, const char *token, struct imsg_error *err)

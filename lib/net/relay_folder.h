@@ -1,5 +1,5 @@
-/* The parts of the folder relay: relay_file.c (delivering, fetching), relay_file_list.c (what waits, what expires),
- * relay_file_wait.c (waiting). */
+/* The parts of the folder relay: relay_mailbox.c (the folders of a mailbox), relay_file.c (delivering, fetching),
+ * relay_file_list.c (what waits, what expires), relay_file_wait.c (waiting). */
 #ifndef IMSG_NET_RELAY_FOLDER_H
 #define IMSG_NET_RELAY_FOLDER_H
 

@@ -95,6 +95,12 @@ expect() {
 # commands PAGE: what a page of docs/ has its reader type.
 commands() { awk '/^```sh$/ { on = 1; next } /^```$/ { on = 0 } on' "$ROOT/docs/$1"; }
 
+# The pair-ec counters that HOME has given out, from the smallest: "1 2 17" (imsg-formats(5)).
+counts() {
+  xxd -p -c 16 "$1/counters" | sed -n '/^0*$/!s/.*\(.\{8\}\)$/0x\1/p' | sort | while read -r next; do echo $((next)); done |
+    paste -sd ' '
+}
+
 # The last expect's stderr must have this line fragment (fixed string).
 err_has() { grep -qF -- "$1" "$T/err" || { echo "stderr lacks: $1"; cat "$T/err"; return 1; }; }
 # Its stdout must be empty.

@@ -19,7 +19,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc;
     (void)argv;
-    imsg_crypto_start();
+    imsg_crypto_start_process();
     void *heap = OPENSSL_secure_malloc(SECURE_HEAP);
     if (heap && __lsan_register_root_region)
         __lsan_register_root_region(heap, SECURE_HEAP);

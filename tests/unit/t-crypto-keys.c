@@ -527,7 +527,7 @@ static void test_rsa(void)
 
 int main(void)
 {
-    imsg_crypto_start();
+    imsg_crypto_start_process();
     test_scalars();
     test_points();
     test_drawing();

@@ -386,7 +386,7 @@ static void test_secret(void)
     struct imsg_error err;
     uint8_t a[40], b[40];
 
-    imsg_crypto_start();
+    imsg_crypto_start_process();
     size_t before = CRYPTO_secure_used();
     tap_status(imsg_p256_generate(&key, &err), IMSG_OK, &err, "a private key");
     tap_ok(CRYPTO_secure_used() > before, "its number is on the secure heap");

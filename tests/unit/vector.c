@@ -202,7 +202,7 @@ static int status(void)
 void vector_random_start(void)
 {
     static const RAND_METHOD method = {.bytes = serve, .pseudorand = serve, .status = status};
-    imsg_crypto_start();
+    imsg_crypto_start_process();
     if (RAND_set_rand_method(&method) != 1)
         broken("OpenSSL took no other random method");
 }
