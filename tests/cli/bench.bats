@@ -12,8 +12,8 @@ setup() {
   mkdir -p b
   cp -a "${BUILD:-$ROOT/build}/lib" b/
   env -u MAKEFLAGS -u MAKELEVEL make -s -C "$ROOT" BUILD="$T/b" bench-programs >log 2>&1 || { cat log; false; }
-  export PROGRAMS=$T/b/bench STATIC_BIN=$BIN OUT=$T/results WORK=$T
-  export PAIRS=1 REPEAT=1 DEVICES=3 MESSAGES=5 LOOP=2 FILE_SIZE=1500000 GROWTH_DEVICES=10 GROWTH_BYTES=65536
+  export PROGRAMS=$T/b/bench STATIC_BIN=$BIN OUT=$T/results WORK=$T DISK=$T
+  export PAIRS=1 REPEAT=1 DEVICES=3 MESSAGES=5 LOOP=2 WAITING=3 FILE_SIZE=1500000 GROWTH_DEVICES=10 GROWTH_BYTES=65536
 }
 teardown() { teardown_common; }
 
