@@ -27,6 +27,7 @@
 #define HOST_CONNECTIONS 16L
 #define KEPT_CONNECTIONS 64L /* idle ones; by itself libcurl keeps few when few transfers are left */
 #define BUFFER 131072L       /* bytes of one read or write */
+#define RETRY_AFTER_MAX (366 * 86400) /* seconds */
 
 #define FUNCTIONS(X)                                                                                                   \
     X(global_init)                                                                                                     \
@@ -39,6 +40,7 @@
     X(easy_getinfo)                                                                                                    \
     X(easy_cleanup)                                                                                                    \
     X(easy_strerror)                                                                                                   \
+    X(easy_header)                                                                                                     \
     X(multi_init)                                                                                                      \
     X(multi_setopt)                                                                                                    \
     X(multi_add_handle)                                                                                                \
@@ -397,6 +399,19 @@ static enum try_result result_of(const struct transfer *transfer, CURLcode code)
     }
 }
 
+/* What libcurl has read in the headers of the last answer. */
+static void read_headers(struct transfer *transfer, CURL *easy)
+{
+    struct curl_header *etag = NULL;
+    curl_off_t wait = 0;
+    transfer->answer.etag[0] = '\0';
+    if (api.easy_header(easy, "etag", 0, CURLH_HEADER, -1, &etag) != CURLHE_OK ||
+        !imsg_http_etag(imsg_view_str(etag->value), transfer->answer.etag))
+        transfer->answer.etag[0] = '\0';
+    if (api.easy_getinfo(easy, CURLINFO_RETRY_AFTER, &wait) == CURLE_OK && wait > 0)
+        transfer->retry_after = wait < RETRY_AFTER_MAX ? (uint64_t)wait : RETRY_AFTER_MAX;
+}
+
 struct transfer *imsg_curl_ended(struct imsg_http *http, enum try_result *result)
 {
     struct transfer *transfer = NULL;
@@ -408,6 +423,7 @@ struct transfer *imsg_curl_ended(struct imsg_http *http, enum try_result *result
     if (!message || api.easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&transfer) != CURLE_OK)
         return NULL;
     CURLcode code = message->data.result;
+    read_headers(transfer, message->easy_handle);
     *result = result_of(transfer, code);
     if (*result == TRY_BLOCKED)
         snprintf(transfer->text, sizeof transfer->text, "its address is not one of the public network");

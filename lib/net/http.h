@@ -76,8 +76,6 @@ void imsg_http_free(struct imsg_http *http);
 
 /* ---- http_answer.c: what stands in answers ---- */
 
-/* Seconds from `now`, from a number of seconds or an IMF date (RFC 9110 §10.2.3), at most a year. False: neither. */
-bool imsg_http_retry_after(struct imsg_view value, time_t now, uint64_t *seconds);
 /* An entity tag as it stands (RFC 9110 §8.8.3). False: it is none, or longer than we keep. */
 bool imsg_http_etag(struct imsg_view value, char etag[static IMSG_ETAG_MAX]);
 /* The "reason" of a JSON body: letters, digits and spaces only, else "". */

@@ -7,8 +7,6 @@
 #include "base/text.h"
 #include "net/http.h"
 
-#define YEAR (366 * 86400) /* seconds */
-
 static bool is_digit(uint8_t c)
 {
     return c >= '0' && c <= '9';
@@ -36,44 +34,6 @@ static bool take_number(struct imsg_view *value, uint64_t *out)
     *value = imsg_view_of(value->ptr + len, value->len - len);
     *out = number;
     return len > 0;
-}
-
-/* "Sun, 06 Nov 1994 08:49:37 GMT" */
-static bool imf_date(struct imsg_view value, time_t *out)
-{
-    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    char text[30], iso[21];
-    if (value.len != sizeof text - 1)
-        return false;
-    memcpy(text, value.ptr, value.len);
-    text[value.len] = '\0';
-    if (strlen(text) != value.len || memcmp(text + 3, ", ", 2) != 0 || text[7] != ' ' || text[11] != ' ' ||
-        text[16] != ' ' || strcmp(text + 25, " GMT") != 0)
-        return false;
-    for (size_t i = 0; i < 12; i++)
-        if (memcmp(text + 8, months + 3 * i, 3) == 0) {
-            snprintf(iso, sizeof iso, "%.4s-%02zu-%.2sT%.8sZ", text + 12, i + 1, text + 5, text + 17);
-            return imsg_time_parse(iso, out, NULL) == IMSG_OK;
-        }
-    return false;
-}
-
-bool imsg_http_retry_after(struct imsg_view value, time_t now, uint64_t *seconds)
-{
-    time_t when;
-    uint64_t number;
-    value = trim(value);
-    struct imsg_view rest = value;
-    if (value.len > 0 && is_digit(value.ptr[0])) {
-        if (!take_number(&rest, &number) || rest.len > 0)
-            return false;
-        *seconds = number < YEAR ? number : YEAR;
-        return true;
-    }
-    if (!imf_date(value, &when))
-        return false;
-    *seconds = when <= now ? 0 : when - now < YEAR ? (uint64_t)(when - now) : YEAR;
-    return true;
 }
 
 bool imsg_http_etag(struct imsg_view value, char etag[static IMSG_ETAG_MAX])

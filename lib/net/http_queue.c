@@ -147,7 +147,7 @@ static enum imsg_status give_up(const struct transfer *transfer, enum try_result
         imsg_http_reason(imsg_buf_view(&answer->body), reason);
         status = imsg_fail(err, IMSG_TEMPORARY, "%s \"%s\": %u%s%s", request->role, request->place, answer->status,
                            reason[0] ? " " : "", reason);
-        if (transfer->has_retry_after && err) {
+        if (transfer->retry_after > 0 && err) {
             size_t len = strlen(err->text);
             snprintf(err->text + len, sizeof err->text - len, ", retry after %llu s",
                      (unsigned long long)transfer->retry_after);
@@ -194,7 +194,7 @@ static uint64_t delay(const struct transfer *transfer)
     uint64_t most = (uint64_t)BACKOFF << (transfer->tries <= DOUBLINGS ? transfer->tries - 1 : DOUBLINGS);
     if (imsg_random(&random, sizeof random, NULL) != IMSG_OK)
         random = UINT32_MAX;
-    return (most * random >> 32) + (transfer->has_retry_after ? transfer->retry_after * 1000 : 0);
+    return (most * random >> 32) + transfer->retry_after * 1000;
 }
 
 /* True: it is in the queue again. */
@@ -218,7 +218,7 @@ static bool try_again(struct imsg_http *http, struct transfer *transfer, enum tr
     if (now + wait > since + (uint64_t)transfer->net->retry_for * 1000)
         return false;
     transfer->due = now + wait;
-    if (transfer->has_retry_after && origin->not_before < now + transfer->retry_after * 1000)
+    if (origin->not_before < now + transfer->retry_after * 1000)
         origin->not_before = now + transfer->retry_after * 1000;
     transfer->next = http->queue;
     http->queue = transfer;
@@ -268,9 +268,9 @@ static void start_due(struct imsg_http *http, int *next)
         unlink_transfer(&http->queue, transfer);
         imsg_buf_clear(&transfer->answer.body);
         transfer->answer.status = 0;
-        transfer->received = transfer->sent = transfer->skip = 0;
+        transfer->received = transfer->sent = transfer->skip = transfer->retry_after = 0;
         transfer->given_before = transfer->given;
-        transfer->has_retry_after = transfer->has_range = transfer->blocked = transfer->head_ended = false;
+        transfer->has_range = transfer->blocked = transfer->head_ended = false;
         transfer->tries++;
         transfer->bearer = NULL;
         enum imsg_status status = IMSG_OK;

@@ -1,4 +1,4 @@
-/* An answer as it comes in: its status and the headers we know, its body counted and passed on. */
+/* An answer as it comes in: its status and which part it is, its body counted and passed on. */
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -40,15 +40,9 @@ void transfer_header(struct transfer *transfer, struct imsg_view line)
     unsigned status;
     if (is_status(line, &status)) {
         transfer->answer.status = status;
-        transfer->answer.etag[0] = '\0';
-        transfer->has_range = transfer->has_retry_after = transfer->head_ended = false;
+        transfer->has_range = transfer->head_ended = false;
     } else if (line.len == 2 && memcmp(line.ptr, "\r\n", 2) == 0) {
         transfer->head_ended = true;
-    } else if (is_header(line, "etag", &value)) {
-        if (!imsg_http_etag(value, transfer->answer.etag))
-            transfer->answer.etag[0] = '\0';
-    } else if (is_header(line, "retry-after", &value)) {
-        transfer->has_retry_after = imsg_http_retry_after(value, imsg_now(), &transfer->retry_after);
     } else if (is_header(line, "content-range", &value)) {
         transfer->has_range = imsg_http_content_range(value, &transfer->range_first);
     }

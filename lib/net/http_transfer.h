@@ -40,9 +40,8 @@ struct transfer {
     uint64_t trouble;         /* since when it has failed without progress; 0: it has not */
     unsigned tries;
     struct imsg_http_answer answer;
-    uint64_t retry_after; /* seconds */
-    bool has_retry_after;
     /* of this try */
+    uint64_t retry_after; /* seconds; 0: none was asked for */
     uint64_t received;    /* bytes of the body */
     uint64_t range_first; /* of a 206 */
     bool head_ended;      /* the empty line after the headers came */
