@@ -14,6 +14,7 @@
 #include "client/inbox.h"
 
 #define SYNCS_AT_ONCE 16 /* a disk does many in the time of one */
+#define WORTH_IT 4       /* jobs before other threads help */
 #define SEEN_FOLDERS 256
 
 /* One thing to do with a path: what waits for a disk is done for many at once. */
@@ -96,7 +97,8 @@ static enum imsg_status run_jobs(struct store_jobs *jobs, struct imsg_error *err
 {
     struct imsg_pool *pool = NULL;
     size_t added = 0;
-    enum imsg_status status = imsg_pool_new(SYNCS_AT_ONCE, 2 * SYNCS_AT_ONCE, do_job, &pool, err);
+    unsigned threads = jobs->count < WORTH_IT ? 1 : SYNCS_AT_ONCE;
+    enum imsg_status status = imsg_pool_new(threads, 2 * SYNCS_AT_ONCE, do_job, &pool, err);
     if (status != IMSG_OK)
         return status;
     for (size_t done = 0; done < jobs->count; done++) {
