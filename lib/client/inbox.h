@@ -19,10 +19,11 @@ struct imsg_arrival {
     char name[65];         /* 64 hex digits */
     bool fresh;            /* filled in: it was not stored before */
 };
-/* On IMSG_OK each is durable in new/ and remembered, or was stored before. After a failure those that are in new/ are not
- * remembered: storing them again finds them there. Much quicker for many at once: their syncs run beside each other. */
-IMSG_CHECK enum imsg_status imsg_inbox_store(const struct imsg_inbox *inbox, struct imsg_arrival *arrivals, size_t count,
-                                             struct imsg_error *err);
+/* On IMSG_OK each is durable in new/ and remembered, or was stored before. After a failure those that are in new/ are
+ * not remembered: storing them again finds them there. Much quicker for many at once: their syncs run beside each
+ * other. */
+IMSG_CHECK enum imsg_status imsg_inbox_store(const struct imsg_inbox *inbox, struct imsg_arrival *arrivals,
+                                             size_t count, struct imsg_error *err);
 /* Remember a message of new/ that was stored by a process that ended right after it. */
 IMSG_CHECK enum imsg_status imsg_inbox_remember(const struct imsg_inbox *inbox, const char *name,
                                                 struct imsg_error *err);
@@ -36,8 +37,8 @@ IMSG_CHECK enum imsg_status imsg_inbox_list(const struct imsg_inbox *inbox, stru
                                             struct imsg_error *err);
 void imsg_inbox_list_free(struct imsg_stored *list, size_t count);
 
-/* Open a message of new/ for handing it out, and keep other processes from doing so until *fd and its copies are closed.
- * *fd = -1: it is not there any more, or another process has it. */
+/* Open a message of new/ for handing it out, and keep other processes from doing so until *fd and its copies are
+ * closed. *fd = -1: it is not there any more, or another process has it. */
 IMSG_CHECK enum imsg_status imsg_inbox_claim(const struct imsg_inbox *inbox, const char *name, int *fd,
                                              struct imsg_error *err);
 /* It was handed out: move it to cur/. */

@@ -1,5 +1,6 @@
-/* Storing what arrived. The order is what makes it safe to be killed at any moment: a file's bytes are on the disk before
- * it gets its name in new/, that name is on the disk before the message is remembered, and only then is a relay told. */
+/* Storing what arrived. The order is what makes it safe to be killed at any moment: a file's bytes are on the disk
+ * before it gets its name in new/, that name is on the disk before the message is remembered, and only then is a relay
+ * told. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -11,8 +11,8 @@ struct imsg_receiver {
     const struct imsg_inbox *inbox;
     struct imsg_relay *relay; /* NULL will do for imsg_receive_again */
     uint8_t token[IMSG_TOKEN];
-    /* Called for each message, one after another, with its file open for reading. Not IMSG_OK, or *stays set to true: the
-     * message stays in new/; in the first case the run ends. */
+    /* Called for each message, one after another, with its file open for reading. Not IMSG_OK, or *stays set to true:
+     * the message stays in new/; in the first case the run ends. */
     enum imsg_status (*hand_out)(void *context, const char *name, int fd, bool *stays, struct imsg_error *err);
     /* Called once for what the relay has under this name and is no message for this device: it stays there. Or NULL. */
     void (*rejected)(void *context, const char *waiting, const struct imsg_error *err);
@@ -23,9 +23,9 @@ struct imsg_receiver {
     size_t known_count;
 };
 
-/* What waits at the relay now, or the start of it where it is very much (*more). Messages are stored and acknowledged in
- * batches: one, two, four … at a time, so that the first is handed out at once and a reader who goes away early leaves
- * few in new/. *taken counts them. */
+/* What waits at the relay now, or the start of it where it is very much (*more). Messages are stored and acknowledged
+ * in batches: one, two, four … at a time, so that the first is handed out at once and a reader who goes away early
+ * leaves few in new/. *taken counts them. */
 IMSG_CHECK enum imsg_status imsg_receive(struct imsg_receiver *receiver, size_t *taken, bool *more,
                                          struct imsg_error *err);
 /* What stayed in new/. */

@@ -1,4 +1,4 @@
-/* What stands in answers: little, and from anybody, so it is read strictly here. */
+/* Parsers for parts of HTTP answers. The sender may be hostile, so they are strict. */
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -12,7 +12,7 @@ static bool is_digit(uint8_t c)
     return c >= '0' && c <= '9';
 }
 
-static struct imsg_view trim(struct imsg_view value)
+static struct imsg_view trim_spaces(struct imsg_view value)
 {
     while (value.len > 0 && (value.ptr[0] == ' ' || value.ptr[0] == '\t'))
         value = imsg_view_of(value.ptr + 1, value.len - 1);
@@ -22,7 +22,7 @@ static struct imsg_view trim(struct imsg_view value)
 }
 
 /* Digits up to the first other byte. False: none, or too many. */
-static bool take_number(struct imsg_view *value, uint64_t *out)
+static bool read_number(struct imsg_view *value, uint64_t *out)
 {
     size_t len = 0;
     uint64_t number = 0;
@@ -38,7 +38,7 @@ static bool take_number(struct imsg_view *value, uint64_t *out)
 
 bool imsg_http_etag(struct imsg_view value, char etag[static IMSG_ETAG_MAX])
 {
-    value = trim(value);
+    value = trim_spaces(value);
     size_t quote = value.len > 2 && memcmp(value.ptr, "W/", 2) == 0 ? 2 : 0;
     if (value.len < quote + 2 || value.len >= IMSG_ETAG_MAX || value.ptr[quote] != '"' ||
         value.ptr[value.len - 1] != '"')
@@ -67,14 +67,14 @@ void imsg_http_reason(struct imsg_view body, char reason[static IMSG_REASON_MAX]
 bool imsg_http_content_range(struct imsg_view value, uint64_t *first)
 {
     uint64_t from, last;
-    value = trim(value);
+    value = trim_spaces(value);
     if (value.len < 6 || strncasecmp((const char *)value.ptr, "bytes ", 6) != 0)
         return false;
     value = imsg_view_of(value.ptr + 6, value.len - 6);
-    if (!take_number(&value, &from) || value.len == 0 || value.ptr[0] != '-')
+    if (!read_number(&value, &from) || value.len == 0 || value.ptr[0] != '-')
         return false;
     value = imsg_view_of(value.ptr + 1, value.len - 1);
-    if (!take_number(&value, &last) || last < from || value.len == 0 || value.ptr[0] != '/')
+    if (!read_number(&value, &last) || last < from || value.len == 0 || value.ptr[0] != '/')
         return false;
     *first = from;
     return true;

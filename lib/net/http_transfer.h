@@ -13,7 +13,7 @@ enum try_result {
     TRY_BLOCKED, /* an address nobody may connect to */
     TRY_UNTRUSTED /* certificate or pin */,
     TRY_NONSENSE, /* not HTTP, not our TLS */
-    TRY_MISSET,   /* a file of ours: CA, client certificate */
+    TRY_MISSET,   /* a file of the user's is wrong: CA, client certificate */
     TRY_FAILED,   /* memory, or a bug */
 };
 
@@ -63,7 +63,7 @@ struct imsg_http {
     void *multi;
 };
 
-/* http_answer_take.c, called as bytes come: false ends the transfer. */
+/* http_receive.c, called as bytes come: false ends the transfer. */
 void transfer_header(struct transfer *transfer, struct imsg_view line);
 bool transfer_body(struct transfer *transfer, struct imsg_view piece);
 /* May this transfer connect there? */

@@ -1,4 +1,4 @@
-/* HTTP answers: the header lines and the body as libcurl hands them over (lib/net/http_take.c, http_answer.c).
+/* HTTP answers: the header lines and the body as libcurl hands them over (lib/net/http_receive.c, http_answer.c).
  * max_len 2048
  *
  * The input is lines, then an empty one, then the body; how it falls into pieces is up to its first byte. */

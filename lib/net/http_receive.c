@@ -49,7 +49,7 @@ void transfer_header(struct transfer *transfer, struct imsg_view line)
 }
 
 /* The part of an error that is kept; an endless one ends here, and is an answer all the same. */
-static bool take_error(struct transfer *transfer, struct imsg_view piece)
+static bool keep_error(struct transfer *transfer, struct imsg_view piece)
 {
     struct imsg_buf *body = &transfer->answer.body;
     size_t room = body->len < ERROR_KEPT ? ERROR_KEPT - body->len : 0;
@@ -61,7 +61,7 @@ static bool take_error(struct transfer *transfer, struct imsg_view piece)
 }
 
 /* Where this body starts in the whole. */
-static bool find_place(struct transfer *transfer)
+static bool find_offset(struct transfer *transfer)
 {
     bool partial = transfer->answer.status == 206;
     transfer->skip = partial ? 0 : transfer->given;
@@ -75,8 +75,8 @@ bool transfer_body(struct transfer *transfer, struct imsg_view piece)
     bool first = transfer->received == 0, whole = true;
     transfer->received += piece.len;
     if (answer->status / 100 != 2)
-        return take_error(transfer, piece);
-    if (first && request->sink && !find_place(transfer)) {
+        return keep_error(transfer, piece);
+    if (first && request->sink && !find_offset(transfer)) {
         transfer->out_of_turn = true;
         return false;
     }
