@@ -91,7 +91,7 @@ static void report_rejected(void *context, const char *waiting, const struct ims
 {
     struct pull *run = context;
     struct imsg_error err = *why;
-    err.status = IMSG_PROTOCOL; /* whatever is wrong with it: it is the relay that should not have it */
+    err.status = IMSG_PROTOCOL; /* whatever is wrong with the message, the relay should not have accepted it */
     imsg_error_prefix(&err, "relay \"%s\": %.8s…", imsg_relay_location(run->receiver.relay), waiting);
     cli_report(&run->cli, &err);
 }
@@ -168,7 +168,7 @@ int main(int argc, char **argv)
     cli_exclusive(&run.cli, OPT_NEW, CLI_KEY_RELAY, 0);
     if (cli_operands(&run.cli) > 0)
         cli_usage(&run.cli, "takes no operand: \"%s\"", cli_operand(&run.cli, 0));
-    if (!run.command) /* a command needs whatever it needs */
+    if (!run.command) /* a command may need what the sandbox refuses */
         cli_sandbox_for(&run.cli, cli_given(&run.cli, OPT_NEW) ? 0 : CLI_USES(CLI_RELAY), NULL, run.relay_option, NULL);
     cli_output_start(&run.cli, &run.out, NULL);
     enum imsg_status status = cli_identity_token(&run.cli, run.identity_path, run.receiver.token, &err);

@@ -1,9 +1,9 @@
-/* The three services: directory, relay, store. An interface each; the URL's scheme picks the backend (one file and
- * one table row per engine). A location without a scheme is a folder; https://host[:port][/path] is a server,
- * http:// one on this machine, and http+unix://SOCKET one behind a Unix socket whose path has %2F for its slashes.
- * Scheme without a backend: IMSG_CONFIG. Over the network: IMSG_TEMPORARY for what may pass by itself,
- * IMSG_UNAVAILABLE where the service says no or its name does not resolve, IMSG_PROTOCOL for nonsense, IMSG_REFUSED
- * for a certificate that is not right. */
+/* The three services: directory, relay, store. An interface each; the URL's scheme picks the backend (one file and one
+ * table row per engine). A location without a scheme is a folder; https://host[:port][/path] is a server, http:// one
+ * on this machine, and http+unix://SOCKET one behind a Unix socket whose path has %2F for its slashes. Scheme without a
+ * backend: IMSG_CONFIG. Over the network: IMSG_TEMPORARY for what may pass by itself, IMSG_UNAVAILABLE where the
+ * service says no or its name does not resolve, IMSG_PROTOCOL for nonsense, IMSG_REFUSED for a certificate that is not
+ * right. */
 #ifndef IMSG_NET_H
 #define IMSG_NET_H
 
@@ -18,7 +18,7 @@ extern "C" {
 struct imsg_http;
 /* Where an s3:// store is, and who asks (Signature Version 4). */
 struct imsg_s3 {
-    const char *endpoint;    /* http(s)://host[:port], with the bucket in the path; NULL: Amazon's for the region */
+    const char *endpoint; /* http(s)://host[:port], with the bucket in the path; NULL: Amazon's for the region */
     const char *region;
     const char *key, *secret; /* the access key's id, and it */
     const char *session;      /* the token of temporary credentials, or NULL */
@@ -42,7 +42,7 @@ struct imsg_net {
     enum imsg_status (*s3)(void *context, const struct imsg_s3 **out, struct imsg_error *err);
     /* Told once what speaks HTTP from now on, by name and version; or NULL. */
     void (*loaded)(void *context, const char *version);
-    void *context; /* of all three */
+    void *context;  /* of all three */
     char **origins; /* configured: what is not one of these came from outside */
     size_t origin_count;
     struct imsg_http *http; /* from the first remote location on */
@@ -95,8 +95,7 @@ void imsg_relay_send(struct imsg_relay *relay, const struct imsg_envelope *envel
                      imsg_delivered *done, void *context);
 /* Go on until at most `most` of what was sent has no result yet, or until `input` (a descriptor, -1: none) can be read.
  * Relays that share a net move on together. */
-IMSG_CHECK enum imsg_status imsg_relay_settle(struct imsg_relay *relay, size_t most, int input,
-                                              struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_relay_settle(struct imsg_relay *relay, size_t most, int input, struct imsg_error *err);
 /* What is waiting, oldest first: a list of names at the time of the call; of a very full mailbox perhaps not all
  * (`more`), the rest once these are acknowledged. Expires messages over 30 days old. */
 struct imsg_waiting {
@@ -107,22 +106,22 @@ struct imsg_waiting {
 IMSG_CHECK enum imsg_status imsg_relay_list(struct imsg_relay *relay, const uint8_t token[IMSG_ROOM(32)],
                                             struct imsg_waiting *out, struct imsg_error *err);
 void imsg_waiting_free(struct imsg_waiting *waiting);
-/* Append one waiting message's line, without newline: one of those that imsg_relay_list named last. IMSG_NO_INPUT:
- * it is gone meanwhile. */
-IMSG_CHECK enum imsg_status imsg_relay_fetch(struct imsg_relay *relay, const uint8_t token[IMSG_ROOM(32)],
-                                             const char *name, struct imsg_buf *out, struct imsg_error *err);
+/* Append one waiting message's line, without newline: one of those that imsg_relay_list named last. IMSG_NO_INPUT: it
+ * is gone meanwhile. */
+IMSG_CHECK enum imsg_status imsg_relay_fetch(struct imsg_relay *relay, const uint8_t token[IMSG_ROOM(32)], const char *name,
+                                             struct imsg_buf *out, struct imsg_error *err);
 /* Delete messages at the relay, durably on IMSG_OK; one that is not there is no failure. After a failure some may be
  * deleted. */
 #define IMSG_RELAY_ACKNOWLEDGE_MAX 1024 /* names in one request; more are several requests */
 IMSG_CHECK enum imsg_status imsg_relay_acknowledge(struct imsg_relay *relay, const uint8_t token[IMSG_ROOM(32)],
                                                    const char *const *names, size_t count, struct imsg_error *err);
-/* Until something new may be waiting, at most `seconds`, less where the relay says so (a folder never waits more
- * than 5 s, for NFS, SMB and Syncthing do not tell; a server under a minute): call imsg_relay_list again after each
- * wait. A relay that can be told (inotify) starts listening before imsg_relay_list reads the mailbox and forgets
- * only there what it heard before, so what arrives between list and wait ends the wait at once. A signal ends it
- * too. Nothing new is IMSG_OK as well. */
-IMSG_CHECK enum imsg_status imsg_relay_wait(struct imsg_relay *relay, const uint8_t token[IMSG_ROOM(32)],
-                                            unsigned seconds, struct imsg_error *err);
+/* Until something new may be waiting, at most `seconds`, less where the relay says so (a folder never waits more than 5
+ * s, for NFS, SMB and Syncthing do not tell; a server under a minute): call imsg_relay_list again after each wait. A
+ * relay that can be told (inotify) starts listening before imsg_relay_list reads the mailbox and forgets only there
+ * what it heard before, so what arrives between list and wait ends the wait at once. A signal ends it too. Nothing new
+ * is IMSG_OK as well. */
+IMSG_CHECK enum imsg_status imsg_relay_wait(struct imsg_relay *relay, const uint8_t token[IMSG_ROOM(32)], unsigned seconds,
+                                            struct imsg_error *err);
 const char *imsg_relay_location(const struct imsg_relay *relay);
 void imsg_relay_close(struct imsg_relay *relay);
 
@@ -137,8 +136,8 @@ struct imsg_transfer {
     void *context;
 };
 struct imsg_store_put {
-    int fd;      /* write the ciphertext here, once, from the start; -1: not begun, or ended */
-    char *temp;  /* the backend's, or NULL */
+    int fd;                          /* write the ciphertext here, once, from the start; -1: not begun, or ended */
+    char *temp;                      /* the backend's, or NULL */
     const struct imsg_transfer *how; /* set before the commit, or NULL */
 };
 IMSG_CHECK enum imsg_status imsg_store_open(const char *location, struct imsg_net *net, struct imsg_store **out,
@@ -171,19 +170,18 @@ void imsg_store_close(struct imsg_store *store);
 IMSG_CHECK enum imsg_status imsg_attachment_put(struct imsg_store *store, struct imsg_view first, int fd,
                                                 const struct imsg_transfer *how, struct imsg_attachment *out,
                                                 struct imsg_error *err);
-/* Fetch into a new file in `folder`, named `name` or, if that exists, name-1, name-2 … before its extension; nothing
- * is replaced. The file has no name before size and both hashes were found right (IMSG_REFUSED). Of an object that
- * comes over a network the ciphertext that came stays in `folder` as ".SHA256.part" after IMSG_TEMPORARY, and where
- * the process ends; the next call goes on with it. *path is the caller's. */
+/* Fetch into a new file in `folder`, named `name` or, if that exists, name-1, name-2 … before its extension; nothing is
+ * replaced. The file has no name before size and both hashes were found right (IMSG_REFUSED). Of an object that comes
+ * over a network the ciphertext that came stays in `folder` as ".SHA256.part" after IMSG_TEMPORARY, and where the
+ * process ends; the next call goes on with it. *path is the caller's. */
 IMSG_CHECK enum imsg_status imsg_attachment_get(struct imsg_store *store, const struct imsg_attachment *attachment,
-                                                const char *folder, const char *name,
-                                                const struct imsg_transfer *how, char **path,
-                                                struct imsg_error *err);
+                                                const char *folder, const char *name, const struct imsg_transfer *how,
+                                                char **path, struct imsg_error *err);
 
 /* ---- pins.c ---- pins.json: {"imsg":"pins/1","pins":{HANDLE:{"account":THUMBPRINT,"seq":N,"payload":HEX}}} */
 struct imsg_pins {
     char *path;
-    int lock;            /* -1: not held */
+    int lock; /* -1: not held */
     struct json_t *json;
     bool changed;
 };

@@ -79,7 +79,7 @@ enum imsg_status imsg_sync_folder_of(const char *path, struct imsg_error *err)
     if (status != IMSG_OK)
         return status;
     int fd = imsg_open_fd(folder, O_RDONLY | O_DIRECTORY, 0);
-    /* Some file systems know no fsync of a folder: EINVAL is their word for it. */
+    /* File systems that cannot sync a folder answer EINVAL. */
     if (fd < 0 || (imsg_sync_fd(fd) != 0 && errno != EINVAL))
         status = imsg_fail_errno(err, IMSG_IO, errno, "folder \"%s\": cannot sync", folder);
     if (fd >= 0)
@@ -106,7 +106,7 @@ static enum imsg_status make_folder(const char *path, mode_t mode, struct imsg_e
 {
     struct stat st;
     if (mkdir(path, mode) == 0) {
-        /* As well as can be: a parent that may be written but not read cannot be synced. */
+        /* A failure is ignored: a parent that may be written but not read cannot be synced. */
         (void)!imsg_sync_folder_of(path, NULL);
         return IMSG_OK;
     }
@@ -124,7 +124,7 @@ enum imsg_status imsg_make_folders(const char *path, mode_t mode, struct imsg_er
 {
     char *copy = NULL;
     struct stat st;
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) /* as nearly always */
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) /* the usual case */
         return IMSG_OK;
     enum imsg_status status = imsg_strdup(path, &copy, err);
     if (status != IMSG_OK)

@@ -32,13 +32,13 @@ IMSG_CHECK enum imsg_status imsg_read_file(const char *path, size_t max, struct 
 /* Lines from a descriptor, one at a time, without reading ahead more than a buffer. */
 struct imsg_lines {
     int fd;
-    size_t max;          /* bytes of a line without its newline */
+    size_t max; /* bytes of a line without its newline */
     struct imsg_buf buf;
-    size_t start;        /* first byte not yet given out */
-    size_t chunk;        /* bytes of the next read; 0: not yet known */
-    uint64_t number;     /* of the line given out last, from 1 */
+    size_t start;    /* first byte not yet given out */
+    size_t chunk;    /* bytes of the next read; 0: not yet known */
+    uint64_t number; /* of the line given out last, from 1 */
     bool eof;
-    bool over;           /* skipping the rest of an overlong line */
+    bool over; /* skipping the rest of an overlong line */
 };
 void imsg_lines_start(struct imsg_lines *lines, int fd, size_t max);
 /* The next line without newline (valid until the next call) and *more = true; *more = false at the end. An overlong
@@ -54,7 +54,7 @@ void imsg_lines_free(struct imsg_lines *lines);
 
 /* An atomic file: a temporary file beside `path` (same folder, O_EXCL|O_NOFOLLOW), which becomes `path` at commit. */
 struct imsg_file {
-    int fd;         /* -1 when closed; write to it directly */
+    int fd; /* -1 when closed; write to it directly */
     char *path;
     char *temp;
 };
@@ -68,8 +68,8 @@ IMSG_CHECK enum imsg_status imsg_file_commit(struct imsg_file *file, enum imsg_c
 /* Remove the temporary file; safe after commit and on {-1,NULL,NULL}. */
 void imsg_file_abort(struct imsg_file *file);
 /* The three in one. */
-IMSG_CHECK enum imsg_status imsg_write_file(const char *path, struct imsg_view bytes, mode_t mode,
-                                            enum imsg_commit how, struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_write_file(const char *path, struct imsg_view bytes, mode_t mode, enum imsg_commit how,
+                                            struct imsg_error *err);
 
 /* ---- file_part.c ---- */
 
@@ -84,12 +84,12 @@ IMSG_CHECK enum imsg_status imsg_sync_file(int fd, const char *path, struct imsg
 
 /* What an interrupted run left of a file, beside `path` as ".NAME.part", locked as long as it is open. */
 struct imsg_part {
-    int fd;        /* -1: there is none */
+    int fd; /* -1: there is none */
     char *path;
     uint64_t size; /* bytes in it */
 };
-/* `create`: make an empty one where there is none. There is none, either, where another process has it open, or where it
- * is not a plain file of this user's. One of over `max` bytes is emptied. */
+/* `create`: make an empty one where there is none. There is none, either, where another process has it open, or where
+ * it is not a plain file of this user's. One of over `max` bytes is emptied. */
 IMSG_CHECK enum imsg_status imsg_part_open(struct imsg_part *part, const char *path, bool create, uint64_t max,
                                            struct imsg_error *err);
 /* Close it and leave it to the next run, or remove it. Both are safe where there is none. */

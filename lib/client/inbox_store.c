@@ -1,6 +1,6 @@
 /* Storing what arrived. The order is what makes it safe to be killed at any moment: a file's bytes are on the disk
- * before it gets its name in new/, that name is on the disk before the message is remembered, and only then is a
- * relay told. */
+ * before it gets its name in new/, that name is on the disk before the message is remembered, and only then is a relay
+ * told. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,18 +11,21 @@
 
 #include "base/io.h"
 #include "base/pool.h"
+#include "base/text.h"
 #include "imsg-client.h"
 
 #define SYNCS_AT_ONCE 16 /* a disk does many in the time of one */
+#define WORTH_IT 4       /* jobs before other threads help */
 #define SEEN_FOLDERS 256
 
-/* A file to be written and synced, or a folder to be synced. */
+/* One thing to do with a path: what waits for a disk is done for many at once. */
 struct store_job {
+    enum { PLACE_FILE, MAKE_MARK, SYNC_FOLDER } what;
     const struct imsg_inbox *inbox;
-    const struct imsg_arrival *arrival; /* NULL: the folder that holds `path` */
-    char *path;
-    struct timespec when;
-    bool placed; /* the file got its name now */
+    const struct imsg_arrival *arrival; /* PLACE_FILE */
+    char *path;                         /* the file, the mark, or anything in the folder */
+    struct timespec when;               /* PLACE_FILE: its time */
+    bool placed;                        /* PLACE_FILE: it got its name now */
     enum imsg_status status;
     struct imsg_error err;
 };
@@ -32,7 +35,7 @@ struct store_jobs {
     size_t count;
 };
 
-static enum imsg_status write_arrival(struct store_job *job, struct imsg_error *err)
+static enum imsg_status place_file(struct store_job *job, struct imsg_error *err)
 {
     /* The kernel stamps files with a clock that stands still for milliseconds: too coarse for their order. */
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, job->when};
@@ -55,10 +58,39 @@ static enum imsg_status write_arrival(struct store_job *job, struct imsg_error *
     return status == IMSG_CONFLICT ? IMSG_OK : status; /* an earlier run placed it and ended before it remembered it */
 }
 
+/* The mark of one message, and its folder where that is missing: neither is synced yet. */
+static enum imsg_status make_mark(struct store_job *job, struct imsg_error *err)
+{
+    const int flags = O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
+    int fd = open(job->path, flags, 0600);
+    if (fd < 0 && errno == ENOENT) {
+        char *slash = strrchr(job->path, '/');
+        *slash = '\0';
+        (void)!mkdir(job->path, 0700); /* another thread may have been first */
+        *slash = '/';
+        fd = open(job->path, flags, 0600);
+    }
+    if (fd < 0)
+        return imsg_fail_errno(err, errno == ENOSPC || errno == EDQUOT || errno == EIO ? IMSG_IO : IMSG_CANNOT_CREATE,
+                               errno, "\"%s\": cannot create", job->path);
+    close(fd); /* nothing was written to it */
+    return IMSG_OK;
+}
+
 static void do_job(void *opaque)
 {
     struct store_job *job = opaque;
-    job->status = job->arrival ? write_arrival(job, &job->err) : imsg_sync_folder_of(job->path, &job->err);
+    switch (job->what) {
+    case PLACE_FILE:
+        job->status = place_file(job, &job->err);
+        break;
+    case MAKE_MARK:
+        job->status = make_mark(job, &job->err);
+        break;
+    case SYNC_FOLDER:
+        job->status = imsg_sync_folder_of(job->path, &job->err);
+        break;
+    }
 }
 
 /* All of them, many at a time. The first failure is returned. */
@@ -66,7 +98,8 @@ static enum imsg_status run_jobs(struct store_jobs *jobs, struct imsg_error *err
 {
     struct imsg_pool *pool = NULL;
     size_t added = 0;
-    enum imsg_status status = imsg_pool_new(SYNCS_AT_ONCE, 2 * SYNCS_AT_ONCE, do_job, &pool, err);
+    unsigned threads = jobs->count < WORTH_IT ? 1 : SYNCS_AT_ONCE;
+    enum imsg_status status = imsg_pool_new(threads, 2 * SYNCS_AT_ONCE, do_job, &pool, err);
     if (status != IMSG_OK)
         return status;
     for (size_t done = 0; done < jobs->count; done++) {
@@ -121,60 +154,60 @@ static enum imsg_status look_up_seen(const struct imsg_inbox *inbox, const char 
     return status;
 }
 
-/* The mark of one message, and its folder where that is missing (*made): both not synced yet. */
-static enum imsg_status make_mark(char *path, bool *made, struct imsg_error *err)
-{
-    char *slash = strrchr(path, '/');
-    *slash = '\0';
-    *made = mkdir(path, 0700) == 0;
-    bool there = *made || errno == EEXIST;
-    *slash = '/';
-    int fd = there ? open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600) : -1;
-    if (fd < 0)
-        return imsg_fail_errno(err, errno == ENOSPC || errno == EDQUOT || errno == EIO ? IMSG_IO : IMSG_CANNOT_CREATE,
-                               errno, "\"%s\": cannot create", path);
-    close(fd); /* nothing was written to it */
-    return IMSG_OK;
-}
-
 static enum imsg_status add_folder(struct store_jobs *jobs, const char *inside, struct imsg_error *err)
 {
     struct store_job *job = &jobs->items[jobs->count];
-    *job = (struct store_job){0};
-    enum imsg_status status = imsg_path_join(inside, "", &job->path, err);
+    *job = (struct store_job){.what = SYNC_FOLDER};
+    enum imsg_status status = imsg_strdup(inside, &job->path, err);
     jobs->count += status == IMSG_OK;
     return status;
 }
 
-/* Each folder is synced once, however many marks it got. */
-static enum imsg_status remember_all(const struct imsg_inbox *inbox, const struct imsg_arrival *arrivals, size_t count,
-                                     struct imsg_error *err)
+/* Each folder that got marks, once, however many they are, and the one above, in which folders may be new. */
+static enum imsg_status sync_marks(const struct imsg_inbox *inbox, const struct store_jobs *marks,
+                                   struct imsg_error *err)
 {
     struct store_jobs folders = {0};
-    bool changed[SEEN_FOLDERS] = {false}, any_made = false;
+    bool added[SEEN_FOLDERS] = {false};
+    char *inside = NULL;
     enum imsg_status status = new_jobs(SEEN_FOLDERS + 1, &folders, err);
-    for (size_t i = 0; status == IMSG_OK && i < count; i++) {
-        const char digits[3] = {arrivals[i].name[0], arrivals[i].name[1], '\0'};
-        bool *folder = &changed[strtoul(digits, NULL, 16) % SEEN_FOLDERS], made = false;
-        char *path = NULL;
-        if (!arrivals[i].fresh)
-            continue;
-        status = make_seen_path(inbox, arrivals[i].name, &path, err);
-        if (status == IMSG_OK)
-            status = make_mark(path, &made, err);
-        if (status == IMSG_OK && !*folder)
-            status = add_folder(&folders, path, err);
-        *folder = true;
-        if (status == IMSG_OK && made && !any_made) {
-            *strrchr(path, '/') = '\0';
-            status = add_folder(&folders, path, err);
-            any_made = true;
-        }
-        free(path);
+    if (status == IMSG_OK)
+        status = imsg_path_join(inbox->seen_path, ".", &inside, err);
+    if (status == IMSG_OK)
+        status = add_folder(&folders, inside, err);
+    for (size_t i = 0; status == IMSG_OK && i < marks->count; i++) {
+        const char *slash = strrchr(marks->items[i].path, '/'); /* "…/ab/cdef…" */
+        const char digits[3] = {slash[-2], slash[-1], '\0'};
+        bool *known = &added[strtoul(digits, NULL, 16) % SEEN_FOLDERS];
+        if (!*known)
+            status = add_folder(&folders, marks->items[i].path, err);
+        *known = true;
     }
     if (status == IMSG_OK)
         status = run_jobs(&folders, err);
     free_jobs(&folders);
+    free(inside);
+    return status;
+}
+
+static enum imsg_status remember_all(const struct imsg_inbox *inbox, const struct imsg_arrival *arrivals, size_t count,
+                                     struct imsg_error *err)
+{
+    struct store_jobs marks = {0};
+    enum imsg_status status = new_jobs(count, &marks, err);
+    for (size_t i = 0; status == IMSG_OK && i < count; i++) {
+        struct store_job *mark = &marks.items[marks.count];
+        if (!arrivals[i].fresh)
+            continue;
+        *mark = (struct store_job){.what = MAKE_MARK};
+        status = make_seen_path(inbox, arrivals[i].name, &mark->path, err);
+        marks.count += status == IMSG_OK;
+    }
+    if (status == IMSG_OK)
+        status = run_jobs(&marks, err);
+    if (status == IMSG_OK)
+        status = sync_marks(inbox, &marks, err);
+    free_jobs(&marks);
     return status;
 }
 
@@ -205,7 +238,7 @@ static enum imsg_status plan_files(const struct imsg_inbox *inbox, struct imsg_a
         arrivals[i].fresh = !seen;
         if (status != IMSG_OK || seen)
             continue;
-        *job = (struct store_job){.inbox = inbox, .arrival = &arrivals[i], .when = when};
+        *job = (struct store_job){.what = PLACE_FILE, .inbox = inbox, .arrival = &arrivals[i], .when = when};
         status = imsg_path_join(inbox->new_path, arrivals[i].name, &job->path, err);
         files->count += status == IMSG_OK;
         if (++when.tv_nsec == 1000000000)

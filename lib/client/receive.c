@@ -13,8 +13,8 @@
 
 struct batch {
     struct imsg_arrival arrivals[BATCH_MAX];
-    struct imsg_buf lines[BATCH_MAX];    /* what the arrivals' lines point into */
-    const char *waiting[BATCH_MAX];      /* their names at the relay, borrowed */
+    struct imsg_buf lines[BATCH_MAX]; /* what the arrivals' lines point into */
+    const char *waiting[BATCH_MAX];   /* their names at the relay, borrowed */
     size_t count, bytes;
 };
 

@@ -53,8 +53,8 @@ struct store_backend {
     /* NULL: no object is a file of this machine. */
     enum imsg_status (*open_object)(void *state, const char *uri, int *fd, struct imsg_error *err);
     /* `max` lets an engine refuse early; store.c counts too. */
-    enum imsg_status (*get)(void *state, const char *uri, uint64_t from, uint64_t max, imsg_sink *sink,
-                            void *context, struct imsg_error *err);
+    enum imsg_status (*get)(void *state, const char *uri, uint64_t from, uint64_t max, imsg_sink *sink, void *context,
+                            struct imsg_error *err);
     void (*close)(void *state);
 };
 

@@ -38,8 +38,8 @@ void imsg_folder_free(struct imsg_folder *folder)
     folder->base = NULL;
 }
 
-static enum imsg_status fail(const struct imsg_folder *folder, const char *path, int number, enum imsg_status denied,
-                             struct imsg_error *err)
+static enum imsg_status fail_as(const struct imsg_folder *folder, const char *path, int number, enum imsg_status denied,
+                                struct imsg_error *err)
 {
     enum imsg_status status = number == EACCES || number == EPERM ? denied
                               : number == ENOMEM                  ? IMSG_NO_MEMORY
@@ -50,13 +50,13 @@ static enum imsg_status fail(const struct imsg_folder *folder, const char *path,
 enum imsg_status imsg_folder_fail(const struct imsg_folder *folder, const char *path, int number,
                                   struct imsg_error *err)
 {
-    return fail(folder, path, number, IMSG_UNAVAILABLE, err);
+    return fail_as(folder, path, number, IMSG_UNAVAILABLE, err);
 }
 
 enum imsg_status imsg_folder_fail_read(const struct imsg_folder *folder, const char *path, int number,
                                        struct imsg_error *err)
 {
-    return fail(folder, path, number, IMSG_TEMPORARY, err);
+    return fail_as(folder, path, number, IMSG_TEMPORARY, err);
 }
 
 enum imsg_status imsg_folder_check(const struct imsg_folder *folder, struct imsg_error *err)
@@ -70,8 +70,7 @@ enum imsg_status imsg_folder_check(const struct imsg_folder *folder, struct imsg
     return IMSG_OK;
 }
 
-enum imsg_status imsg_folder_transfer(const struct imsg_folder *folder, enum imsg_status status,
-                                      struct imsg_error *err)
+enum imsg_status imsg_folder_transfer(const struct imsg_folder *folder, enum imsg_status status, struct imsg_error *err)
 {
     if (status == IMSG_OK)
         return IMSG_OK;
@@ -106,7 +105,7 @@ enum imsg_status imsg_folder_make(const struct imsg_folder *folder, const char *
     return imsg_folder_sync_of(folder, path, err);
 }
 
-static enum imsg_status not_regular(const struct imsg_folder *folder, const char *path, struct imsg_error *err)
+static enum imsg_status fail_not_regular(const struct imsg_folder *folder, const char *path, struct imsg_error *err)
 {
     return imsg_fail(err, IMSG_PROTOCOL, "%s folder \"%s\": \"%s\" is not a regular file", folder->role, folder->base,
                      path);
@@ -130,7 +129,7 @@ enum imsg_status imsg_folder_open(const struct imsg_folder *folder, const char *
     }
     if (opened < 0) {
         bool odd = errno == ELOOP || errno == ENXIO; /* a link; a socket */
-        status = odd ? not_regular(folder, path, err) : imsg_folder_fail_read(folder, path, errno, err);
+        status = odd ? fail_not_regular(folder, path, err) : imsg_folder_fail_read(folder, path, errno, err);
         goto out;
     }
     if (fstat(opened, &st) != 0) {
@@ -138,7 +137,7 @@ enum imsg_status imsg_folder_open(const struct imsg_folder *folder, const char *
         goto out;
     }
     if (!S_ISREG(st.st_mode)) {
-        status = not_regular(folder, path, err);
+        status = fail_not_regular(folder, path, err);
         goto out;
     }
     *fd = opened;
@@ -222,9 +221,8 @@ void imsg_folder_sweep(int fd, const char *prefix)
         return;
     }
     for (struct dirent *entry; (entry = readdir(folder)) != NULL;)
-        if ((!prefix || is_temp(entry->d_name, prefix)) &&
-            fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-            st.st_mtim.tv_sec < now - LEFTOVER_AGE)
+        if ((!prefix || is_temp(entry->d_name, prefix)) && fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(st.st_mode) && st.st_mtim.tv_sec < now - LEFTOVER_AGE)
             unlinkat(fd, entry->d_name, 0);
     closedir(folder);
 }

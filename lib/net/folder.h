@@ -1,5 +1,5 @@
-/* What the three folder backends share: a base folder that may be away (unmounted), temporary files, and what a failed
- * system call means to a service. Service folders follow the umask: a shared folder is shared. */
+/* What the three folder backends share: a base folder that may be missing (unmounted), temporary files, and what a
+ * failed system call means to a service. Files in service folders follow the umask, so that a folder can be shared. */
 #ifndef IMSG_NET_FOLDER_H
 #define IMSG_NET_FOLDER_H
 
@@ -43,7 +43,7 @@ IMSG_CHECK enum imsg_status imsg_folder_read(const struct imsg_folder *folder, c
 IMSG_CHECK enum imsg_status imsg_folder_temp(const struct imsg_folder *folder, const char *parent, const char *prefix,
                                              int *fd, char **path, int *number, struct imsg_error *err);
 /* What killed processes left of these in the folder `fd`, which is closed (-1: nothing is done): regular files 36 hours
- * old, as in Maildir; prefix NULL: of whatever name. What cannot be removed stays: nobody's work fails for it. */
+ * old, as in Maildir; prefix NULL: of whatever name. A file that cannot be removed stays, and is no failure. */
 void imsg_folder_sweep(int fd, const char *prefix);
 /* Write `bytes` and sync them. */
 IMSG_CHECK enum imsg_status imsg_folder_write(const struct imsg_folder *folder, const char *path, int fd,

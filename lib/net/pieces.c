@@ -8,7 +8,7 @@
 #include "base/pool.h"
 #include "crypto/crypto.h"
 
-#define WORTH_IT ((uint64_t)1 << 20) /* bytes before other threads help */
+#define WORTH_IT ((uint64_t)1 << 20)                                   /* bytes before other threads help */
 enum { ROOMS = 4, SHA256_CHAIN = 0, SHA1_CHAIN, WRITE_CHAIN, CHAINS }; /* the longest work first */
 
 struct piece {
@@ -45,8 +45,8 @@ struct imsg_pieces {
     struct piece pieces[ROOMS];
     struct chain chains[CHAINS];
     struct step steps[ROOMS][CHAINS];
-    size_t under_way;      /* steps in the pool */
-    uint64_t count, size;  /* pieces and bytes added */
+    size_t under_way;        /* steps in the pool */
+    uint64_t count, size;    /* pieces and bytes added */
     enum imsg_status status; /* the first failure */
     struct imsg_error err;
 };
@@ -67,7 +67,7 @@ static enum imsg_status write_piece(struct imsg_pieces *pieces, const struct pie
     return status == IMSG_OK ? imsg_write_all(pieces->plan.fd, bytes, err) : status;
 }
 
-static enum imsg_status work_on(struct imsg_pieces *pieces, unsigned chain, const struct piece *piece,
+static enum imsg_status do_work(struct imsg_pieces *pieces, unsigned chain, const struct piece *piece,
                                 struct imsg_error *err)
 {
     if (chain == WRITE_CHAIN)
@@ -86,7 +86,7 @@ static void do_step(void *job)
         pthread_cond_wait(&chain->turn, &chain->mutex);
     pthread_mutex_unlock(&chain->mutex);
     if (!chain->failed)
-        step->status = work_on(pieces, step->chain, &pieces->pieces[step->number % ROOMS], &step->err);
+        step->status = do_work(pieces, step->chain, &pieces->pieces[step->number % ROOMS], &step->err);
     chain->failed |= step->status != IMSG_OK;
     pthread_mutex_lock(&chain->mutex);
     chain->next++;
@@ -165,7 +165,7 @@ enum imsg_status imsg_pieces_wait(struct imsg_pieces *pieces, struct imsg_error 
     return status_of(pieces, err);
 }
 
-static enum imsg_status widen(struct imsg_pieces *pieces, struct imsg_error *err)
+static enum imsg_status use_all_threads(struct imsg_pieces *pieces, struct imsg_error *err)
 {
     struct imsg_pool *pool = NULL;
     wait_for_steps(pieces, 0);
@@ -183,7 +183,7 @@ enum imsg_status imsg_pieces_add(struct imsg_pieces *pieces, size_t len, bool fr
     struct piece *piece = &pieces->pieces[pieces->count % ROOMS];
     enum imsg_status status = status_of(pieces, err);
     if (status == IMSG_OK && !pieces->wide && pieces->plan.threads > 1 && pieces->size >= WORTH_IT)
-        status = widen(pieces, err);
+        status = use_all_threads(pieces, err);
     if (status != IMSG_OK)
         return status;
     piece->len = len;

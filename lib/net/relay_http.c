@@ -17,7 +17,7 @@
 #define LOOK_AGAIN 5        /* seconds from one wait to the next where nothing new comes */
 #define BATCH_MAX (8 << 20) /* bytes of one list; more comes with the next */
 #define LINES_MAX 32768     /* of it; as many envelopes are longer than that */
-#define ANSWER_MAX 65536 /* bytes of any other answer, which nobody reads */
+#define ANSWER_MAX 65536    /* bytes of any other answer, which nobody reads */
 
 struct line {
     char name[65];
@@ -46,8 +46,8 @@ static void http_close(void *opaque)
     free(state);
 }
 
-static enum imsg_status open_as(const char *location, struct imsg_net *net, bool configured, void **out,
-                                struct imsg_error *err)
+static enum imsg_status open_relay(const char *location, struct imsg_net *net, bool configured, void **out,
+                                   struct imsg_error *err)
 {
     struct state *state = calloc(1, sizeof *state);
     if (!state)
@@ -62,12 +62,13 @@ static enum imsg_status open_as(const char *location, struct imsg_net *net, bool
 
 static enum imsg_status http_open(const char *location, struct imsg_net *net, void **out, struct imsg_error *err)
 {
-    return open_as(location, net, true, out, err);
+    return open_relay(location, net, true, out, err);
 }
 
-static enum imsg_status foreign_open(const char *location, struct imsg_net *net, void **out, struct imsg_error *err)
+static enum imsg_status http_open_foreign(const char *location, struct imsg_net *net, void **out,
+                                          struct imsg_error *err)
 {
-    return open_as(location, net, false, out, err);
+    return open_relay(location, net, false, out, err);
 }
 
 /* The server has a mailbox for every device in its directory. */
@@ -106,7 +107,8 @@ static void free_delivery(struct delivery *delivery)
     free(delivery);
 }
 
-static void posted(void *context, enum imsg_status status, struct imsg_http_answer *answer, struct imsg_error *err)
+static void finish_delivery(void *context, enum imsg_status status, struct imsg_http_answer *answer,
+                            struct imsg_error *err)
 {
     struct delivery *delivery = context;
     if (status == IMSG_OK && answer->status != 200) {
@@ -119,8 +121,9 @@ static void posted(void *context, enum imsg_status status, struct imsg_http_answ
     free_delivery(delivery);
 }
 
-static enum imsg_status start(struct state *state, const char *token, const struct imsg_envelope *envelope,
-                              struct imsg_view line, imsg_delivered *done, void *context, struct imsg_error *err)
+static enum imsg_status start_delivery(struct state *state, const char *token, const struct imsg_envelope *envelope,
+                                       struct imsg_view line, imsg_delivered *done, void *context,
+                                       struct imsg_error *err)
 {
     struct delivery *delivery = calloc(1, sizeof *delivery);
     if (!delivery)
@@ -144,7 +147,7 @@ static enum imsg_status start(struct state *state, const char *token, const stru
     delivery->request.headers[0] = delivery->id;
     delivery->request.headers[1] = delivery->expires;
     delivery->request.headers[2] = "content-type: application/json";
-    status = imsg_http_start(state->remote.net, &delivery->request, posted, delivery, err);
+    status = imsg_http_start(state->remote.net, &delivery->request, finish_delivery, delivery, err);
 out:
     if (status != IMSG_OK)
         free_delivery(delivery);
@@ -158,7 +161,7 @@ static void http_send(void *opaque, const char *token, const char *name, const s
 {
     struct imsg_error err = {0};
     (void)name;
-    enum imsg_status status = start(opaque, token, envelope, line, done, context, &err);
+    enum imsg_status status = start_delivery(opaque, token, envelope, line, done, context, &err);
     if (status != IMSG_OK)
         done(context, status, false, &err);
 }
@@ -171,7 +174,8 @@ static enum imsg_status http_settle(void *opaque, size_t most, int input, struct
 
 /* ---- receive ---- */
 
-/* A message's name is its payload's hash; of what is no envelope, the line's, so that it can be reported and passed. */
+/* The name of a message is its payload's hash. A line that is no envelope gets its own hash for a name, so that it can
+ * be reported and skipped. */
 static enum imsg_status name_line(struct imsg_view text, char name[static 65], struct imsg_error *err)
 {
     struct imsg_envelope envelope = {0};
@@ -218,7 +222,7 @@ static enum imsg_status index_lines(struct state *state, struct imsg_error *err)
     return status;
 }
 
-static enum imsg_status receive(struct state *state, const char *token, unsigned seconds, struct imsg_error *err)
+static enum imsg_status receive_lines(struct state *state, const char *token, unsigned seconds, struct imsg_error *err)
 {
     struct imsg_http_answer answer = {0};
     char *url = NULL, query[32];
@@ -259,7 +263,7 @@ static enum imsg_status http_list(void *opaque, const char *token, struct imsg_w
 {
     struct state *state = opaque;
     struct imsg_waiting waiting = {0};
-    enum imsg_status status = state->fresh ? IMSG_OK : receive(state, token, 0, err);
+    enum imsg_status status = state->fresh ? IMSG_OK : receive_lines(state, token, 0, err);
     state->fresh = false;
     if (status != IMSG_OK || state->count == 0)
         goto out;
@@ -298,7 +302,7 @@ static enum imsg_status http_fetch(void *opaque, const char *token, const char *
     return imsg_fail(err, IMSG_NO_INPUT, "relay \"%s\": message %.8s… is gone", state->remote.location, name);
 }
 
-static bool are_the_same(const struct line *a, const struct line *b, size_t count)
+static bool have_same_names(const struct line *a, const struct line *b, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (strcmp(a[i].name, b[i].name) != 0)
@@ -313,11 +317,11 @@ static enum imsg_status http_wait(void *opaque, const char *token, unsigned seco
     size_t count = state->count;
     state->index = NULL;
     state->count = 0;
-    enum imsg_status status = receive(state, token, seconds < WAIT_MAX ? seconds : WAIT_MAX, err);
+    enum imsg_status status = receive_lines(state, token, seconds < WAIT_MAX ? seconds : WAIT_MAX, err);
     state->fresh = status == IMSG_OK;
-    /* What the caller cannot take, and so leaves where it is, would end every wait at once. */
+    /* Messages that the caller refuses stay at the relay and end every long poll at once. */
     bool nothing_new =
-        status == IMSG_OK && count > 0 && count == state->count && are_the_same(before, state->index, count);
+        status == IMSG_OK && count > 0 && count == state->count && have_same_names(before, state->index, count);
     free(before);
     if (nothing_new)
         poll(NULL, 0, LOOK_AGAIN * 1000);
@@ -363,4 +367,4 @@ out:
     .acknowledge = http_acknowledge, .wait = http_wait, .close = http_close
 
 const struct relay_backend imsg_relay_http = {.scheme = "https", .open = http_open, COMMON};
-const struct relay_backend imsg_relay_http_foreign = {.scheme = "https", .open = foreign_open, COMMON};
+const struct relay_backend imsg_relay_http_foreign = {.scheme = "https", .open = http_open_foreign, COMMON};

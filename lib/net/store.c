@@ -1,4 +1,4 @@
-/* The generic half of the store: which engine, and that nobody gets more bytes than asked for. */
+/* The generic half of the store: it picks the engine and enforces the size limit. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -58,7 +58,7 @@ enum imsg_status imsg_store_begin(struct imsg_store *store, struct imsg_store_pu
     return status;
 }
 
-static void release(struct imsg_store_put *put)
+static void release_put(struct imsg_store_put *put)
 {
     if (put->fd >= 0)
         close(put->fd);
@@ -72,7 +72,7 @@ enum imsg_status imsg_store_commit(struct imsg_store *store, struct imsg_store_p
     char hex[65];
     imsg_hex(sha256, 32, hex);
     enum imsg_status status = store->backend->commit(store->state, put, hex, uri, err);
-    release(put);
+    release_put(put);
     return status;
 }
 
@@ -82,7 +82,7 @@ void imsg_store_abort(struct imsg_store *store, struct imsg_store_put *put)
         return;
     if (store->backend->discard)
         store->backend->discard(store->state, put);
-    release(put);
+    release_put(put);
 }
 
 struct counted {
@@ -92,7 +92,7 @@ struct counted {
     void *context;
 };
 
-static enum imsg_status count(void *opaque, struct imsg_view piece, struct imsg_error *err)
+static enum imsg_status count_bytes(void *opaque, struct imsg_view piece, struct imsg_error *err)
 {
     struct counted *counted = opaque;
     if (piece.len > counted->left)
@@ -121,8 +121,8 @@ enum imsg_status imsg_store_get(struct imsg_store *store, const char *uri, uint6
 {
     struct counted counted = {store->location, from < max ? max - from : 0, max, sink, context};
     if (is_foreign(store, uri))
-        return imsg_store_get_foreign(store->net, uri, from, max, count, &counted, err);
-    return store->backend->get(store->state, uri, from, max, count, &counted, err);
+        return imsg_store_get_foreign(store->net, uri, from, max, count_bytes, &counted, err);
+    return store->backend->get(store->state, uri, from, max, count_bytes, &counted, err);
 }
 
 const char *imsg_store_location(const struct imsg_store *store)

@@ -1,4 +1,4 @@
-/* A store in a folder: BASE/<sha256 of the ciphertext>. What a descriptor names is a hash and never a path. */
+/* A store in a folder: BASE/<sha256 of the ciphertext>. A descriptor names the hash and never a path. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@
 #define PIECE 262144 /* bytes per read */
 
 struct state {
-    struct imsg_folder folder; /* first: all but file_begin want no more */
+    struct imsg_folder folder; /* first: most functions use only this */
     bool swept;
 };
 

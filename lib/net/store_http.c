@@ -115,8 +115,8 @@ enum imsg_status imsg_store_fetch(struct imsg_net *net, struct imsg_http_request
     return status;
 }
 
-static enum imsg_status get_from(struct imsg_net *net, const char *place, const char *uri, const char *socket,
-                                 uint64_t from, uint64_t max, imsg_sink *sink, void *context, struct imsg_error *err)
+static enum imsg_status get_object(struct imsg_net *net, const char *place, const char *uri, const char *socket,
+                                   uint64_t from, uint64_t max, imsg_sink *sink, void *context, struct imsg_error *err)
 {
     struct imsg_http_request request = {
         .role = "store", .place = place, .method = "GET", .url = uri, .socket = socket, .fd = -1};
@@ -132,7 +132,7 @@ enum imsg_status imsg_store_get_foreign(struct imsg_net *net, const char *uri, u
         return imsg_fail(err, IMSG_REFUSED, "the attachment is neither at an https URL nor in the store configured");
     enum imsg_status status = imsg_buf_append(&place, uri, parts.origin, err);
     if (status == IMSG_OK)
-        status = get_from(net, (const char *)place.ptr, uri, NULL, from, max, sink, context, err);
+        status = get_object(net, (const char *)place.ptr, uri, NULL, from, max, sink, context, err);
     imsg_buf_free(&place);
     return status;
 }
@@ -144,7 +144,7 @@ static enum imsg_status http_get(void *opaque, const char *uri, uint64_t from, u
     size_t len = strlen(remote->base), objects = strlen(OBJECTS);
     if (strncmp(uri, remote->base, len) == 0 && strncmp(uri + len, "/" OBJECTS, objects + 1) == 0 &&
         imsg_name_is_hash(uri + len + 1 + objects))
-        return get_from(remote->net, remote->location, uri, remote->socket, from, max, sink, context, err);
+        return get_object(remote->net, remote->location, uri, remote->socket, from, max, sink, context, err);
     return imsg_store_get_foreign(remote->net, uri, from, max, sink, context, err);
 }
 

@@ -1,8 +1,8 @@
 /* Attachments, in one pass: the cipher and both hashes run beside each other while the bytes come.
  *
  * On the way in the plaintext goes into a file that has no name until both hashes are right, so that nobody reads what
- * is not verified and a killed run leaves no plaintext. What comes over a network is also kept as it came, as ciphertext
- * in a part named by the object, and the next try goes on with it. */
+ * is not verified and a killed run leaves no plaintext. What comes over a network is also kept as it came, as
+ * ciphertext in a part named by the object, and the next try goes on with it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -210,8 +210,8 @@ static enum imsg_status check_object(struct fetch *fetch, struct imsg_error *err
     if (status == IMSG_OK && size != attachment->size)
         status = imsg_fail(err, IMSG_REFUSED, "the object has %llu bytes, the descriptor says %llu",
                            (unsigned long long)size, (unsigned long long)attachment->size);
-    if (status == IMSG_OK && (memcmp(sha1, attachment->sha1, sizeof sha1) != 0 ||
-                              memcmp(sha256, attachment->sha256, sizeof sha256) != 0))
+    if (status == IMSG_OK &&
+        (memcmp(sha1, attachment->sha1, sizeof sha1) != 0 || memcmp(sha256, attachment->sha256, sizeof sha256) != 0))
         status = imsg_fail(err, IMSG_REFUSED, "the object's hashes are not the descriptor's");
     return status;
 }
@@ -232,9 +232,9 @@ static enum imsg_status fetch_object(struct fetch *fetch, struct imsg_error *err
     if (from > 0)
         status = read_part(fetch, err);
     if (status == IMSG_OK && (from == 0 || from < attachment->size)) {
-        status = fetch->object >= 0 ? read_object(fetch, from, err)
-                                    : imsg_store_get(fetch->store, attachment->uri, from, INT64_MAX, collect_bytes,
-                                                     fetch, err);
+        status = fetch->object >= 0
+                     ? read_object(fetch, from, err)
+                     : imsg_store_get(fetch->store, attachment->uri, from, INT64_MAX, collect_bytes, fetch, err);
         /* The part is to have every byte that came. */
         if (status == IMSG_TEMPORARY && add_piece(fetch, fetch->filled, false, NULL) == IMSG_OK)
             (void)!imsg_pieces_wait(fetch->pieces, NULL);
@@ -309,14 +309,14 @@ static enum imsg_status publish_file(int fd, const char *folder, const char *nam
         if (status == IMSG_CONFLICT)
             status = IMSG_OK;
     }
-    return status != IMSG_OK ? status
-                             : imsg_fail(err, IMSG_CANNOT_CREATE, "\"%s\": too many files of this name in \"%s\"", name,
-                                         folder);
+    return status != IMSG_OK
+               ? status
+               : imsg_fail(err, IMSG_CANNOT_CREATE, "\"%s\": too many files of this name in \"%s\"", name, folder);
 }
 
 enum imsg_status imsg_attachment_get(struct imsg_store *store, const struct imsg_attachment *attachment,
-                                     const char *folder, const char *name, const struct imsg_transfer *how,
-                                     char **path, struct imsg_error *err)
+                                     const char *folder, const char *name, const struct imsg_transfer *how, char **path,
+                                     struct imsg_error *err)
 {
     struct fetch fetch = {.store = store, .attachment = attachment, .how = how, .object = -1, .plain = -1};
     char *target = NULL, hash[65];

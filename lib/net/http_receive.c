@@ -1,4 +1,4 @@
-/* An answer as it comes in: its status and the headers we know, its body counted and passed on. */
+/* An answer as it comes in: its status and which part it is, its body counted and passed on. */
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -40,22 +40,16 @@ void transfer_header(struct transfer *transfer, struct imsg_view line)
     unsigned status;
     if (is_status(line, &status)) {
         transfer->answer.status = status;
-        transfer->answer.etag[0] = '\0';
-        transfer->has_range = transfer->has_retry_after = transfer->head_ended = false;
+        transfer->has_range = transfer->head_ended = false;
     } else if (line.len == 2 && memcmp(line.ptr, "\r\n", 2) == 0) {
         transfer->head_ended = true;
-    } else if (is_header(line, "etag", &value)) {
-        if (!imsg_http_etag(value, transfer->answer.etag))
-            transfer->answer.etag[0] = '\0';
-    } else if (is_header(line, "retry-after", &value)) {
-        transfer->has_retry_after = imsg_http_retry_after(value, imsg_now(), &transfer->retry_after);
     } else if (is_header(line, "content-range", &value)) {
         transfer->has_range = imsg_http_content_range(value, &transfer->range_first);
     }
 }
 
 /* The part of an error that is kept; an endless one ends here, and is an answer all the same. */
-static bool take_error(struct transfer *transfer, struct imsg_view piece)
+static bool keep_error(struct transfer *transfer, struct imsg_view piece)
 {
     struct imsg_buf *body = &transfer->answer.body;
     size_t room = body->len < ERROR_KEPT ? ERROR_KEPT - body->len : 0;
@@ -67,7 +61,7 @@ static bool take_error(struct transfer *transfer, struct imsg_view piece)
 }
 
 /* Where this body starts in the whole. */
-static bool find_place(struct transfer *transfer)
+static bool find_offset(struct transfer *transfer)
 {
     bool partial = transfer->answer.status == 206;
     transfer->skip = partial ? 0 : transfer->given;
@@ -81,8 +75,8 @@ bool transfer_body(struct transfer *transfer, struct imsg_view piece)
     bool first = transfer->received == 0, whole = true;
     transfer->received += piece.len;
     if (answer->status / 100 != 2)
-        return take_error(transfer, piece);
-    if (first && request->sink && !find_place(transfer)) {
+        return keep_error(transfer, piece);
+    if (first && request->sink && !find_offset(transfer)) {
         transfer->out_of_turn = true;
         return false;
     }
