@@ -99,16 +99,10 @@ out:
 /* Every operand in its canonical form; a name or nonsense is 64 before anything is asked. */
 static char **read_handles(const struct lookup *run)
 {
-    struct imsg_error err = {0};
     int count = cli_operands(&run->cli);
     char **handles = calloc((size_t)count + 1, sizeof *handles);
-    for (int i = 0; handles && i < count; i++) {
-        const char *operand = cli_operand(&run->cli, i);
-        if (!imsg_handle_is(operand))
-            cli_usage(&run->cli, "\"%s\" is a name, not a handle (an email address or +NUMBER)", operand);
-        if (imsg_handle_canonical(operand, &handles[i], &err) != IMSG_OK)
-            cli_usage(&run->cli, "\"%s\": %s", operand, err.text);
-    }
+    for (int i = 0; handles && i < count; i++)
+        handles[i] = cli_handle(&run->cli, cli_operand(&run->cli, i));
     return handles;
 }
 

@@ -171,16 +171,6 @@ static void check(const struct open_run *run)
         cli_usage(cli, "standard input can be only one of the inputs");
 }
 
-static void take_from(struct open_run *run, const char *arg)
-{
-    struct imsg_error err = {0};
-    if (!imsg_handle_is(arg))
-        cli_usage(&run->cli, "\"%s\" is a name, not a handle (an email address or +NUMBER)", arg);
-    if (imsg_handle_canonical(arg, &run->from[run->from_count], &err) != IMSG_OK)
-        cli_usage(&run->cli, "\"%s\": %s", arg, err.text);
-    run->from_count++;
-}
-
 /* What was kept back until the output file was there. */
 static void print_after(struct open_run *run)
 {
@@ -215,7 +205,7 @@ int main(int argc, char **argv)
             run.record_files[run.record_count++] = arg;
             break;
         case OPT_FROM:
-            take_from(&run, arg);
+            run.from[run.from_count++] = cli_handle(&run.cli, arg);
             break;
         case 'o':
             run.output = arg;

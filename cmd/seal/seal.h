@@ -1,5 +1,5 @@
-/* imsg-seal's own parts: what is sealed (input.c), a message for every line (each.c), and options and order of work
- * (imsg-seal.c). */
+/* imsg-seal's own parts: options (options.c), what is sealed (input.c), a message for every line (each.c), and the order
+ * of work (imsg-seal.c). */
 #ifndef IMSG_CMD_SEAL_H
 #define IMSG_CMD_SEAL_H
 
@@ -22,6 +22,14 @@ struct seal {
     struct imsg_draft message; /* the only one, unless --each */
     struct cli_output out;
 };
+
+/* ---- options.c ---- */
+
+extern const struct cli_tool seal_tool;
+/* Read and check all options; a wrong one ends the program with 64. */
+void seal_read_options(struct seal *run);
+/* The services that this run may talk to, as CLI_USES bits. */
+unsigned seal_services(const struct seal *run);
 
 /* ---- input.c ---- stdin first: all of this, and the records, are read before keys are unlocked */
 

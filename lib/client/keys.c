@@ -62,12 +62,21 @@ static enum imsg_status ask_passphrase(const struct imsg_key_file *file, const c
                             : imsg_fail(err, IMSG_PERMISSION, "%s is encrypted", what);
 }
 
+/* The file's bytes, and the passphrase if they are encrypted. */
+static enum imsg_status read_keys(const struct imsg_key_file *file, const char *role,
+                                  bool (*is_encrypted)(struct imsg_view bytes), struct imsg_buf *bytes,
+                                  struct imsg_buf *passphrase, struct imsg_error *err)
+{
+    enum imsg_status status = imsg_key_file_read(file, role, bytes, err);
+    if (status == IMSG_OK && is_encrypted(imsg_buf_view(bytes)))
+        status = ask_passphrase(file, role, passphrase, err);
+    return status;
+}
+
 enum imsg_status imsg_identity_load(const struct imsg_key_file *file, struct imsg_identity *out, struct imsg_error *err)
 {
     struct imsg_buf bytes = {0}, passphrase = {0};
-    enum imsg_status status = imsg_key_file_read(file, "identity file", &bytes, err);
-    if (status == IMSG_OK && imsg_identity_is_encrypted(imsg_buf_view(&bytes)))
-        status = ask_passphrase(file, "identity file", &passphrase, err);
+    enum imsg_status status = read_keys(file, "identity file", imsg_identity_is_encrypted, &bytes, &passphrase, err);
     if (status != IMSG_OK)
         goto out;
     status = imsg_identity_parse(imsg_buf_view(&bytes), imsg_buf_view(&passphrase), out, err);
@@ -101,9 +110,7 @@ out:
 enum imsg_status imsg_account_load(const struct imsg_key_file *file, struct imsg_p256 **out, struct imsg_error *err)
 {
     struct imsg_buf bytes = {0}, passphrase = {0};
-    enum imsg_status status = imsg_key_file_read(file, "account key", &bytes, err);
-    if (status == IMSG_OK && imsg_pem_is_encrypted(imsg_buf_view(&bytes)))
-        status = ask_passphrase(file, "account key", &passphrase, err);
+    enum imsg_status status = read_keys(file, "account key", imsg_pem_is_encrypted, &bytes, &passphrase, err);
     if (status != IMSG_OK)
         goto out;
     status = imsg_p256_from_pem(imsg_buf_view(&bytes), imsg_buf_view(&passphrase), out, err);
