@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 enum { OPT_ACCOUNT = CLI_KEY_OWN, OPT_REMOVE, OPT_EXPIRES, OPT_INVITE };
 
 static const struct cli_option options[] = {
@@ -28,6 +27,7 @@ static const struct cli_tool tool = {
 
 #define INVITE_MAX 200
 #define INVITE_ALPHABET "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
 struct registration {
     struct cli cli;
     struct imsg_registration what;

@@ -151,7 +151,7 @@ struct imsg_registration {
     bool *removed;             /* per removal: found in some entry */
     size_t failed;             /* handles whose entry could not be written; an event told each */
 };
-/* Load the account key if its file is there, before anything is written. */
+/* Load the account key if its file is there. imsg_register does so, too; this is for who wants to know before. */
 IMSG_CHECK enum imsg_status imsg_register_start(struct imsg_registration *registration, struct imsg_error *err);
 /* Put the records into the entry of each of their handles, replacing the record with the same token; take the
  * removals out of every own entry; sign what changed, write it and pin it. Conflicts with others who write at the

@@ -21,7 +21,7 @@ static void on_signal(int number)
     caught = number;
 }
 
-/* The first line of fd, without its end. One byte at a time: what follows belongs to others. */
+/* The first line of fd, without its end. Read byte by byte: what follows the line is for other readers of fd. */
 static enum imsg_status read_first_line(int fd, const char *from, struct imsg_buf *out, struct imsg_error *err)
 {
     for (;;) {
@@ -54,7 +54,7 @@ static enum imsg_status ask_once(int tty, const char *prompt, struct imsg_buf *o
     bool restore = tcgetattr(tty, &before) == 0;
     for (size_t i = 0; i < COUNT; i++)
         if (sigaction(signals[i], &action, &old[i]) == 0 && old[i].sa_handler == SIG_IGN)
-            sigaction(signals[i], &old[i], NULL); /* whoever started us wants it ignored */
+            sigaction(signals[i], &old[i], NULL); /* it was ignored when the program started, and stays so */
     if (restore) { /* before the prompt, so that an answer as quick as a program's is neither shown nor flushed */
         silent = before;
         silent.c_lflag &= (tcflag_t)~(ECHO | ECHONL);

@@ -15,7 +15,7 @@ static void say(const struct cli *cli, const char *lead, const char *text)
     if (imsg_buf_text(&line, cli->tool->name, NULL) == IMSG_OK && imsg_buf_text(&line, lead, NULL) == IMSG_OK &&
         imsg_escape(imsg_view_str(text), &line, NULL) == IMSG_OK && imsg_buf_text(&line, "\n", NULL) == IMSG_OK &&
         imsg_write_all(STDERR_FILENO, imsg_buf_view(&line), NULL) != IMSG_OK) {
-        /* stderr is gone: the exit status still speaks */
+        /* stderr cannot be written to: the exit status has to do */
     }
     imsg_buf_free(&line);
 }

@@ -276,7 +276,9 @@ enum imsg_status imsg_register(struct imsg_registration *registration, struct im
     char **own = NULL;
     size_t count = 0;
     enum imsg_status status = IMSG_OK;
-    if (registration->removal_count > 0)
+    if (!registration->removed)
+        status = imsg_register_start(registration, err);
+    if (status == IMSG_OK && registration->removal_count > 0)
         status = own_handles(registration, &own, &count, err);
     if (status != IMSG_OK)
         goto out;
