@@ -10,7 +10,7 @@ void rows_layout(json_t *parent, const char *kind, struct imsg_view bytes, const
     json_t *outer = NULL;
     tree_need(!layout->incomplete);
     for (size_t i = 0; i < layout->count; i++) {
-        const struct imsg_part *part = &layout->parts[i];
+        const struct imsg_layout_part *part = &layout->parts[i];
         json_t *value = NULL;
         if (part->shown == IMSG_SHOWN_HEX)
             value = tree_hex(imsg_view_of(bytes.ptr + part->at.offset, part->at.len));

@@ -23,7 +23,6 @@ struct imsg_meaning {
 
 struct imsg_format {
     const char *name;
-    size_t message_max;                  /* bytes of plaintext */
     uint32_t payload_limit;              /* bytes of a payload that a device takes whose record does not say */
     bool counts;                         /* sealing takes a counter for each recipient's key */
     const struct imsg_meaning *meanings; /* up to one without a name */

@@ -12,7 +12,7 @@ enum imsg_shown {
     IMSG_SHOWN_PARTS,  /* nothing but the parts inside */
 };
 
-struct imsg_part {
+struct imsg_layout_part {
     char name[48];
     struct imsg_field at;
     enum imsg_shown shown;
@@ -23,14 +23,14 @@ struct imsg_part {
 };
 
 struct imsg_layout { /* {0} is empty */
-    struct imsg_part *parts;
+    struct imsg_layout_part *parts;
     size_t count, cap;
     bool incomplete; /* memory ran out: parts are missing */
 };
 
 /* Append a part, which the caller may change until the next one. NULL without a layout, or without memory. */
-struct imsg_part *imsg_layout_add(struct imsg_layout *layout, const char *name, struct imsg_field at,
-                                  enum imsg_shown shown);
+struct imsg_layout_part *imsg_layout_add(struct imsg_layout *layout, const char *name, struct imsg_field at,
+                                         enum imsg_shown shown);
 /* A part shown as hex that lies inside the part before it. */
 void imsg_layout_add_inside(struct imsg_layout *layout, const char *name, struct imsg_field at);
 void imsg_layout_free(struct imsg_layout *layout);

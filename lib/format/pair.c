@@ -64,7 +64,7 @@ static void lay_out_hex(struct imsg_layout *layout, const char *name, struct ims
 
 static void lay_out_number(struct imsg_layout *layout, const char *name, struct imsg_field at, size_t len, size_t value)
 {
-    struct imsg_part *part = at.len > 0 ? imsg_layout_add(layout, name, at, IMSG_SHOWN_NUMBER) : NULL;
+    struct imsg_layout_part *part = at.len > 0 ? imsg_layout_add(layout, name, at, IMSG_SHOWN_NUMBER) : NULL;
     if (part && at.len < len)
         part->shown = IMSG_SHOWN_HEX;
     if (part)

@@ -80,7 +80,7 @@ static void lay_out_field(const struct imsg_pb_reader *reader, const struct imsg
     char name[40], tag_name[48];
     field_name(reader->names, field->number, name);
     snprintf(tag_name, sizeof tag_name, "%s_tag", name);
-    struct imsg_part *part = imsg_layout_add(
+    struct imsg_layout_part *part = imsg_layout_add(
         reader->layout, tag_name, (struct imsg_field){field->tag, field->at.offset - field->tag}, IMSG_SHOWN_HEX);
     if (part && field->wire == IMSG_PB_BYTES)
         snprintf(part->note, sizeof part->note, "protobuf: field %u, %llu bytes", field->number,

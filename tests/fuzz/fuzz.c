@@ -93,7 +93,7 @@ void fuzz_lies_within(const struct imsg_layout *layout, size_t size)
     struct imsg_field outer = {0, size};
     MUST(!layout->incomplete);
     for (size_t i = 0; i < layout->count; i++) {
-        const struct imsg_part *part = &layout->parts[i];
+        const struct imsg_layout_part *part = &layout->parts[i];
         MUST(part->name[0] && part->at.offset <= size && part->at.len <= size - part->at.offset);
         if (!part->inside)
             outer = part->at;
