@@ -1,4 +1,4 @@
-/* Reading rows. Writing and freeing them, and whole documents, are in member.c. */
+/* Documents by their rows: reading. Writing and freeing are in member.c. */
 #include "format/member.h"
 
 #include <stdlib.h>
@@ -159,5 +159,24 @@ enum imsg_status imsg_members_read(const struct imsg_member *members, const json
     enum imsg_status status = IMSG_OK;
     for (; status == IMSG_OK && members->name; members++)
         status = read_member(members, object, out, err);
+    return status;
+}
+
+enum imsg_status imsg_document_read(const struct imsg_document *document, json_t *object, void *out,
+                                    struct imsg_error *err)
+{
+    memset(out, 0, document->size);
+    json_t *own = json_incref(object);
+    memcpy(out, &own, sizeof own);
+    enum imsg_status status = imsg_json_kind(object, document->kind, err);
+    if (status == IMSG_OK)
+        status = imsg_members_read(document->members, object, out, err);
+    if (status == IMSG_OK && document->complete)
+        status = document->complete(out, err);
+    if (status != IMSG_OK) {
+        imsg_document_free(document, out);
+        if (err)
+            err->has_offset = false; /* it would be one inside a member */
+    }
     return status;
 }
