@@ -1,6 +1,7 @@
 /* Documents by their rows: reading. Writing and freeing are in member.c. */
 #include "format/member.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,7 +33,10 @@ static enum imsg_status read_word(const struct imsg_member *member, const json_t
     for (size_t i = 0; member->words[i]; i++)
         if (strcmp(member->words[i], text) == 0)
             return imsg_strdup(text, out, err);
-    return imsg_fail(err, IMSG_MALFORMED, "member \"%s\": \"%.64s\" is none of its values", member->name, text);
+    char known[128] = "";
+    for (size_t i = 0; member->words[i]; i++)
+        snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? ", " : "", member->words[i]);
+    return imsg_fail(err, IMSG_MALFORMED, "member \"%s\" is \"%.64s\", not one of: %s", member->name, text, known);
 }
 
 static enum imsg_status read_format(const struct imsg_member *member, const json_t *object,
