@@ -85,7 +85,12 @@ static enum imsg_status read_object(const struct imsg_member *member, const json
 {
     json_t *inner = NULL;
     enum imsg_status status = imsg_json_object(object, member->name, member->need, &inner, err);
-    return status == IMSG_OK && inner ? imsg_members_read(member->inner, inner, base, err) : status;
+    if (status != IMSG_OK || !inner)
+        return status;
+    status = imsg_members_read(member->inner, inner, base, err);
+    if (status != IMSG_OK)
+        imsg_error_prefix(err, "member \"%s\"", member->name);
+    return status;
 }
 
 static enum imsg_status read_list(const struct imsg_member *member, const json_t *object, void *base,
