@@ -23,12 +23,12 @@ struct imsg_meaning {
 
 struct imsg_format {
     const char *name;
-    size_t message_max;                  /* bytes of plaintext */
     uint32_t payload_limit;              /* bytes of a payload that a device takes whose record does not say */
     bool counts;                         /* sealing takes a counter for each recipient's key */
     const struct imsg_meaning *meanings; /* up to one without a name */
 
-    /* Keys. A document without the format's members is IMSG_OK: it does not offer the format. NULL: nothing to do. */
+    /* Keys. Reading a document without the format's members is IMSG_OK: it does not offer the format. The functions
+     * that check, rotate, free and trace may be NULL: there is nothing to do. */
     bool (*offered_by)(const struct imsg_device *device);
     enum imsg_status (*read_record)(const struct json_t *record, struct imsg_device *device, struct imsg_error *err);
     /* What imsg-inspect shows of a record's keys, as values. */

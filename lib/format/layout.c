@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 struct imsg_layout_part *imsg_layout_add(struct imsg_layout *layout, const char *name, struct imsg_field at,
-                                  enum imsg_shown shown)
+                                         enum imsg_shown shown)
 {
     if (!layout)
         return NULL;

@@ -30,7 +30,7 @@ struct imsg_layout { /* {0} is empty */
 
 /* Append a part, which the caller may change until the next one. NULL without a layout, or without memory. */
 struct imsg_layout_part *imsg_layout_add(struct imsg_layout *layout, const char *name, struct imsg_field at,
-                                  enum imsg_shown shown);
+                                         enum imsg_shown shown);
 /* A part shown as hex that lies inside the part before it. */
 void imsg_layout_add_inside(struct imsg_layout *layout, const char *name, struct imsg_field at);
 void imsg_layout_free(struct imsg_layout *layout);

@@ -1,4 +1,4 @@
-/* Rows of JSON documents: writing and freeing them, and whole documents. Reading is in member_read.c. */
+/* Documents by their rows: writing and freeing. Reading is in member_read.c. */
 #include "format/member.h"
 
 #include <stdlib.h>
@@ -240,25 +240,6 @@ void imsg_members_free(const struct imsg_member *members, void *from)
 }
 
 /* ---- whole documents ---- */
-
-enum imsg_status imsg_document_read(const struct imsg_document *document, json_t *object, void *out,
-                                    struct imsg_error *err)
-{
-    memset(out, 0, document->size);
-    json_t *own = json_incref(object);
-    memcpy(out, &own, sizeof own);
-    enum imsg_status status = imsg_json_kind(object, document->kind, err);
-    if (status == IMSG_OK)
-        status = imsg_members_read(document->members, object, out, err);
-    if (status == IMSG_OK && document->complete)
-        status = document->complete(out, err);
-    if (status != IMSG_OK) {
-        imsg_document_free(document, out);
-        if (err)
-            err->has_offset = false; /* it would be one inside a member */
-    }
-    return status;
-}
 
 enum imsg_status imsg_document_write(const struct imsg_document *document, const void *from, json_t **out,
                                      struct imsg_error *err)

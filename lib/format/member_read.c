@@ -1,6 +1,7 @@
-/* Reading rows. Writing and freeing them, and whole documents, are in member.c. */
+/* Documents by their rows: reading. Writing and freeing are in member.c. */
 #include "format/member.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,7 +33,10 @@ static enum imsg_status read_word(const struct imsg_member *member, const json_t
     for (size_t i = 0; member->words[i]; i++)
         if (strcmp(member->words[i], text) == 0)
             return imsg_strdup(text, out, err);
-    return imsg_fail(err, IMSG_MALFORMED, "member \"%s\": \"%.64s\" is none of its values", member->name, text);
+    char known[128] = "";
+    for (size_t i = 0; member->words[i]; i++)
+        snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? ", " : "", member->words[i]);
+    return imsg_fail(err, IMSG_MALFORMED, "member \"%s\" is \"%.64s\", not one of: %s", member->name, text, known);
 }
 
 static enum imsg_status read_format(const struct imsg_member *member, const json_t *object,
@@ -81,7 +85,12 @@ static enum imsg_status read_object(const struct imsg_member *member, const json
 {
     json_t *inner = NULL;
     enum imsg_status status = imsg_json_object(object, member->name, member->need, &inner, err);
-    return status == IMSG_OK && inner ? imsg_members_read(member->inner, inner, base, err) : status;
+    if (status != IMSG_OK || !inner)
+        return status;
+    status = imsg_members_read(member->inner, inner, base, err);
+    if (status != IMSG_OK)
+        imsg_error_prefix(err, "member \"%s\"", member->name);
+    return status;
 }
 
 static enum imsg_status read_list(const struct imsg_member *member, const json_t *object, void *base,
@@ -159,5 +168,24 @@ enum imsg_status imsg_members_read(const struct imsg_member *members, const json
     enum imsg_status status = IMSG_OK;
     for (; status == IMSG_OK && members->name; members++)
         status = read_member(members, object, out, err);
+    return status;
+}
+
+enum imsg_status imsg_document_read(const struct imsg_document *document, json_t *object, void *out,
+                                    struct imsg_error *err)
+{
+    memset(out, 0, document->size);
+    json_t *own = json_incref(object);
+    memcpy(out, &own, sizeof own);
+    enum imsg_status status = imsg_json_kind(object, document->kind, err);
+    if (status == IMSG_OK)
+        status = imsg_members_read(document->members, object, out, err);
+    if (status == IMSG_OK && document->complete)
+        status = document->complete(out, err);
+    if (status != IMSG_OK) {
+        imsg_document_free(document, out);
+        if (err)
+            err->has_offset = false; /* it would be one inside a member */
+    }
     return status;
 }

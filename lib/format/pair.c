@@ -82,7 +82,8 @@ static void lay_out_frame(const struct imsg_pair *pair, const struct frame *fram
     if (pair->f_rest.len > 0)
         imsg_layout_add_inside(layout, "ciphertext_rest", pair->f_rest);
     lay_out_number(layout, "signature_length", pair->f_signature_length, 1, frame->sig_len);
-    lay_out_hex(layout, "signature_der", pair->f_signature);
+    if (pair->f_signature.len > 0 || frame->trailing.len > 0) /* an empty one is shown too */
+        (void)imsg_layout_add(layout, "signature_der", pair->f_signature, IMSG_SHOWN_HEX);
     lay_out_hex(layout, "trailing", frame->trailing);
 }
 

@@ -316,7 +316,6 @@ static const struct imsg_meaning meanings[] = {
 
 const struct imsg_format imsg_format_pair_ec = {
     .name = "pair-ec",
-    .message_max = IMSG_FORMAT_MAX,
     .payload_limit = IMSG_RELAY_PAYLOAD_MAX,
     .counts = true,
     .meanings = meanings,

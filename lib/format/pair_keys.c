@@ -200,7 +200,6 @@ static const struct imsg_meaning meanings[] = {
 
 const struct imsg_format imsg_format_pair = {
     .name = "pair",
-    .message_max = IMSG_FORMAT_MAX,
     .payload_limit = 4096,
     .meanings = meanings,
     .offered_by = offered_by,

@@ -75,14 +75,13 @@ static void field_name(const struct imsg_pb_name *names, uint32_t number, char o
 static void lay_out_field(const struct imsg_pb_reader *reader, const struct imsg_pb_field *field, uint64_t len,
                           size_t shown)
 {
-    static const char *const wires[] = {[IMSG_PB_VARINT] = "a number", [IMSG_PB_FIXED64] = "8 bytes",
-                                        [IMSG_PB_FIXED32] = "4 bytes"};
+    static const char *const wires[] = {
+        [IMSG_PB_VARINT] = "a number", [IMSG_PB_FIXED64] = "8 bytes", [IMSG_PB_FIXED32] = "4 bytes"};
     char name[40], tag_name[48];
     field_name(reader->names, field->number, name);
     snprintf(tag_name, sizeof tag_name, "%s_tag", name);
-    struct imsg_layout_part *part =
-        imsg_layout_add(reader->layout, tag_name, (struct imsg_field){field->tag, field->at.offset - field->tag},
-                        IMSG_SHOWN_HEX);
+    struct imsg_layout_part *part = imsg_layout_add(
+        reader->layout, tag_name, (struct imsg_field){field->tag, field->at.offset - field->tag}, IMSG_SHOWN_HEX);
     if (part && field->wire == IMSG_PB_BYTES)
         snprintf(part->note, sizeof part->note, "protobuf: field %u, %llu bytes", field->number,
                  (unsigned long long)len);
@@ -128,8 +127,8 @@ enum imsg_status imsg_pb_next(struct imsg_pb_reader *reader, struct imsg_pb_fiel
     }
     enum imsg_status status = read_varint(&ahead, &tag, err);
     if (status == IMSG_OK && (tag >> 3 == 0 || tag >> 3 > NUMBER_MAX))
-        status = imsg_fail_at(err, IMSG_MALFORMED, reader->at, "protobuf field number %llu",
-                              (unsigned long long)(tag >> 3));
+        status =
+            imsg_fail_at(err, IMSG_MALFORMED, reader->at, "protobuf field number %llu", (unsigned long long)(tag >> 3));
     if (status == IMSG_OK) {
         found.number = (uint32_t)(tag >> 3);
         found.wire = (enum imsg_pb_wire)(tag & 7);

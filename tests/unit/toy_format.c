@@ -251,7 +251,6 @@ static const struct imsg_meaning meanings[] = {
 
 const struct imsg_format toy_format = {
     .name = "toy",
-    .message_max = IMSG_FORMAT_MAX,
     .payload_limit = 20000,
     .meanings = meanings,
     .offered_by = offered_by,
