@@ -18,7 +18,7 @@ enum {
     SET = 8 * SLOT,
     SETS = 8192,
     FILE_SIZE = SET * SETS, /* all sizes in bytes */
-    RANGE_MAX = 256, /* sets that are read and written at once, 32 KiB */
+    RANGE_MAX = 256,        /* sets that are read and written at once, 32 KiB */
     LOCK_TRIES = 200,
     LOCK_PAUSE = 10000000, /* ns */
 };

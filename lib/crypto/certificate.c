@@ -1,5 +1,5 @@
-/* X.509 for the server: making a certificate signed by its own key, for trials, and reading the pin and the names of one.
- * The functions for certificates look for algorithms in the default context, so that is ours meanwhile. */
+/* X.509 for the server: making a certificate signed by its own key, for trials, and reading the pin and the names of
+ * one. The functions for certificates look for algorithms in the default context, so that is ours meanwhile. */
 #include "crypto/internal.h"
 
 #include <arpa/inet.h>

@@ -1,6 +1,6 @@
-/* OpenSSL's state that is this library's alone. A program that links libimsg may use OpenSSL itself, with a configuration
- * file, providers and a random generator of its own choice: none of that is changed here, and none of it is used. Both
- * contexts are made at the first use and kept for the life of the process.
+/* OpenSSL's state that is this library's alone. A program that links libimsg may use OpenSSL itself, with a
+ * configuration file, providers and a random generator of its own choice: none of that is changed here, and none of it
+ * is used. Both contexts are made at the first use and kept for the life of the process.
  *
  * When the first algorithm of a kind is fetched, OpenSSL builds a method for every one its provider has of that kind.
  * For ciphers these are 130, of which three are used here: a fifth of all instructions of sealing one message. So they
@@ -25,7 +25,7 @@ static OSSL_LIB_CTX *ciphers; /* NULL: fetch from `context` */
 static OSSL_PROVIDER *whole;  /* the default provider, in `context` */
 static OSSL_ALGORITHM few[USED + 1];
 
-static void make(void)
+static void make_context(void)
 {
     ERR_set_mark();
     context = OSSL_LIB_CTX_new();
@@ -38,7 +38,7 @@ static void make(void)
 
 OSSL_LIB_CTX *imsg_crypto_context(void)
 {
-    pthread_once(&once, make);
+    pthread_once(&once, make_context);
     return context;
 }
 

@@ -1,17 +1,18 @@
-/* Every primitive, on OpenSSL's libcrypto; the only folder that includes its headers. All of it is in an OSSL_LIB_CTX of
- * the library's own, and a program's OpenSSL stays as it was: its default context, its names, its random generator, and
- * what it has in its error queue. Algorithms are fetched once per process (pthread_once). */
+/* Every primitive, on OpenSSL's libcrypto; the only folder that includes its headers. All of it is in an OSSL_LIB_CTX
+ * of the library's own, and a program's OpenSSL stays as it was: its default context, its names, its random generator,
+ * and what it has in its error queue. Algorithms are fetched once per process (pthread_once). */
 #ifndef IMSG_CRYPTO_H
 #define IMSG_CRYPTO_H
 
 #include "imsg.h"
 
-/* For a process that uses OpenSSL through this library alone (and libcurl), before it has threads: OpenSSL starts without
- * configuration file, name tables, error strings and cleanup at exit, and has a secure heap, which is locked where the
- * limit on that allows. A program that uses OpenSSL itself does not call it, and need not. */
+/* For a process that uses OpenSSL through this library alone (and libcurl), before it has threads: OpenSSL starts
+ * without configuration file, name tables, error strings and cleanup at exit, and has a secure heap, which is locked
+ * where the limit on that allows. A program that uses OpenSSL itself does not call it, and need not. */
 void imsg_crypto_start_process(void);
-/* After imsg_crypto_start_process (otherwise without effect): the few names that are looked up all the same. Without its
- * digest a signature on a certificate counts as too weak for TLS, and encrypted PEM of the old kind names its cipher. */
+/* After imsg_crypto_start_process (otherwise without effect): the few names that are looked up all the same. Without
+ * its digest a signature on a certificate counts as too weak for TLS, and encrypted PEM of the old kind names its
+ * cipher. */
 void imsg_crypto_add_names(void);
 
 /* ---- secret.c ---- */
@@ -49,7 +50,7 @@ IMSG_CHECK enum imsg_status imsg_hkdf_sha256(struct imsg_view secret, struct ims
 /* ---- aes.c ---- out may be in. */
 IMSG_CHECK enum imsg_status imsg_aes128_ctr(const uint8_t key[static 16], const uint8_t counter[static 16],
                                             const uint8_t *in, uint8_t *out, size_t len, struct imsg_error *err);
-/* AES-256-CTR where only the last 8 bytes of the counter count up and wrap without carry (formats.md §5). */
+/* AES-256-CTR where only the last 8 bytes of the counter count up and wrap without carry (docs/format.md §5). */
 IMSG_CHECK enum imsg_status imsg_aes256_ctr64(const uint8_t key[static 32], const uint8_t counter[static 16],
                                               const uint8_t *in, uint8_t *out, size_t len, struct imsg_error *err);
 struct imsg_ctr; /* a running AES-256-CTR with a 128-bit counter (attachments) */
@@ -87,9 +88,9 @@ IMSG_CHECK enum imsg_status imsg_p256_from_scalar(const uint8_t d[static 32], st
                                                   struct imsg_error *err);
 /* Negate d in place if the point has the larger root. */
 IMSG_CHECK enum imsg_status imsg_p256_make_compact(struct imsg_p256 *key, struct imsg_error *err);
-const uint8_t *imsg_p256_point(const struct imsg_p256 *key); /* 65 bytes, the key's; X at +1 */
+const uint8_t *imsg_p256_point(const struct imsg_p256 *key);  /* 65 bytes, the key's; X at +1 */
 const uint8_t *imsg_p256_scalar(const struct imsg_p256 *key); /* 32 bytes, the key's; secret */
-void imsg_p256_free(struct imsg_p256 *key); /* wiped */
+void imsg_p256_free(struct imsg_p256 *key);                   /* wiped */
 /* x of the product, 32 bytes. The point must have been checked or lifted. */
 IMSG_CHECK enum imsg_status imsg_p256_ecdh(const struct imsg_p256 *key, const uint8_t point[static 65],
                                            uint8_t secret[static 32], struct imsg_error *err);
@@ -129,12 +130,13 @@ IMSG_CHECK enum imsg_status imsg_rsa_raw(const struct imsg_rsa *key, const uint8
 
 /* ---- pem.c ---- PKCS#8 PEM, with a passphrase PBES2 (AES-256-CBC, scrypt N=16384 r=8 p=1). Unencrypted PKCS#8 of the
  * two key kinds is parsed without OpenSSL's slow decoders; everything else (SEC 1, PKCS#1, encrypted) through them.
- * IMSG_PERMISSION: passphrase missing or wrong. IMSG_MALFORMED: no key, other curve, other size, public does not fit. */
+ * IMSG_PERMISSION: passphrase missing or wrong. IMSG_MALFORMED: no key, other curve, other size, public does not
+ * fit. */
 bool imsg_pem_is_encrypted(struct imsg_view pem);
 IMSG_CHECK enum imsg_status imsg_p256_from_pem(struct imsg_view pem, struct imsg_view passphrase,
                                                struct imsg_p256 **out, struct imsg_error *err);
-IMSG_CHECK enum imsg_status imsg_rsa_from_pem(struct imsg_view pem, struct imsg_view passphrase,
-                                              struct imsg_rsa **out, struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_rsa_from_pem(struct imsg_view pem, struct imsg_view passphrase, struct imsg_rsa **out,
+                                              struct imsg_error *err);
 /* Append the PEM; passphrase.len 0: not encrypted. */
 IMSG_CHECK enum imsg_status imsg_p256_to_pem(const struct imsg_p256 *key, struct imsg_view passphrase,
                                              struct imsg_buf *out, struct imsg_error *err);
@@ -142,8 +144,8 @@ IMSG_CHECK enum imsg_status imsg_rsa_to_pem(const struct imsg_rsa *key, struct i
                                             struct imsg_buf *out, struct imsg_error *err);
 
 /* ---- certificate.c ---- X.509 of a server, PEM. */
-#define IMSG_PIN 52                /* characters of curl's form: sha256// and base64 of the SHA-256 of the public key */
-#define IMSG_CERTIFICATE_NAME 256  /* bytes of a name, with its NUL */
+#define IMSG_PIN 52               /* characters of curl's form: sha256// and base64 of the SHA-256 of the public key */
+#define IMSG_CERTIFICATE_NAME 256 /* bytes of a name, with its NUL */
 /* Of the first certificate. IMSG_MALFORMED: there is none. */
 IMSG_CHECK enum imsg_status imsg_certificate_pin(struct imsg_view pem, char out[static IMSG_PIN + 1],
                                                  struct imsg_error *err);

@@ -87,8 +87,8 @@ enum imsg_status imsg_gcm_open(struct imsg_gcm *gcm, const uint8_t nonce[static 
     if (len > LEN_MAX)
         return too_long(len, err);
     ERR_set_mark();
-    if (EVP_CipherInit_ex2(gcm->ctx, NULL, NULL, nonce, 0, NULL) != 1 ||
-        !update(gcm->ctx, aad.ptr, NULL, aad.len) || !update(gcm->ctx, in, out, len) ||
+    if (EVP_CipherInit_ex2(gcm->ctx, NULL, NULL, nonce, 0, NULL) != 1 || !update(gcm->ctx, aad.ptr, NULL, aad.len) ||
+        !update(gcm->ctx, in, out, len) ||
         EVP_CIPHER_CTX_ctrl(gcm->ctx, EVP_CTRL_AEAD_SET_TAG, TAG, (void *)(uintptr_t)tag) != 1)
         goto out;
     status = EVP_CipherFinal_ex(gcm->ctx, none, &size) == 1 ? IMSG_OK : IMSG_BAD_TAG;

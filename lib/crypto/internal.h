@@ -1,4 +1,4 @@
-/* What the files of lib/crypto share and nobody else may see: OpenSSL's types behind ours. */
+/* What the files of lib/crypto share: OpenSSL's types, which no other folder sees. */
 #ifndef IMSG_CRYPTO_INTERNAL_H
 #define IMSG_CRYPTO_INTERNAL_H
 
@@ -29,7 +29,7 @@ EVP_CIPHER *imsg_cipher(const char *name);
 
 /* The curve, made once; NULL when there was no memory for it. Only read, so threads may share it. */
 const EC_GROUP *imsg_p256_group(void);
-/* The key as OpenSSL's, made at the first call and owned by `key`; NULL on failure. Threads may race for it. */
+/* The key as OpenSSL's, made at the first call and owned by `key`; NULL on failure. Threads may call it at once. */
 EVP_PKEY *imsg_p256_evp(const struct imsg_p256 *key);
 /* A public key of its own for a point; NULL if it is no point. Freed by EVP_PKEY_free. */
 EVP_PKEY *imsg_p256_evp_public(const uint8_t point[static 65]);
@@ -45,7 +45,7 @@ EVP_PKEY *imsg_rsa_evp(const struct imsg_rsa *key);
 IMSG_CHECK enum imsg_status imsg_rsa_oaep_open_any(EVP_PKEY *pkey, struct imsg_view block, uint8_t *plain, size_t *len,
                                                    struct imsg_error *err);
 
-/* pkcs8.c: the fixed PKCS#8 encodings. IMSG_UNSUPPORTED: not one of them, which says nothing about the key yet. */
+/* pkcs8.c: the fixed PKCS#8 encodings. IMSG_UNSUPPORTED: another one, which OpenSSL may be able to read. */
 IMSG_CHECK enum imsg_status imsg_pkcs8_p256(struct imsg_view der, struct imsg_p256 **out, struct imsg_error *err);
 IMSG_CHECK enum imsg_status imsg_pkcs8_rsa(struct imsg_view der, struct imsg_rsa **out, struct imsg_error *err);
 IMSG_CHECK enum imsg_status imsg_pkcs8_from_p256(const struct imsg_p256 *key, struct imsg_buf *der,

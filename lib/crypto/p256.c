@@ -241,7 +241,8 @@ enum imsg_status imsg_p256_ecdh(const struct imsg_p256 *key, const uint8_t point
     if (!scalar || !x || !ctx || !peer || !product)
         goto out;
     status = IMSG_MALFORMED;
-    /* Checks the point once more: half a microsecond against an invalid-curve attack by a caller's slip. */
+    /* The point is checked again, in half a microsecond: a caller that forgot it would allow an invalid-curve attack.
+     */
     if (point[0] != POINT_CONVERSION_UNCOMPRESSED || EC_POINT_oct2point(curve, peer, point, 65, ctx) != 1)
         goto out;
     BN_set_flags(x, BN_FLG_CONSTTIME);
@@ -260,7 +261,7 @@ out:
 
 EVP_PKEY *imsg_p256_evp(const struct imsg_p256 *key)
 {
-    /* The one thing that changes in a key others read at the same time; every key is in memory that may be written. */
+    /* The only member that changes while other threads read the key. Every key is on the heap, so it may be written. */
     _Atomic(EVP_PKEY *) *slot = &((struct imsg_p256 *)(uintptr_t)key)->evp;
     EVP_PKEY *made = NULL;
     EVP_PKEY *there = atomic_load(slot);

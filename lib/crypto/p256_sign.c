@@ -139,7 +139,7 @@ static bool verify(const uint8_t point[static 65], struct imsg_view digest, cons
     bool good = false;
 
     if (pkey && (ctx = EVP_PKEY_CTX_new_from_pkey(imsg_crypto_context(), pkey, NULL)) && EVP_PKEY_verify_init(ctx) == 1)
-        good = EVP_PKEY_verify(ctx, der, len, digest.ptr, digest.len) == 1; /* negative numbers are no yes */
+        good = EVP_PKEY_verify(ctx, der, len, digest.ptr, digest.len) == 1; /* a negative answer is a failure */
     EVP_PKEY_CTX_free(ctx);
     EVP_PKEY_free(pkey);
     return good;
@@ -159,7 +159,7 @@ enum imsg_status imsg_p256_signature_der(const uint8_t signature[static 64], uin
 
     *len = 0;
     if (r && s && sig && ECDSA_SIG_set0(sig, r, s) == 1) {
-        r = s = NULL; /* sig's now */
+        r = s = NULL; /* owned by sig now */
         *len = canonical_der(sig, der);
     }
     BN_free(r);

@@ -12,7 +12,7 @@
 #include "base/text.h"
 
 #define PEM_MAX 65536
-#define PASSPHRASE_MAX 1024 /* PEM_BUFSIZE: what OpenSSL's own tools can be told */
+#define PASSPHRASE_MAX 1024 /* PEM_BUFSIZE: the longest that OpenSSL's own tools take */
 #define LINE 64             /* base64 digits; RFC 7468 §2 */
 #define PLAIN_LABEL "PRIVATE KEY"
 #define ENCRYPTED_LABEL "ENCRYPTED PRIVATE KEY"
@@ -82,7 +82,7 @@ static enum imsg_status armour_write(struct imsg_view der, const char *label, st
     struct imsg_buf pem = {0}, digits = {0};
 
     enum imsg_status status = imsg_base64_encode(der, &digits, err);
-    if (status == IMSG_OK) /* all of it at once: what moves later leaves copies behind */
+    if (status == IMSG_OK) /* all at once: a buffer that grows leaves copies of the key behind */
         status = imsg_buf_reserve(&pem, digits.len + digits.len / LINE + 2 * strlen(label) + 64, err);
     if (status == IMSG_OK)
         status = imsg_buf_text(&pem, "-----BEGIN ", err);
@@ -116,7 +116,7 @@ struct asked {
     bool was;
 };
 
-/* Always given to OpenSSL, which asks the terminal itself where there is none. */
+/* OpenSSL always gets this callback: without one it asks the terminal. */
 static int give_passphrase(char *out, int size, int writing, void *arg)
 {
     struct asked *asked = arg;
@@ -140,7 +140,7 @@ static enum imsg_status no_key(struct imsg_error *err)
     return imsg_fail(err, IMSG_MALFORMED, "not a PEM private key of the kind expected");
 }
 
-/* Any key that OpenSSL has read, by way of its own PKCS#8, so that one parser decides about all of them. */
+/* Any key that OpenSSL has read is written as PKCS#8 and parsed again, so that one parser decides about all keys. */
 static enum imsg_status parse_evp(EVP_PKEY *pkey, parse_fn *parse, void **out, struct imsg_error *err)
 {
     struct imsg_buf der = {0};
@@ -304,7 +304,7 @@ static enum imsg_status encrypt(struct imsg_view der, struct imsg_view passphras
                                    imsg_crypto_context(), NULL);
     imsg_crypto_leave(before);
     if (sealed) {
-        method = NULL; /* sealed's now */
+        method = NULL; /* owned by sealed now */
         len = i2d_X509_SIG(sealed, &bytes);
     }
     if (len > 0)

@@ -1,4 +1,5 @@
-/* PKCS#8 of our two kinds of keys by hand: OpenSSL's decoders take half a millisecond for each key, a tool has four. */
+/* PKCS#8 of the two kinds of keys, parsed by hand: OpenSSL's decoders take half a millisecond for each key, where a
+ * whole call of a tool takes four. */
 #include "crypto/internal.h"
 
 #include <string.h>
@@ -129,13 +130,15 @@ enum imsg_status imsg_pkcs8_from_evp(EVP_PKEY *pkey, struct imsg_buf *der, struc
     uint8_t *bytes = NULL;
 
     ERR_set_mark();
-    bool first = ERR_peek_error() == 0; /* of several errors the first is the reason, the last is always a lack of memory */
+    /* Of several errors the first is the reason: the last is always a lack of memory. It cannot be told among others.
+     */
+    bool alone = ERR_peek_error() == 0;
     PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(pkey);
     int len = info ? i2d_PKCS8_PRIV_KEY_INFO(info, &bytes) : -1;
 
     if (len > 0)
         status = imsg_buf_append(der, bytes, (size_t)len, err);
-    else if (first && ERR_GET_REASON(ERR_peek_error()) == ERR_R_MALLOC_FAILURE)
+    else if (alone && ERR_GET_REASON(ERR_peek_error()) == ERR_R_MALLOC_FAILURE)
         imsg_fail(err, status, "no memory for a private key");
     else /* a scalar longer than its curve's, for one: OpenSSL reads that and does not write it */
         status = imsg_fail(err, IMSG_UNSUPPORTED, "OpenSSL does not write this private key");

@@ -138,9 +138,8 @@ out:
     for (size_t i = 0; i < RSA_PARTS; i++)
         BN_clear_free(b[i]);
     return imsg_crypto_end(err, status,
-                           status == IMSG_MALFORMED
-                               ? "not an RSA key of 1280 bits with exponent 65537 whose parts fit"
-                               : "no memory for an RSA key");
+                           status == IMSG_MALFORMED ? "not an RSA key of 1280 bits with exponent 65537 whose parts fit"
+                                                    : "no memory for an RSA key");
 }
 
 /* ---- Generating ---------------------------------------------------------------------------------------------- */
@@ -315,7 +314,7 @@ enum imsg_status imsg_rsa_oaep_open_any(EVP_PKEY *pkey, struct imsg_view block, 
         return imsg_crypto_end(err, IMSG_NO_MEMORY, "no memory for an RSA key");
     }
     /* RFC 8017 §7.1.2 wants the length of the modulus, which is no secret; OpenSSL, given more room, takes a shorter
-     * block for a smaller number. All that may be wrong from here on has one answer: a reason would be an oracle. */
+     * block for a smaller number. From here on all failures have one answer: the reason would be an oracle. */
     bool good = block.len == (size_t)EVP_PKEY_get_size(pkey) &&
                 EVP_PKEY_decrypt(ctx, plain, &size, block.ptr, block.len) == 1 && size + OAEP_OVERHEAD <= block.len;
     EVP_PKEY_CTX_free(ctx);

@@ -1,5 +1,6 @@
 /* A program that uses OpenSSL itself before, between and after its calls of the library: OpenSSL is as it was, and the
- * library works whatever the program has made of OpenSSL. Each case is a process of its own, for OpenSSL starts once. */
+ * library works whatever the program has made of OpenSSL. Each case is a process of its own, for OpenSSL starts once.
+ */
 #define _XOPEN_SOURCE 700
 #define OPENSSL_SUPPRESS_DEPRECATED /* RAND_set_rand_method */
 #include "scratch.h"
@@ -178,7 +179,8 @@ static void check_openssl(void)
     use_openssl();
     check(generator_is("CTR-DRBG"), "the random generator is OpenSSL's usual one");
     check(RAND_get_rand_method() == RAND_OpenSSL(), "the random method is OpenSSL's");
-    check(OSSL_LIB_CTX_set0_default(NULL) == OSSL_LIB_CTX_get0_global_default(), "the default context is the global one");
+    check(OSSL_LIB_CTX_set0_default(NULL) == OSSL_LIB_CTX_get0_global_default(),
+          "the default context is the global one");
     check(OSSL_PROVIDER_available(NULL, "default") == 1 && OSSL_PROVIDER_available(NULL, "imsg") == 0,
           "the providers of the default context");
     check(CRYPTO_secure_malloc_initialized() == 0, "no secure heap that the program has not asked for");
