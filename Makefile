@@ -57,9 +57,12 @@ endif
 
 TOOLS := $(patsubst cmd/%.c,%,$(wildcard cmd/imsg-*.c))
 BINS := $(TOOLS:%=$(BUILD)/bin/%)
-LIB_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard lib/*/*.c))
+# lib/base/os.h: what this system has beyond POSIX. `make OS_HAS=posix` builds as for one of which nothing is known.
+OS_HAS ?= $(if $(filter Linux,$(shell uname -s)),linux,posix)
+LIB_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out lib/base/os_%.c,$(wildcard lib/*/*.c)) lib/base/os_$(OS_HAS).c)
 CLI_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard cmd/cli/*.c))
 LIB := $(BUILD)/libimsg.a
+HEADERS := $(wildcard lib/imsg*.h)
 CLI := $(BUILD)/libcli.a
 MAN := $(wildcard docs/man/*.[157])
 
@@ -135,10 +138,10 @@ install: all ## into $(DESTDIR)$(PREFIX), /usr/local unless PREFIX says otherwis
 	  $(foreach s,1 5 7,'$(DESTDIR)$(MANDIR)/man$(s)')
 	$(INSTALL) -m 755 $(BINS) '$(DESTDIR)$(BINDIR)'
 	$(INSTALL) -m 644 $(LIB) '$(DESTDIR)$(LIBDIR)'
-	$(INSTALL) -m 644 lib/imsg.h '$(DESTDIR)$(INCLUDEDIR)'
+	$(INSTALL) -m 644 $(HEADERS) '$(DESTDIR)$(INCLUDEDIR)'
 	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$(INCLUDEDIR)' '' 'Name: imsg' \
 	  'Description: end-to-end encrypted messages to every device of a person' 'Version: $(VERSION)' \
-	  'Requires: libcrypto jansson' 'Libs: -L$${libdir} -limsg -pthread' \
+	  'Requires: libcrypto jansson' 'Libs: -L$${libdir} -limsg -pthread -ldl' \
 	  'Cflags: -I$${includedir}' >'$(BUILD)/imsg.pc'
 	$(INSTALL) -m 644 $(BUILD)/imsg.pc '$(DESTDIR)$(LIBDIR)/pkgconfig'
 	for m in $(MAN); do $(INSTALL) -m 644 $$m '$(DESTDIR)$(MANDIR)'/man$${m##*.} || exit; done
@@ -154,7 +157,7 @@ install: all ## into $(DESTDIR)$(PREFIX), /usr/local unless PREFIX says otherwis
 uninstall: ## remove what install put there
 	rm -f $(TOOLS:%='$(DESTDIR)$(BINDIR)'/%) $(TOOLS:%='$(DESTDIR)$(BASHCOMPDIR)'/%) \
 	  $(TOOLS:%='$(DESTDIR)$(FISHCOMPDIR)'/%.fish) '$(DESTDIR)$(LIBDIR)/libimsg.a' '$(DESTDIR)$(LIBDIR)/pkgconfig/imsg.pc' \
-	  '$(DESTDIR)$(INCLUDEDIR)/imsg.h' '$(DESTDIR)$(BASHCOMPDIR)/imsg.bash' '$(DESTDIR)$(ZSHCOMPDIR)/_imsg' \
+	  $(HEADERS:lib/%='$(DESTDIR)$(INCLUDEDIR)/%') '$(DESTDIR)$(BASHCOMPDIR)/imsg.bash' '$(DESTDIR)$(ZSHCOMPDIR)/_imsg' \
 	  '$(DESTDIR)$(FISHCOMPDIR)/imsg.fish' '$(DESTDIR)$(SYSTEMDDIR)'/imsg-serve.service '$(DESTDIR)$(SYSTEMDDIR)'/imsg-serve.socket
 	for m in $(notdir $(MAN)); do rm -f '$(DESTDIR)$(MANDIR)'/man$${m##*.}/$$m; done
 	rm -rf '$(DESTDIR)$(DOCDIR)'

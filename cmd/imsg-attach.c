@@ -8,7 +8,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
-#include "net/net.h"
+#include "imsg-net.h"
 
 enum { OPT_ALLOW_PRIVATE = CLI_KEY_OWN };
 
@@ -36,13 +36,13 @@ struct attach {
     struct imsg_store *store;
     struct cli_output out;
     const char *store_option, *folder;
-    magic_t magic; /* NULL: no data base of types */
+    magic_t magic; /* NULL: the database of media types cannot be loaded */
 };
 
 /* ---- put ---- */
 
-static enum imsg_status describe(struct attach *run, const char *file, struct imsg_attachment *attachment,
-                                 struct imsg_error *err)
+static enum imsg_status describe_file(struct attach *run, const char *file, struct imsg_attachment *attachment,
+                                      struct imsg_error *err)
 {
     const char *slash = strrchr(file, '/'), *type = run->magic ? magic_file(run->magic, file) : NULL;
     const char *base = slash ? slash + 1 : file;
@@ -51,13 +51,13 @@ static enum imsg_status describe(struct attach *run, const char *file, struct im
         return IMSG_OK;
     if (imsg_utf8_valid(imsg_view_str(base)))
         status = imsg_strdup(base, &attachment->name, err);
-    /* "inode/…": no regular file, or an empty one. That is not the type of a content. */
+    /* "inode/…" is libmagic's type for an empty file and for what is not a regular file: not the type of a content. */
     if (status == IMSG_OK && type && strncmp(type, "inode/", 6) != 0 && imsg_utf8_valid(imsg_view_str(type)))
         status = imsg_strdup(type, &attachment->type, err);
     return status;
 }
 
-/* *last: what failed will fail for the other files too. */
+/* *last is set where the failure will hit the other files too. */
 static enum imsg_status put_file(struct attach *run, const char *file, bool *last, struct imsg_error *err)
 {
     struct cli_input input;
@@ -74,7 +74,7 @@ static enum imsg_status put_file(struct attach *run, const char *file, bool *las
     if (status != IMSG_OK)
         imsg_error_prefix(err, "%s", input.name);
     if (status == IMSG_OK)
-        status = describe(run, file, &attachment, err);
+        status = describe_file(run, file, &attachment, err);
     if (status == IMSG_OK)
         status = imsg_attachment_print(&attachment, &line, err);
     if (status == IMSG_OK) {
@@ -89,7 +89,7 @@ static enum imsg_status put_file(struct attach *run, const char *file, bool *las
     return status;
 }
 
-static void put(struct attach *run)
+static void put_files(struct attach *run)
 {
     struct imsg_error err = {0};
     run->magic = magic_open(MAGIC_MIME_TYPE | MAGIC_SYMLINK);
@@ -108,9 +108,9 @@ static void put(struct attach *run)
 
 /* ---- get ---- */
 
-/* A received name is a wish: its last component, without what could hide a file, look like an option, or speak to a
- * terminal. Without one: the start of the ciphertext's hash. */
-static void safe_name(const struct imsg_attachment *attachment, char out[static NAME_MAX_BYTES + 1])
+/* The sender's file name is only a suggestion. This takes its last component and replaces characters that hide a file,
+ * look like an option or control a terminal. Where no name is left it is the start of the ciphertext's hash. */
+static void make_safe_name(const struct imsg_attachment *attachment, char out[static NAME_MAX_BYTES + 1])
 {
     const char *name = attachment->name ? attachment->name : "";
     struct imsg_buf escaped = {0};
@@ -136,7 +136,7 @@ static void safe_name(const struct imsg_attachment *attachment, char out[static 
     imsg_buf_free(&escaped);
 }
 
-static enum imsg_status get_one(struct attach *run, json_t *descriptor, struct imsg_error *err)
+static enum imsg_status get_attachment(struct attach *run, json_t *descriptor, struct imsg_error *err)
 {
     struct imsg_attachment attachment = {0};
     struct cli_progress progress;
@@ -144,7 +144,7 @@ static enum imsg_status get_one(struct attach *run, json_t *descriptor, struct i
     enum imsg_status status = imsg_attachment_from_json(descriptor, &attachment, err);
     if (status != IMSG_OK)
         return status;
-    safe_name(&attachment, name);
+    make_safe_name(&attachment, name);
     cli_progress_start(&run->cli, name, &progress);
     status = imsg_attachment_get(run->store, &attachment, run->folder, name, &progress.how, &path, err);
     cli_progress_end(&progress);
@@ -158,7 +158,7 @@ static enum imsg_status get_one(struct attach *run, json_t *descriptor, struct i
 }
 
 /* The descriptors in a verified message. */
-static enum imsg_status get_opened(struct attach *run, json_t *opened, struct imsg_error *err)
+static enum imsg_status get_message_attachments(struct attach *run, json_t *opened, struct imsg_error *err)
 {
     json_t *header = NULL, *array = NULL, *item;
     size_t i;
@@ -167,8 +167,10 @@ static enum imsg_status get_opened(struct attach *run, json_t *opened, struct im
         status = imsg_json_array(header, "attachments", IMSG_OPTIONAL, &array, err);
     if (status != IMSG_OK || !array)
         return status;
-    json_array_foreach (array, i, item) {
-        status = json_is_object(item) ? get_one(run, item, err) : imsg_fail(err, IMSG_MALFORMED, "no descriptor");
+    json_array_foreach(array, i, item)
+    {
+        status =
+            json_is_object(item) ? get_attachment(run, item, err) : imsg_fail(err, IMSG_MALFORMED, "no descriptor");
         if (status != IMSG_OK)
             return status;
     }
@@ -189,7 +191,8 @@ static enum imsg_status get_line(struct attach *run, struct imsg_view line, stru
         status = strncmp(kind, "opened/", 7) == 0 ? imsg_json_kind(object, "opened/1", err)
                                                   : imsg_json_kind(object, "attachment/1", err);
     if (status == IMSG_OK)
-        status = strcmp(kind, "opened/1") == 0 ? get_opened(run, object, err) : get_one(run, object, err);
+        status = strcmp(kind, "opened/1") == 0 ? get_message_attachments(run, object, err)
+                                               : get_attachment(run, object, err);
     if (status == IMSG_OK)
         status = imsg_json_print(object, &text, err);
     if (status == IMSG_OK)
@@ -203,7 +206,7 @@ static enum imsg_status get_line(struct attach *run, struct imsg_view line, stru
     return status;
 }
 
-static void get(struct attach *run)
+static void get_lines(struct attach *run)
 {
     struct imsg_error err = {0};
     struct imsg_lines lines;
@@ -263,14 +266,14 @@ int main(int argc, char **argv)
     enum imsg_status status = cli_service(&run.cli, CLI_STORE, run.store_option, &location, &err);
     if (status == IMSG_OK)
         status = cli_net(&run.cli, &net, &err);
-    run.cli.auth_optional = true; /* a plain web host asks nobody who he is */
+    run.cli.auth_optional = true; /* a plain web host needs no bearer token */
     if (status == IMSG_OK)
         status = imsg_store_open(location, net, &run.store, &err);
     if (cli_ok(&run.cli, status, &err)) {
         if (putting)
-            put(&run);
+            put_files(&run);
         else
-            get(&run);
+            get_lines(&run);
     }
     cli_ok(&run.cli, cli_output_finish(&run.out, true, &err), &err);
     imsg_store_close(run.store);

@@ -1,4 +1,4 @@
-/* imsg-inspect: takes anything apart, with or without a key, and says why it does not open. */
+/* imsg-inspect: shows every field of any input, with or without a key, and why it does not open. */
 #include "inspect/inspect.h"
 
 #include <ctype.h>
@@ -7,7 +7,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "base/json_walk.h"
+#include "inspect/json_walk.h"
 #include "base/text.h"
 
 #define INPUT_MAX ((size_t)16 << 20) /* bytes; the largest form known has 128 KiB, a body unpacked 8 MiB */
@@ -15,7 +15,7 @@
 static const struct cli_option options[] = {
     CLI_OPT_IDENTITY,
     {'R', "records", "FILE", "device records to check signatures with", CLI_REPEAT},
-    {'E', "format", "pair|pair-ec", "payload format (default: guessed)", 0},
+    {'E', "format", IMSG_FORMAT_NAMES, "payload format (default: guessed)", 0},
     {OPT_HEX, "hex", NULL, "a hex dump of each input too", 0},
     {OPT_SECRETS, "secrets", NULL, "show the private keys of an identity", 0},
     CLI_OPT_JSON,
@@ -30,7 +30,7 @@ static const struct cli_tool tool = {
     .operands = "FILE",
 };
 
-/* ---- what is it ---- */
+/* ---- the kind of an input ---- */
 
 static bool all_hex(struct imsg_view text, struct imsg_buf *digits)
 {
@@ -64,21 +64,18 @@ static const char *binary_kind(const struct inspect *run, struct imsg_view bytes
         return imsg_format_name(run->format);
     if (is_body(bytes))
         return "body";
-    if (bytes.len > 0 && p[0] == 0x02)
-        return "pair";
     if (bytes.len >= 3 && p[0] == 0x30 && p[1] == 0x81 && p[2] == 0xf6)
         return "public-identity";
     /* A pair-ec payload could begin so too, if its field 1 had 32 bytes; but then field 2 follows with the key. */
     if (bytes.len >= 2 && p[0] == 0x0a && p[1] == 0x20 &&
         (bytes.len < 36 || (p[34] == 0x12 && p[35] == 0x40) || bytes.len <= IMSG_PREKEY_RECORD))
         return "prekey";
-    if (bytes.len > 0 && p[0] == 0x0a)
-        return "pair-ec";
-    return "bytes";
+    const struct imsg_format *format = imsg_format_guess(bytes);
+    return format ? imsg_format_name(format) : "bytes";
 }
 
-/* Text that is none of the forms text can have: where it stops being base64, the widest of them. */
-static enum imsg_status no_form(struct imsg_view text, struct imsg_error *err)
+/* The error for text that is neither JSON nor hex nor base64: the offset where it stops being base64. */
+static enum imsg_status fail_as_text(struct imsg_view text, struct imsg_error *err)
 {
     static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
     size_t at = 0;
@@ -102,7 +99,7 @@ static void inspect_unknown(struct item *item)
         status = imsg_fail(&err, IMSG_UNSUPPORTED, "a private key in PEM: only one in an identity is shown");
         tree_set(row, "value", json_string("(private)"));
     } else {
-        status = is_text ? no_form(bytes, &err)
+        status = is_text ? fail_as_text(bytes, &err)
                          : imsg_fail_at(&err, IMSG_UNSUPPORTED, 0,
                                         "begins like nothing known: no payload, record, key or body");
         tree_set(row, "value", is_text ? tree_text(bytes) : tree_hex(bytes));
@@ -114,10 +111,8 @@ static void inspect_binary(struct item *item, const char *kind)
 {
     if (strcmp(kind, "body") == 0)
         inspect_body(item);
-    else if (strcmp(kind, "pair") == 0)
-        inspect_payload(item, IMSG_PAIR);
-    else if (strcmp(kind, "pair-ec") == 0)
-        inspect_payload(item, IMSG_PAIR_EC);
+    else if (imsg_format_of(kind))
+        inspect_payload(item, imsg_format_of(kind));
     else if (strcmp(kind, "prekey") == 0)
         inspect_prekey(item);
     else if (strcmp(kind, "public-identity") == 0)
@@ -128,13 +123,13 @@ static void inspect_binary(struct item *item, const char *kind)
 
 /* ---- one thing ---- */
 
-static enum imsg_status take_binary(struct inspect *run, struct imsg_view bytes, const struct source *source,
-                                    const char *encoding, struct imsg_error *err)
+static enum imsg_status inspect_bytes(struct inspect *run, struct imsg_view bytes, const struct source *source,
+                                      const char *encoding, struct imsg_error *err)
 {
     const char *kind = binary_kind(run, bytes);
     struct item item = tree_start(run, kind, bytes);
     inspect_binary(&item, kind);
-    return inspect_finish(&item, source, 0, encoding, err);
+    return inspection_report(&item, source, 0, encoding, err);
 }
 
 /* ---- JSON: one object a line, or spread over lines ---- */
@@ -165,9 +160,9 @@ static struct imsg_view skip_space(struct imsg_view text, unsigned *line)
     return text;
 }
 
-/* `fd` has what the text did not take of a sealed file; -1: that is all. */
-static enum imsg_status take_json(struct inspect *run, struct imsg_view text, int fd, const struct source *source,
-                                  struct imsg_error *err)
+/* `fd`: where the rest of a sealed file is read from; -1: the text is all. */
+static enum imsg_status inspect_json(struct inspect *run, struct imsg_view text, int fd, const struct source *source,
+                                     struct imsg_error *err)
 {
     enum imsg_status status = IMSG_OK;
     unsigned line = 1, ignored = 0;
@@ -184,7 +179,7 @@ static enum imsg_status take_json(struct inspect *run, struct imsg_view text, in
         struct item item = tree_start(run, "json", imsg_view_of(text.ptr, len));
         inspect_document(&item);
         bool is_stream = strcmp(json_string_value(json_object_get(item.json, "kind")), "stream/1") == 0;
-        status = inspect_finish(&item, source, first && last ? 0 : line, "text", err);
+        status = inspection_report(&item, source, first && last ? 0 : line, "text", err);
         if (is_stream) { /* behind it there is no more text */
             text = imsg_view_of(text.ptr + extent, text.len - extent);
             if (status == IMSG_OK && run->sealed.whole)
@@ -199,7 +194,7 @@ static enum imsg_status take_json(struct inspect *run, struct imsg_view text, in
     return status;
 }
 
-/* A document, also one whose first line is damaged; but a message/1 is a body, with content behind its line. */
+/* A document, also one whose first line is damaged; not a message/1, which is a body: content follows its line. */
 static bool is_json(struct imsg_view bytes)
 {
     size_t at = 0;
@@ -219,25 +214,25 @@ static bool is_json(struct imsg_view bytes)
 
 /* ---- inputs ---- */
 
-static enum imsg_status take(struct inspect *run, struct imsg_view bytes, int fd, const struct source *source,
-                             struct imsg_error *err)
+static enum imsg_status inspect_decoded(struct inspect *run, struct imsg_view bytes, int fd,
+                                        const struct source *source, struct imsg_error *err)
 {
     struct imsg_buf digits = {0}, decoded = {0};
     enum imsg_status status;
     if (bytes.len == 0)
         return imsg_fail(err, IMSG_MALFORMED, "%s: empty", source->name);
     if (is_json(bytes)) {
-        status = take_json(run, bytes, fd, source, err);
+        status = inspect_json(run, bytes, fd, source, err);
     } else if (all_hex(bytes, &digits)) {
         status = imsg_buf_reserve(&decoded, digits.len / 2, err);
         if (status == IMSG_OK)
             status = imsg_hex_decode(imsg_buf_view(&digits), decoded.ptr, digits.len / 2, err);
         if (status == IMSG_OK)
-            status = take_binary(run, imsg_view_of(decoded.ptr, digits.len / 2), source, "hex", err);
+            status = inspect_bytes(run, imsg_view_of(decoded.ptr, digits.len / 2), source, "hex", err);
     } else if (all_base64(bytes, &decoded)) {
-        status = take_binary(run, imsg_buf_view(&decoded), source, "base64", err);
+        status = inspect_bytes(run, imsg_buf_view(&decoded), source, "base64", err);
     } else {
-        status = take_binary(run, bytes, source, imsg_utf8_valid(bytes) ? "text" : "binary", err);
+        status = inspect_bytes(run, bytes, source, imsg_utf8_valid(bytes) ? "text" : "binary", err);
     }
     imsg_buf_free(&digits);
     imsg_buf_free(&decoded);
@@ -264,7 +259,7 @@ static enum imsg_status inspect_input(struct inspect *run, const char *operand, 
         *locked_out = status != IMSG_OK;
     }
     if (status == IMSG_OK)
-        status = take(run, imsg_buf_view(&bytes), more ? input.fd : -1, &source, err);
+        status = inspect_decoded(run, imsg_buf_view(&bytes), more ? input.fd : -1, &source, err);
     if (bytes.ptr)
         imsg_wipe(bytes.ptr, bytes.len);
     imsg_buf_free(&bytes);
@@ -272,7 +267,7 @@ static enum imsg_status inspect_input(struct inspect *run, const char *operand, 
     return status;
 }
 
-static void check(const struct inspect *run)
+static void check_options(const struct inspect *run)
 {
     const struct cli *cli = &run->cli;
     int stdin_uses = cli_operands(cli) == 0;
@@ -323,7 +318,7 @@ int main(int argc, char **argv)
             break;
         }
     }
-    check(&run);
+    check_options(&run);
     run.tty = isatty(STDOUT_FILENO);
     run.colour = want_colour();
     run.columns = terminal_columns();

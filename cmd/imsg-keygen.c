@@ -1,6 +1,5 @@
 /* imsg-keygen: keys of a device; nothing private ever reaches stdout. */
-#define _GNU_SOURCE /* realpath */
-#include "cli/cli.h"
+#include "keygen/keygen.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +8,6 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "base/url.h"
-#include "crypto/crypto.h"
 
 enum { OPT_RELAY = CLI_KEY_RELAY, OPT_ROTATE = CLI_KEY_OWN };
 
@@ -32,11 +30,6 @@ static const struct cli_tool tool = {
     .purpose = "make a device's keys and print its public record",
     .options = options,
     .operands = "HANDLE",
-};
-
-struct keygen {
-    struct cli cli;
-    const char *output, *name, *relay, *identity;
 };
 
 static enum imsg_status print_record(struct keygen *run, const struct imsg_identity *identity, struct imsg_error *err)
@@ -104,7 +97,7 @@ static enum imsg_status target_path(struct keygen *run, const char *given, char 
 static enum imsg_status make(struct keygen *run, struct imsg_error *err)
 {
     struct imsg_identity identity = {0};
-    struct imsg_buf file = {0}, passphrase = {0};
+    struct imsg_buf passphrase = {0};
     char *path = NULL, *relay = NULL, host[256] = "device";
     size_t count = 0;
     char **handles = calloc((size_t)cli_operands(&run->cli), sizeof *handles);
@@ -118,7 +111,7 @@ static enum imsg_status make(struct keygen *run, struct imsg_error *err)
         goto out;
     if (access(path, F_OK) == 0) { /* known before a passphrase is asked; the creation below decides */
         status = imsg_fail(err, IMSG_CANNOT_CREATE, "\"%s\" exists and is never replaced", path);
-        imsg_error_hint(err, "imsg-keygen -y prints its record, --rotate renews its prekey, -o FILE makes another");
+        cli_error_hint(err, "imsg-keygen -y prints its record, --rotate renews its prekey, -o FILE makes another");
         goto out;
     }
     if (cli_given(&run->cli, 'p'))
@@ -131,13 +124,10 @@ static enum imsg_status make(struct keygen *run, struct imsg_error *err)
     if (status == IMSG_OK)
         status = imsg_buf_append(&identity.passphrase, passphrase.ptr, passphrase.len, err);
     if (status == IMSG_OK)
-        status = imsg_identity_print(&identity, &file, err);
-    if (status == IMSG_OK)
-        status = cli_create_private(path, imsg_buf_view(&file), err);
+        status = imsg_identity_create(path, &identity, err);
     if (status == IMSG_OK)
         status = print_record(run, &identity, err);
 out:
-    imsg_buf_free(&file);
     imsg_buf_free(&passphrase);
     imsg_identity_free(&identity);
     imsg_strings_free(handles, count);
@@ -146,124 +136,14 @@ out:
     return status;
 }
 
-/* Two rotations at once would lose one of the new prekeys. A lock on the file itself would be on the replaced one. */
-static enum imsg_status lock_identity(const char *path, int *lock, struct imsg_error *err)
-{
-    struct imsg_buf name = {0};
-    enum imsg_status status = imsg_buf_text(&name, path, err);
-    if (status == IMSG_OK)
-        status = imsg_buf_text(&name, ".lock", err);
-    if (status == IMSG_OK)
-        status = imsg_lock((const char *)name.ptr, 0600, lock, err);
-    imsg_buf_free(&name);
-    return status;
-}
-
 static enum imsg_status rotate(struct keygen *run, struct imsg_error *err)
 {
     struct imsg_identity identity = {0};
-    struct imsg_buf file = {0};
-    char *path = NULL;
-    int lock = -1;
-    enum imsg_status status = target_path(run, run->identity, &path, err);
-    char *real = status == IMSG_OK ? realpath(path, NULL) : NULL;
-    if (real) { /* behind a link, the file it names is rotated; without one, reading it says what is wrong */
-        free(path);
-        path = real;
-        status = lock_identity(path, &lock, err);
-    }
-    if (status == IMSG_OK)
-        status = cli_identity(&run->cli, real ? real : run->identity, &identity, err);
-    if (status == IMSG_OK)
-        status = imsg_identity_rotate(&identity, err);
-    if (status == IMSG_OK)
-        status = imsg_identity_print(&identity, &file, err);
-    if (status == IMSG_OK)
-        status = imsg_write_file(path, imsg_buf_view(&file), 0600, IMSG_REPLACE, err);
+    enum imsg_status status = cli_identity_rotate(&run->cli, run->identity, &identity, err);
     if (status == IMSG_OK)
         status = print_record(run, &identity, err);
     if (status == IMSG_OK)
         cli_note(&run->cli, "register the new record: imsg-keygen -y | imsg-register");
-    if (lock >= 0)
-        close(lock);
-    imsg_buf_free(&file);
-    imsg_identity_free(&identity);
-    free(path);
-    return status;
-}
-
-/* The thumbprint of account.pem, "" where there is none. */
-static enum imsg_status account_thumbprint(struct keygen *run, char out[static IMSG_THUMBPRINT + 1],
-                                           struct imsg_error *err)
-{
-    struct imsg_p256 *account = NULL;
-    out[0] = '\0';
-    enum imsg_status status = cli_account_key(&run->cli, NULL, &account, err);
-    if (status == IMSG_NO_INPUT)
-        return IMSG_OK;
-    if (status == IMSG_OK)
-        status = imsg_thumbprint(imsg_p256_point(account), out, err);
-    imsg_p256_free(account);
-    return status;
-}
-
-static enum imsg_status fingerprint_json(const char *account, const char *token, const char *hash,
-                                         struct imsg_buf *out, struct imsg_error *err)
-{
-    json_t *object = json_object();
-    enum imsg_status status = imsg_json_set_string(object, "imsg", "fingerprint/1", err);
-    if (status == IMSG_OK && account[0])
-        status = imsg_json_set_string(object, "account", account, err);
-    if (status == IMSG_OK)
-        status = imsg_json_set_string(object, "token", token, err);
-    if (status == IMSG_OK && hash[0])
-        status = imsg_json_set_string(object, "identity", hash, err);
-    if (status == IMSG_OK)
-        status = imsg_json_print(object, out, err);
-    json_decref(object);
-    return status == IMSG_OK ? imsg_buf_text(out, "\n", err) : status;
-}
-
-static enum imsg_status fingerprint_line(const char *label, const char *value, struct imsg_buf *out,
-                                         struct imsg_error *err)
-{
-    enum imsg_status status = IMSG_OK;
-    const char *parts[] = {label, value, "\n"};
-    for (size_t i = 0; value[0] && status == IMSG_OK && i < 3; i++)
-        status = imsg_buf_text(out, parts[i], err);
-    return status;
-}
-
-static enum imsg_status fingerprints(struct keygen *run, struct imsg_error *err)
-{
-    struct imsg_identity identity = {0};
-    struct imsg_buf text = {0};
-    struct cli_output out;
-    char account[IMSG_THUMBPRINT + 1], token[2 * IMSG_TOKEN + 1], hash[65] = "";
-    cli_output_start(&run->cli, &out, NULL);
-    enum imsg_status status = cli_identity(&run->cli, run->identity, &identity, err);
-    if (status == IMSG_OK)
-        status = account_thumbprint(run, account, err);
-    if (status != IMSG_OK)
-        goto out;
-    imsg_hex(identity.token, sizeof identity.token, token);
-    if (identity.has_pair)
-        imsg_hex(identity.identity.hash, sizeof identity.identity.hash, hash);
-    if (cli_given(&run->cli, 'j')) {
-        status = fingerprint_json(account, token, hash, &text, err);
-    } else {
-        status = fingerprint_line("account  ", account, &text, err);
-        if (status == IMSG_OK)
-            status = fingerprint_line("device   ", token, &text, err);
-        if (status == IMSG_OK)
-            status = fingerprint_line("identity ", hash, &text, err);
-    }
-    if (status == IMSG_OK)
-        status = cli_output_write(&out, imsg_buf_view(&text), false, err);
-    if (status == IMSG_OK)
-        status = cli_output_finish(&out, true, err);
-out:
-    imsg_buf_free(&text);
     imsg_identity_free(&identity);
     return status;
 }
@@ -331,7 +211,7 @@ int main(int argc, char **argv)
     check(&run);
     cli_sandbox();
     enum imsg_status status = cli_given(&run.cli, 'y')          ? print_public(&run, &err)
-                              : cli_given(&run.cli, 'F')        ? fingerprints(&run, &err)
+                              : cli_given(&run.cli, 'F')        ? keygen_fingerprints(&run, &err)
                               : cli_given(&run.cli, OPT_ROTATE) ? rotate(&run, &err)
                                                                 : make(&run, &err);
     cli_ok(&run.cli, status, &err);

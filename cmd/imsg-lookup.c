@@ -6,7 +6,7 @@
 
 #include "base/json.h"
 #include "crypto/crypto.h"
-#include "net/net.h"
+#include "imsg-net.h"
 
 enum { OPT_ACCEPT = CLI_KEY_OWN, OPT_PINS, OPT_PATH };
 
@@ -28,9 +28,8 @@ static const struct cli_tool tool = {
 
 struct lookup {
     struct cli cli;
-    struct cli_trust trust;
     struct cli_output out;
-    const char *directory, *accept;
+    const char *accept;
 };
 
 /* Records of one handle; what fails is reported and the next handle goes on. */
@@ -38,10 +37,10 @@ static enum imsg_status print_handle(struct lookup *run, const char *handle, str
 {
     struct imsg_entry entry = {0};
     struct imsg_buf line = {0};
-    enum imsg_status status = cli_trust_entry(&run->trust, handle, &entry, NULL, err);
+    enum imsg_status status = imsg_client_look_up(&run->cli.client, handle, &entry, NULL, err);
     if (status == IMSG_OK && entry.devices.count == 0)
         status = imsg_fail(err, IMSG_NO_ACCOUNT, "%s has no device in directory \"%s\"", handle,
-                           imsg_directory_location(run->trust.directory));
+                           imsg_client_location(&run->cli.client));
     for (size_t i = 0; status == IMSG_OK && i < entry.devices.count; i++) {
         status = imsg_device_print(&entry.devices.items[i], handle, &line, err);
         if (status == IMSG_OK)
@@ -100,16 +99,10 @@ out:
 /* Every operand in its canonical form; a name or nonsense is 64 before anything is asked. */
 static char **read_handles(const struct lookup *run)
 {
-    struct imsg_error err = {0};
     int count = cli_operands(&run->cli);
     char **handles = calloc((size_t)count + 1, sizeof *handles);
-    for (int i = 0; handles && i < count; i++) {
-        const char *operand = cli_operand(&run->cli, i);
-        if (!imsg_handle_is(operand))
-            cli_usage(&run->cli, "\"%s\" is a name, not a handle (an email address or +NUMBER)", operand);
-        if (imsg_handle_canonical(operand, &handles[i], &err) != IMSG_OK)
-            cli_usage(&run->cli, "\"%s\": %s", operand, err.text);
-    }
+    for (int i = 0; handles && i < count; i++)
+        handles[i] = cli_handle(&run->cli, cli_operand(&run->cli, i));
     return handles;
 }
 
@@ -117,12 +110,17 @@ static void run_handles(struct lookup *run, char *const *handles)
 {
     struct imsg_error err = {0};
     bool path = cli_given(&run->cli, OPT_PATH);
-    if (!path && !cli_ok(&run->cli, cli_trust_open(&run->cli, run->directory, false, &run->trust, &err), &err))
-        return;
-    run->trust.accept = run->accept;
+    struct imsg_directory *directory;
+    if (!path) {
+        enum imsg_status status = cli_client(&run->cli, &err);
+        run->cli.client.accept = run->accept;
+        if (status == IMSG_OK)
+            status = imsg_client_directory(&run->cli.client, &directory, &err);
+        if (!cli_ok(&run->cli, status, &err))
+            return;
+    }
     for (int i = 0; i < cli_operands(&run->cli); i++)
         cli_ok(&run->cli, path ? print_path(run, handles[i], &err) : print_handle(run, handles[i], &err), &err);
-    cli_trust_close(&run->trust);
 }
 
 int main(int argc, char **argv)
@@ -133,7 +131,7 @@ int main(int argc, char **argv)
     cli_start(&run.cli, &tool, argc, argv);
     for (int key; (key = cli_next(&run.cli, &arg)) != -1;) {
         if (key == 'd')
-            run.directory = arg;
+            run.cli.directory_option = arg;
         else if (key == OPT_ACCEPT)
             run.accept = arg;
     }
@@ -149,7 +147,7 @@ int main(int argc, char **argv)
     if (cli_given(&run.cli, OPT_PINS) || cli_given(&run.cli, OPT_PATH))
         cli_sandbox();
     else
-        cli_sandbox_for(&run.cli, CLI_USES(CLI_DIRECTORY), run.directory, NULL, NULL);
+        cli_sandbox_for(&run.cli, CLI_USES(CLI_DIRECTORY), run.cli.directory_option, NULL, NULL);
     cli_output_start(&run.cli, &run.out, NULL);
     if (cli_given(&run.cli, OPT_PINS))
         cli_ok(&run.cli, print_pins(&run, &err), &err);

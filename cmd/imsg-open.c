@@ -1,4 +1,5 @@
 /* imsg-open: verify, decrypt, check; nothing comes out before. */
+#include "format/format.h"
 #include "open/open.h"
 
 #include <stdlib.h>
@@ -13,7 +14,7 @@ static const struct cli_option options[] = {
     {'R', "records", "FILE", "take the senders' keys from the device records in FILE; no directory", CLI_REPEAT},
     {OPT_FROM, "from", "HANDLE", "refuse messages from anyone else", CLI_REPEAT},
     {'o', "output", "FILE", "write to FILE, complete or not at all", 0},
-    {'E', "format", "pair|pair-ec", "payload format, with --raw", 0},
+    {'E', "format", IMSG_FORMAT_NAMES, "payload format, with --raw", 0},
     {OPT_RAW, "raw", NULL, "open one bare payload; needs -E and --from", 0},
     {OPT_VERIFY_FIRST, "verify-first", NULL, "verify all of a sealed file before any of it is written", 0},
     CLI_OPT_JSON,
@@ -31,54 +32,89 @@ static const struct cli_tool tool = {
     .operands = "FILE",
 };
 
-/* ---- --raw ---- */
+/* ---- what the library calls ---- */
 
-static enum imsg_status try_sender(struct open_run *run, const struct imsg_device *sender, struct imsg_view payload,
-                                   struct imsg_buf *plaintext, bool *tried, struct imsg_error *err)
+/* Records are read with the identity, after the first envelope: stdin comes before keys (cli.md). */
+static enum imsg_status load_identity(void *context, struct imsg_identity *out, struct imsg_error *err)
 {
-    if (!imsg_device_has_handle(sender, run->from[0]) || !imsg_device_offers(sender, run->format))
-        return IMSG_REFUSED;
-    *tried = true;
-    return imsg_open_payload(&run->identity, sender, run->format, payload, plaintext, NULL, err);
+    struct open_run *run = context;
+    enum imsg_status status = IMSG_OK;
+    for (size_t i = 0; !run->records_read && status == IMSG_OK && i < run->record_count; i++)
+        status = cli_records_read(&run->cli, run->record_files[i], &run->records, err);
+    run->records_read = true;
+    return status == IMSG_OK ? cli_identity(&run->cli, run->cli.identity_path, out, err) : status;
 }
 
-/* Every record of the handle is tried: a bare payload does not say which device sealed it. One's own is known without a
- * directory. */
+static void tell(void *context, const struct imsg_event *event)
+{
+    struct open_run *run = context;
+    struct imsg_event told = *event;
+    struct imsg_error err;
+    if (event->error) {
+        err = *event->error;
+        told.error = &err;
+        if (err.hint == IMSG_HINT_WHY)
+            open_hint_inspect(run, &err);
+        else if (err.hint == IMSG_HINT_EXPECTED)
+            (void)imsg_fail(&err, err.status, "%s (--from)", event->error->text);
+    }
+    cli_event(&run->cli, &told);
+}
+
+static enum imsg_status start_opener(struct open_run *run, struct imsg_error *err)
+{
+    enum imsg_status status = cli_client(&run->cli, err);
+    run->cli.client.load_identity = load_identity;
+    run->cli.client.event = tell;
+    run->opener = (struct imsg_opener){
+        .client = &run->cli.client,
+        .records = run->record_count ? &run->records : NULL,
+        .from = run->from,
+        .from_count = run->from_count,
+        .verify_first = cli_given(&run->cli, OPT_VERIFY_FIRST),
+        .message = open_message,
+        .file_begin = open_file_begin,
+        .file_chunk = open_file_chunk,
+        .file_end = open_file_end,
+        .context = run,
+    };
+    return status;
+}
+
+/* ---- inputs ---- */
+
 static enum imsg_status open_raw(struct open_run *run, const struct cli_input *input, struct imsg_error *err)
 {
     struct imsg_buf payload = {0}, plaintext = {0};
-    const struct imsg_devices *list = &run->records;
-    const char *from = run->from[0];
-    bool tried = false;
-    enum imsg_status status = imsg_read_all(input->fd, IMSG_PAYLOAD_MAX, &payload, err), found = IMSG_OK;
+    struct imsg_identity *identity;
+    enum imsg_status status = imsg_read_all(input->fd, IMSG_PAYLOAD_MAX, &payload, err);
+    bool read = status == IMSG_OK;
     if (status == IMSG_TOO_LONG)
         status = imsg_fail(err, IMSG_MALFORMED, "larger than a payload can be (%d bytes)", IMSG_PAYLOAD_MAX);
     if (status == IMSG_OK)
-        status = open_unlock(run, err);
-    if (status != IMSG_OK)
-        goto out;
-    status = try_sender(run, &run->own, imsg_buf_view(&payload), &plaintext, &tried, err);
-    if (status == IMSG_REFUSED && run->record_count == 0)
-        found = open_look_up(run, from, &list, err);
-    if (found != IMSG_OK) {
-        status = found;
-        goto out;
-    }
-    if (status == IMSG_REFUSED && !tried)
-        (void)imsg_fail(err, IMSG_REFUSED, "no record of %s to verify with", from);
-    for (size_t i = 0; i < list->count && status == IMSG_REFUSED; i++)
-        status = try_sender(run, &list->items[i], imsg_buf_view(&payload), &plaintext, &tried, err);
+        status = imsg_client_identity(&run->cli.client, &identity, err);
+    bool unlocked = status == IMSG_OK;
+    if (status == IMSG_OK)
+        status = imsg_open_raw(&run->opener, (struct imsg_payload){run->format, imsg_buf_view(&payload)}, &plaintext,
+                               err);
+    bool refused = status != IMSG_OK && err->hint == IMSG_HINT_WHY;
     if (status == IMSG_OK)
         status =
             cli_output_write(&run->out, imsg_buf_view(&plaintext), !imsg_utf8_valid(imsg_buf_view(&plaintext)), err);
-    if (status == IMSG_REFUSED && tried)
-        open_hint_inspect(run, from, err);
-out:
-    if (status != IMSG_OK && (tried || status == IMSG_MALFORMED) && !run->locked_out)
+    if (refused)
+        open_hint_inspect(run, err);
+    if (refused || ((status == IMSG_MALFORMED || status == IMSG_UNSUPPORTED) && (unlocked || !read)))
         imsg_error_prefix(err, "%s", input->name);
     imsg_buf_free(&payload);
     imsg_buf_free(&plaintext);
     return status;
+}
+
+static enum imsg_status open_lines(struct open_run *run, const struct cli_input *input, struct imsg_error *err)
+{
+    const struct imsg_input lines = {.fd = input->fd, .name = input->name};
+    run->cli.event_input = input->name;
+    return imsg_open_input(&run->opener, &lines, err);
 }
 
 /* ---- options ---- */
@@ -87,7 +123,9 @@ static void run_inputs(struct open_run *run)
 {
     struct imsg_error err = {0};
     int count = cli_operands(&run->cli);
-    enum imsg_status status = IMSG_OK;
+    enum imsg_status status = start_opener(run, &err);
+    if (!cli_ok(&run->cli, status, &err))
+        return;
     for (int i = 0; i < (count ? count : 1) && status == IMSG_OK; i++) {
         struct cli_input input;
         run->operand = cli_operand(&run->cli, i);
@@ -128,19 +166,9 @@ static void check(const struct open_run *run)
         stdin_uses += strcmp(run->record_files[i], "-") == 0;
         cli_output_not_input(cli, &run->out, run->record_files[i]);
     }
-    stdin_uses += run->identity_path && strcmp(run->identity_path, "-") == 0;
+    stdin_uses += run->cli.identity_path && strcmp(run->cli.identity_path, "-") == 0;
     if (stdin_uses > 1)
         cli_usage(cli, "standard input can be only one of the inputs");
-}
-
-static void take_from(struct open_run *run, const char *arg)
-{
-    struct imsg_error err = {0};
-    if (!imsg_handle_is(arg))
-        cli_usage(&run->cli, "\"%s\" is a name, not a handle (an email address or +NUMBER)", arg);
-    if (imsg_handle_canonical(arg, &run->from[run->from_count], &err) != IMSG_OK)
-        cli_usage(&run->cli, "\"%s\": %s", arg, err.text);
-    run->from_count++;
 }
 
 /* What was kept back until the output file was there. */
@@ -168,16 +196,16 @@ int main(int argc, char **argv)
     for (int key; (key = cli_next(&run.cli, &arg)) != -1;) {
         switch (key) {
         case 'i':
-            run.identity_path = arg;
+            run.cli.identity_path = arg;
             break;
         case 'd':
-            run.directory = arg;
+            run.cli.directory_option = arg;
             break;
         case 'R':
             run.record_files[run.record_count++] = arg;
             break;
         case OPT_FROM:
-            take_from(&run, arg);
+            run.from[run.from_count++] = cli_handle(&run.cli, arg);
             break;
         case 'o':
             run.output = arg;
@@ -189,19 +217,14 @@ int main(int argc, char **argv)
     }
     cli_output_start(&run.cli, &run.out, run.output);
     check(&run);
-    cli_output_not_keys(&run.cli, &run.out, run.identity_path);
-    cli_sandbox_for(&run.cli, run.record_count ? 0 : CLI_USES(CLI_DIRECTORY), run.directory, NULL, NULL);
+    cli_output_not_keys(&run.cli, &run.out, run.cli.identity_path);
+    cli_sandbox_for(&run.cli, run.record_count ? 0 : CLI_USES(CLI_DIRECTORY), run.cli.directory_option, NULL, NULL);
     run_inputs(&run);
     /* A file is replaced only if nothing failed, in the records either; what went to stdout is out. */
     cli_ok(&run.cli, cli_output_finish(&run.out, run.cli.status == 0 || !run.out.path, &err), &err);
     print_after(&run);
-    for (size_t i = 0; i < OPEN_ENTRIES; i++)
-        imsg_entry_free(&run.entries[i]);
-    if (run.trust_open)
-        cli_trust_close(&run.trust);
+    imsg_opener_free(&run.opener);
     imsg_devices_free(&run.records);
-    imsg_device_free(&run.own);
-    imsg_identity_free(&run.identity);
     imsg_strings_free(run.from, run.from_count);
     free(run.record_files);
     return cli_finish(&run.cli);

@@ -7,7 +7,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
-#include "net/net.h"
+#include "imsg-net.h"
 
 #define UNDER_WAY 256 /* envelopes read that have no result yet */
 

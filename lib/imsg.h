@@ -12,7 +12,7 @@
  *     may be NULL and receives one sentence for a person. Outputs are written only on IMSG_OK.
  *   - struct imsg_view borrows, struct imsg_buf owns (imsg_buf_free wipes it). "char **" results are the caller's,
  *     released by free(). Pointers inside a struct belong to the struct and go with its …_free function.
- *   - Fixed sizes stand in the type: `const uint8_t key[static 32]`. All lengths are in bytes.
+ *   - Fixed sizes are in the type: `const uint8_t key[IMSG_ROOM(32)]`. All lengths are in bytes.
  *   - "formats.md §N" is section N of docs/format.md.
  */
 #ifndef IMSG_H
@@ -26,6 +26,14 @@
 
 #define IMSG_CHECK __attribute__((warn_unused_result))
 #define IMSG_PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))
+
+/* Of an array parameter: how many elements the caller's has at least. */
+#ifdef __cplusplus
+#define IMSG_ROOM(n) n
+extern "C" {
+#else
+#define IMSG_ROOM(n) static n
+#endif
 
 struct json_t; /* jansson's */
 
@@ -58,12 +66,32 @@ enum imsg_status {
     IMSG_STATUS_COUNT
 };
 
+/* What a person can do about an error. The library gives a code; the program words it, for it knows its own options. */
+enum imsg_hint {
+    IMSG_HINT_NONE = 0,
+    IMSG_HINT_TEXT,          /* set by a program, never by the library; about: the whole hint */
+    IMSG_HINT_MODE,          /* take the file's permissions from others; about: its path */
+    IMSG_HINT_IDENTITY,      /* this device has no identity yet: make one */
+    IMSG_HINT_ACCEPT,        /* compare the account key with its owner, then accept it; about: "THUMBPRINT HANDLE" */
+    IMSG_HINT_OWN_ACCOUNT,   /* an own handle by another account key: perhaps another own device has that key */
+    IMSG_HINT_OTHER_ACCOUNT, /* register on the device that has the account key */
+    IMSG_HINT_REGISTER,      /* register this device with the directory of the server */
+    IMSG_HINT_INVITE,        /* the server may want an invitation */
+    IMSG_HINT_MOVED,         /* the service may have moved: configure its new address */
+    IMSG_HINT_HTTPS,         /* use https, or allow plain http explicitly */
+    IMSG_HINT_FOLDER,        /* name a folder by its path */
+    IMSG_HINT_LIBCURL,       /* install libcurl */
+    IMSG_HINT_EXPECTED,      /* the program itself named the senders it expects, and this is another */
+    IMSG_HINT_WHY,           /* only somebody with the private key can see why; about: the sender's handle, or "" */
+};
+
 struct imsg_error {
     enum imsg_status status;
     bool has_offset;   /* offset is meaningful */
     uint64_t offset;   /* byte at which the input stops making sense, from its start */
     char text[768];    /* one sentence, lower case, no period; may hold bytes from outside, so escape before a terminal */
-    char hint[512];    /* what to do about it, or "" */
+    enum imsg_hint hint; /* what to do about it */
+    char about[512];     /* what the hint is about, as enum imsg_hint says, or ""; bytes from outside as well */
 };
 
 /* Exit status (sysexits-like, cli.md) of a status; 70 for a value out of range. */
@@ -77,7 +105,8 @@ enum imsg_status imsg_fail_at(struct imsg_error *err, enum imsg_status status, u
     IMSG_PRINTF(4, 5);
 /* Put "fmt: " in front of the text already there: outer functions name the role and the file. */
 void imsg_error_prefix(struct imsg_error *err, const char *fmt, ...) IMSG_PRINTF(2, 3);
-void imsg_error_hint(struct imsg_error *err, const char *fmt, ...) IMSG_PRINTF(2, 3);
+/* Set hint and about (NULL: ""), which is cut where it is too long. */
+void imsg_error_suggest(struct imsg_error *err, enum imsg_hint hint, const char *about);
 
 /* ---- Bytes (lib/base/buf.c) --------------------------------------------------------------------------------- */
 
@@ -124,7 +153,9 @@ struct imsg_rsa;  /* an RSA-1280 private key (lib/crypto/rsa.c) */
 #define IMSG_PUBLIC_IDENTITY 249 /* formats.md §1 */
 #define IMSG_PREKEY_RECORD 109 /* formats.md §4 */
 #define IMSG_PAYLOAD_MAX 131072 /* largest payload that is opened */
-#define IMSG_FORMAT_MAX 65475   /* largest plaintext of either payload format */
+#define IMSG_FORMAT_MAX 65475   /* largest plaintext of any payload format */
+#define IMSG_RELAY_PAYLOAD_MAX 16384 /* largest payload that a relay takes */
+#define IMSG_FORMATS_MAX 4      /* payload formats there can be */
 #define IMSG_DEVICES_MAX 64    /* devices in one entry */
 
 /* §1. The public keys of a "pair" device. */
@@ -139,8 +170,8 @@ struct imsg_public_identity {
 IMSG_CHECK enum imsg_status imsg_public_identity_parse(struct imsg_view bytes, struct imsg_public_identity *out,
                                                        struct imsg_error *err);
 /* Build from the two keys (raw and hash are filled in). */
-IMSG_CHECK enum imsg_status imsg_public_identity_make(const uint8_t signing[static 65],
-                                                      const uint8_t modulus[static 160],
+IMSG_CHECK enum imsg_status imsg_public_identity_make(const uint8_t signing[IMSG_ROOM(65)],
+                                                      const uint8_t modulus[IMSG_ROOM(160)],
                                                       struct imsg_public_identity *out, struct imsg_error *err);
 
 /* §4. A signed prekey. Parsing checks the shape only; imsg_prekey_verify the signature. */
@@ -152,105 +183,30 @@ struct imsg_prekey {
 };
 IMSG_CHECK enum imsg_status imsg_prekey_parse(struct imsg_view bytes, struct imsg_prekey *out, struct imsg_error *err);
 /* IMSG_MALFORMED: a key that is no point; IMSG_BAD_SIGNATURE. */
-IMSG_CHECK enum imsg_status imsg_prekey_verify(const struct imsg_prekey *prekey, const uint8_t device_x[static 32],
+IMSG_CHECK enum imsg_status imsg_prekey_verify(const struct imsg_prekey *prekey, const uint8_t device_x[IMSG_ROOM(32)],
                                                struct imsg_error *err);
-IMSG_CHECK enum imsg_status imsg_prekey_make(const struct imsg_p256 *device, const uint8_t prekey_x[static 32],
+IMSG_CHECK enum imsg_status imsg_prekey_make(const struct imsg_p256 *device, const uint8_t prekey_x[IMSG_ROOM(32)],
                                              double unix_seconds, struct imsg_prekey *out, struct imsg_error *err);
 
 /* ---- Payload formats ---------------------------------------------------------------------------------------- */
 
-enum imsg_format { IMSG_FORMAT_NONE = 0, IMSG_PAIR, IMSG_PAIR_EC };
-const char *imsg_format_name(enum imsg_format format);   /* "pair", "pair-ec" */
-enum imsg_format imsg_format_of(const char *name);       /* IMSG_FORMAT_NONE if unknown */
+/* A payload format: "pair" (formats.md §2), "pair-ec" (§5). NULL where there is none. */
+struct imsg_format;
+struct imsg_device;
+struct imsg_identity;
+const char *imsg_format_name(const struct imsg_format *format); /* "none" of NULL */
+const struct imsg_format *imsg_format_of(const char *name);     /* NULL if unknown */
+/* The best one that the sender has keys for and the device offers, or NULL. */
+const struct imsg_format *imsg_format_best(const struct imsg_identity *sender, const struct imsg_device *device);
+/* True if sealing takes a counter, which the sender keeps for each of the recipient's keys. */
+bool imsg_format_counts(const struct imsg_format *format);
 
 /* A field of a payload: where it stood. */
 struct imsg_field {
     size_t offset, len;
 };
 
-/* What opening went through, for imsg-inspect: every intermediate value and every check, in order, under the names of
- * the test vectors. Everybody else passes NULL, and then nothing is kept. Holds secrets: imsg_trace_free wipes. */
-struct imsg_step {
-    const char *name;
-    bool is_check;         /* else a value */
-    bool ok;               /* of a check */
-    struct imsg_buf bytes; /* of a value */
-    char note[160];        /* of a check that failed: why */
-};
-struct imsg_trace {
-    struct imsg_step *steps;
-    size_t count, cap;
-    bool incomplete; /* memory ran out: steps are missing */
-};
-void imsg_trace_value(struct imsg_trace *trace, const char *name, struct imsg_view bytes);
-/* Returns ok. */
-bool imsg_trace_check(struct imsg_trace *trace, const char *name, bool ok, const char *note);
-void imsg_trace_free(struct imsg_trace *trace);
-
-/* §2 "pair". Views point into the payload parsed. */
-struct imsg_pair {
-    struct imsg_view body;      /* what the signature covers */
-    struct imsg_view block;     /* first 160 bytes of body */
-    struct imsg_view rest;      /* body after the block */
-    struct imsg_view signature; /* strict DER is checked when verifying */
-    struct imsg_field f_body, f_signature;
-};
-IMSG_CHECK enum imsg_status imsg_pair_parse(struct imsg_view payload, struct imsg_pair *out, struct imsg_error *err);
-/* Seal `message` (at most IMSG_FORMAT_MAX bytes). Appends the payload to *out. */
-IMSG_CHECK enum imsg_status imsg_pair_seal(const struct imsg_p256 *sender_signing,
-                                           const struct imsg_public_identity *sender,
-                                           const struct imsg_public_identity *recipient, struct imsg_view message,
-                                           struct imsg_buf *out, struct imsg_error *err);
-/* Check the signature alone: IMSG_BAD_SIGNATURE or IMSG_OK. Uses no secret. */
-IMSG_CHECK enum imsg_status imsg_pair_verify(const struct imsg_pair *pair, const struct imsg_public_identity *sender,
-                                             struct imsg_error *err);
-/* Verify, then open; appends the message to *out. Classes: bad-signature, not-for-this-key, malformed (fewer than 16
- * bytes in the block), bad-tag. After an OAEP failure it goes on with a random key, so that it costs the same. */
-IMSG_CHECK enum imsg_status imsg_pair_open(const struct imsg_pair *pair, const struct imsg_rsa *recipient_encryption,
-                                           const struct imsg_public_identity *recipient,
-                                           const struct imsg_public_identity *sender, struct imsg_buf *out,
-                                           struct imsg_error *err);
-
-/* The same, step by step: with a trace it goes on after a failed check as far as that is possible, and returns the
- * first failure. sender NULL: the signature and the tag are not checked (IMSG_REFUSED at the end). */
-IMSG_CHECK enum imsg_status imsg_pair_open_traced(const struct imsg_pair *pair,
-                                                  const struct imsg_rsa *recipient_encryption,
-                                                  const struct imsg_public_identity *recipient,
-                                                  const struct imsg_public_identity *sender, struct imsg_buf *out,
-                                                  struct imsg_trace *trace, struct imsg_error *err);
-
-/* §5 "pair-ec". */
-struct imsg_pair_ec {
-    struct imsg_view payload; /* ciphertext of padded inner */
-    uint8_t ephemeral_x[32];
-    uint8_t ephemeral[65]; /* the lifted point */
-    uint8_t signature[64];
-    uint8_t validator[7];
-    struct imsg_field f_payload, f_ephemeral, f_signature, f_validator;
-};
-/* Protobuf, lengths, and that the ephemeral x is a point. */
-IMSG_CHECK enum imsg_status imsg_pair_ec_parse(struct imsg_view payload, struct imsg_pair_ec *out,
-                                               struct imsg_error *err);
-/* Seal `message` (at most IMSG_FORMAT_MAX bytes). The prekey must have been verified (imsg_prekey_verify). */
-IMSG_CHECK enum imsg_status imsg_pair_ec_seal(const struct imsg_p256 *sender_device,
-                                              const uint8_t recipient_device_x[static 32],
-                                              const uint8_t recipient_prekey_x[static 32], uint32_t counter,
-                                              struct imsg_view message, struct imsg_buf *out, struct imsg_error *err);
-/* Open with one prekey; appends the message to *out. not-for-this-key: the validator names another device or prekey
- * (the caller then tries a retired prekey). *counter (may be NULL) gets the counter, *has_counter whether it was there. */
-IMSG_CHECK enum imsg_status imsg_pair_ec_open(const struct imsg_pair_ec *pair_ec,
-                                              const uint8_t recipient_device_x[static 32],
-                                              const struct imsg_p256 *recipient_prekey,
-                                              const uint8_t sender_device_x[static 32], struct imsg_buf *out,
-                                              uint32_t *counter, bool *has_counter, struct imsg_error *err);
-
-/* The same, step by step; see imsg_pair_open_traced. sender_device_x NULL: the signature is not checked. */
-IMSG_CHECK enum imsg_status imsg_pair_ec_open_traced(const struct imsg_pair_ec *pair_ec,
-                                                     const uint8_t recipient_device_x[static 32],
-                                                     const struct imsg_p256 *recipient_prekey,
-                                                     const uint8_t *sender_device_x, struct imsg_buf *out,
-                                                     uint32_t *counter, bool *has_counter, struct imsg_trace *trace,
-                                                     struct imsg_error *err);
+struct imsg_trace; /* every step of opening, for imsg-inspect (lib/format/trace.h) */
 
 /* ---- Devices and identities (formats.md §7) ----------------------------------------------------------------- */
 
@@ -264,12 +220,13 @@ struct imsg_device {
     char *created;       /* or NULL */
     uint8_t token[IMSG_TOKEN];
     uint8_t auth[65]; /* the auth key's point: device_key's, or the signing key of a record without one */
-    uint32_t limit;   /* largest payload in bytes, default applied */
-    bool has_pair, has_pair_ec;
+    uint64_t limit;   /* largest payload in bytes, default applied */
+    bool has_device_key, has_pair, has_pair_ec;
     struct imsg_public_identity identity; /* if has_pair */
-    uint8_t device_x[32];                 /* if has_pair_ec */
+    uint8_t device_x[32];                 /* if has_device_key */
     struct imsg_prekey prekey;            /* if has_pair_ec; signature not yet checked */
     uint8_t *prekey_point;                /* 65 bytes once imsg_device_check said yes, else NULL */
+    void *keys[IMSG_FORMATS_MAX];         /* of the other formats, each its own */
 };
 /* Parse one line (or one JSON object). Everything of §7 is checked, the token against the auth key included; the
  * prekey's signature is not (imsg_device_check). Free with imsg_device_free. */
@@ -281,7 +238,7 @@ IMSG_CHECK enum imsg_status imsg_device_check(const struct imsg_device *device, 
 IMSG_CHECK enum imsg_status imsg_device_print(const struct imsg_device *device, const char *only_handle,
                                               struct imsg_buf *out, struct imsg_error *err);
 bool imsg_device_has_handle(const struct imsg_device *device, const char *canonical);
-bool imsg_device_offers(const struct imsg_device *device, enum imsg_format format);
+bool imsg_device_offers(const struct imsg_device *device, const struct imsg_format *format); /* false of NULL */
 void imsg_device_free(struct imsg_device *device);
 
 struct imsg_devices { /* a growing list; {0} is empty */
@@ -318,6 +275,7 @@ struct imsg_identity {
     struct imsg_prekey prekey_record;     /* if has_pair_ec */
     struct imsg_retired *retired;
     size_t retired_count;
+    void *keys[IMSG_FORMATS_MAX]; /* of formats other than the two, each its own */
     struct imsg_buf passphrase; /* kept to load retired prekeys and to write new keys; wiped */
 };
 /* True if the file holds an encrypted PEM, so that a passphrase must be asked before imsg_identity_parse. */
@@ -342,6 +300,9 @@ IMSG_CHECK enum imsg_status imsg_identity_device(const struct imsg_identity *ide
 /* The retired prekey number i, loaded on first use; threads may ask at the same time. */
 IMSG_CHECK enum imsg_status imsg_identity_retired(struct imsg_identity *identity, size_t i, struct imsg_p256 **out,
                                                   struct imsg_error *err);
+/* The 32 bytes of the public identity's hash (formats.md §1), the identity's; NULL where it has none. */
+const uint8_t *imsg_identity_hash(const struct imsg_identity *identity);
+bool imsg_identity_has_keys(const struct imsg_identity *identity, const struct imsg_format *format); /* false of NULL */
 bool imsg_identity_has_handle(const struct imsg_identity *identity, const char *canonical);
 /* The private key to the auth key: the device key, or the signing key of an identity without one. The identity's. */
 const struct imsg_p256 *imsg_identity_signer(const struct imsg_identity *identity);
@@ -349,15 +310,17 @@ void imsg_identity_free(struct imsg_identity *identity);
 
 /* ---- Directory entries (formats.md §7 entry/1) -------------------------------------------------------------- */
 
+#define IMSG_ENTRY_MAX 1048576 /* bytes of an entry's file: 64 devices of a few hundred bytes, encoded twice, and more */
+#define IMSG_ENTRY_FOLDER "imsg/v1/h" /* where entries stand below a directory's base */
 #define IMSG_THUMBPRINT 43 /* characters of an RFC 7638 SHA-256 thumbprint, base64url without padding */
 
 struct imsg_entry {
-    char *handle;
+    struct json_t *json;      /* the payload object */
+    const char *handle;
     uint64_t seq;
     bool has_prev;
     uint8_t prev[32];         /* SHA-256 of the payload before */
-    char *updated, *expires;  /* expires may be NULL */
-    struct json_t *json;      /* the payload object */
+    const char *updated, *expires; /* expires may be NULL */
     struct imsg_devices devices;
     uint8_t account[65];      /* the signer's point, from the jwk: proves nothing until compared with a pin */
     char thumbprint[IMSG_THUMBPRINT + 1];
@@ -367,20 +330,18 @@ struct imsg_entry {
  * checked). IMSG_MALFORMED, IMSG_BAD_SIGNATURE, IMSG_REFUSED (other handle, expired). */
 IMSG_CHECK enum imsg_status imsg_entry_parse(struct imsg_view file, const char *handle, time_t now,
                                              struct imsg_entry *out, struct imsg_error *err);
-/* Sign a new entry: seq and prev from *previous (NULL: seq 1, prev null). Appends the file's bytes. `expires` may be
- * NULL. Every device must hold `handle`; at most IMSG_DEVICES_MAX. */
-IMSG_CHECK enum imsg_status imsg_entry_sign(const struct imsg_p256 *account, const char *handle,
-                                            const struct imsg_entry *previous, const struct imsg_devices *devices,
-                                            const char *updated, const char *expires, struct imsg_buf *out,
+/* Sign a new entry with the handle, updated (NULL: now), expires and devices of *entry, all of it the caller's; seq and
+ * prev follow *previous (NULL: it is the first). Appends the file's bytes. Every device must hold the handle; at most
+ * IMSG_DEVICES_MAX. */
+IMSG_CHECK enum imsg_status imsg_entry_sign(const struct imsg_p256 *account, const struct imsg_entry *entry,
+                                            const struct imsg_entry *previous, struct imsg_buf *out,
                                             struct imsg_error *err);
 void imsg_entry_free(struct imsg_entry *entry);
-#define IMSG_ENTRY_FOLDER "imsg/v1/h" /* of all entries, below a directory's base */
-#define IMSG_ENTRY_MAX 1048576        /* bytes; 64 devices of a few hundred bytes each, doubly encoded, stay far below */
 /* IMSG_ENTRY_FOLDER "/xx/<sha256 of handle>.json": where the entry of a canonical handle stands below a directory's base. */
 IMSG_CHECK enum imsg_status imsg_entry_path(const char *handle, struct imsg_buf *out, struct imsg_error *err);
 /* RFC 7638 thumbprint of a P-256 point. */
-IMSG_CHECK enum imsg_status imsg_thumbprint(const uint8_t point[static 65], char out[static IMSG_THUMBPRINT + 1],
-                                            struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_thumbprint(const uint8_t point[IMSG_ROOM(65)],
+                                            char out[IMSG_ROOM(IMSG_THUMBPRINT + 1)], struct imsg_error *err);
 
 /* What a user remembers of a handle (pins.json). */
 struct imsg_pin {
@@ -393,56 +354,66 @@ struct imsg_pin {
 IMSG_CHECK enum imsg_status imsg_pin_check(const struct imsg_pin *pin, const struct imsg_entry *entry,
                                            struct imsg_error *err);
 
+/* ---- Attachments (formats.md §7 attachment/1) --------------------------------------------------------------- */
+
+struct imsg_attachment {
+    struct json_t *json;     /* the whole descriptor, as it was read; or NULL */
+    char *uri;
+    char *name, *type; /* or NULL */
+    uint64_t size;
+    uint8_t key[32];
+    uint8_t sha1[20], sha256[32]; /* of the ciphertext */
+};
+/* Takes its own reference. */
+IMSG_CHECK enum imsg_status imsg_attachment_from_json(struct json_t *object, struct imsg_attachment *out,
+                                                      struct imsg_error *err);
+/* Append the descriptor as one line with its newline. */
+IMSG_CHECK enum imsg_status imsg_attachment_print(const struct imsg_attachment *attachment, struct imsg_buf *out,
+                                                  struct imsg_error *err);
+void imsg_attachment_free(struct imsg_attachment *attachment);
+
 /* ---- Messages and envelopes --------------------------------------------------------------------------------- */
 
-#define IMSG_RELAY_PAYLOAD_MAX 16384    /* bytes of a payload that a relay takes, whatever a record says */
-#define IMSG_RELAY_DAYS 30              /* a message waits no longer */
-#define IMSG_RELAY_ACKNOWLEDGE_MAX 1024 /* names in one request; more are several requests */
-
-/* message/1 as it is sealed: header line, newline, content. */
+/* message/1, as it is sealed: header line, newline, content. One that was read owns what its pointers show; one that
+ * is to be written is the caller's, who sets what applies and never frees it. */
 struct imsg_message {
-    struct json_t *header;
-    char *id, *from, *time; /* required */
-    char **to;
+    struct json_t *header;        /* the whole of it, as it was read */
+    const char *id, *from, *time; /* id and time NULL: made when it is written */
+    char *const *to;
     size_t to_count;
-    char *type;             /* or NULL */
-    char *group_id, *group_name; /* both or neither */
-    bool has_stream;         /* the header of a sealed file: refused outside one (formats.md §8) */
-    uint8_t stream_key[32];  /* if has_stream */
-    struct imsg_view content; /* into the plaintext parsed */
+    const char *type;                       /* or NULL, like all that follow */
+    const char *group_id, *group_name;      /* both or neither */
+    const char *reply_to;
+    const char *receipt, *receipt_of;       /* "delivered" or "read", and of which message; both or neither */
+    struct imsg_attachment *attachments;
+    size_t attachment_count;
+    bool has_stream;           /* the header of a sealed file: refused outside one (formats.md §8) */
+    uint8_t stream_key[32];    /* if has_stream */
+    struct imsg_view content;  /* of one that was read: into its plaintext */
+    struct imsg_buf plaintext; /* of a message that imsg_open_envelope opened; else empty */
+    char made_id[37], made_time[21]; /* what id and time point at where they were made */
 };
 /* IMSG_UNSUPPORTED: foreign plaintext, does not start as message/1. IMSG_MALFORMED: starts so, but does not parse. */
 IMSG_CHECK enum imsg_status imsg_message_parse(struct imsg_view plaintext, struct imsg_message *out,
                                                struct imsg_error *err);
 void imsg_message_free(struct imsg_message *message);
 
-/* What goes into a header; borrowed, NULL where it does not apply. */
-struct imsg_compose {
-    const char *id, *from, *time; /* required */
-    char *const *to;
-    size_t to_count;
-    const char *type;
-    const char *group_id, *group_name; /* both or neither */
-    const char *reply_to;
-    const char *receipt; /* "delivered" or "read", for the message reply_to names: written as its receipt */
-    struct json_t *attachments; /* an array of attachment/1, or NULL */
-    const uint8_t *stream_key;  /* 32 bytes: the header of a sealed file; else NULL */
-};
-/* Append header line, newline and content. */
-IMSG_CHECK enum imsg_status imsg_message_print(const struct imsg_compose *compose, struct imsg_view content,
-                                               struct imsg_buf *out, struct imsg_error *err);
+/* Append header line, newline and content. Where id or time is NULL it is made and kept in the message, which must then
+ * stay where it is: the envelopes need both. */
+IMSG_CHECK enum imsg_status imsg_message_print(struct imsg_message *message, struct imsg_buf *out,
+                                               struct imsg_error *err);
 /* The id of the group of these participants (the sender included, any order) and this name: a UUID v5 over the sorted
  * handles, each with a newline, and the name, in the namespace 7e0b3f5c-4f0d-5d7e-9a55-6d1f6c0a2b11. */
 IMSG_CHECK enum imsg_status imsg_group_id(const char *const *participants, size_t count, const char *name,
-                                          char out[static 37], struct imsg_error *err);
+                                          char out[IMSG_ROOM(37)], struct imsg_error *err);
 
 /* envelope/1 */
 struct imsg_envelope {
     struct json_t *json;
-    char *id, *from, *to, *time;
-    char *relay; /* or NULL */
+    const char *id, *from, *to, *time;
+    const char *relay; /* or NULL */
     uint8_t from_token[IMSG_TOKEN], to_token[IMSG_TOKEN];
-    enum imsg_format format;
+    const struct imsg_format *format;
     struct imsg_buf payload; /* decoded, 1 to IMSG_PAYLOAD_MAX bytes */
     uint8_t hash[32];        /* SHA-256 of the payload: its name everywhere */
 };
@@ -450,38 +421,44 @@ IMSG_CHECK enum imsg_status imsg_envelope_parse(struct imsg_view line, struct im
                                                 struct imsg_error *err);
 void imsg_envelope_free(struct imsg_envelope *envelope);
 
-/* Seal `plaintext` (header line and content) for one device. IMSG_TOO_LONG: the payload is over the device's limit
- * (limit 0: only the format's own bound). The prekey is verified first. Appends the bare payload. */
+struct imsg_seal_how {
+    const struct imsg_format *format; /* NULL: the best that both have */
+    uint32_t counter;                 /* where the format counts */
+    uint64_t limit;                   /* bytes of payload, mostly the device's; 0: only the format's own bound */
+};
+/* Seal `plaintext` (header line and content) for one device. IMSG_TOO_LONG: the payload is over the limit. The
+ * signatures of the record's keys are verified first. Appends the bare payload. */
 IMSG_CHECK enum imsg_status imsg_seal_payload(const struct imsg_identity *sender, const struct imsg_device *device,
-                                              enum imsg_format format, uint32_t counter, uint32_t limit,
-                                              struct imsg_view plaintext, struct imsg_buf *out,
-                                              struct imsg_error *err);
-/* Append one envelope line, newline included, around a payload. relay may be NULL. */
-IMSG_CHECK enum imsg_status imsg_envelope_print(const char *id, const char *from, const uint8_t from_token[static 32],
-                                                const char *to, const uint8_t to_token[static 32],
-                                                enum imsg_format format, const char *time, const char *relay,
-                                                struct imsg_view payload, struct imsg_buf *out,
+                                              const struct imsg_seal_how *how, struct imsg_view plaintext,
+                                              struct imsg_buf *out, struct imsg_error *err);
+/* Append one envelope line, newline included, made of the members that it prints: all but json and hash, all of them
+ * the caller's. */
+IMSG_CHECK enum imsg_status imsg_envelope_print(const struct imsg_envelope *envelope, struct imsg_buf *out,
                                                 struct imsg_error *err);
+struct imsg_payload { /* a bare payload; borrowed */
+    const struct imsg_format *format;
+    struct imsg_view bytes;
+};
 /* Open one bare payload that `sender` should have sealed for `identity`. Appends the plaintext. IMSG_MALFORMED and
- * IMSG_UNSUPPORTED: it shows without a key. Everything else is IMSG_REFUSED with one and the same text; the class is
- * in *why (may be NULL). Retired prekeys are tried. */
+ * IMSG_UNSUPPORTED: it shows without a key. Everything else is IMSG_REFUSED with one and the same text; the trace (NULL
+ * but for imsg-inspect) has its class. Retired prekeys are tried. With a trace identity and sender may be NULL: then
+ * only what needs no keys is checked. */
 IMSG_CHECK enum imsg_status imsg_open_payload(struct imsg_identity *identity, const struct imsg_device *sender,
-                                              enum imsg_format format, struct imsg_view payload,
-                                              struct imsg_buf *plaintext, enum imsg_status *why,
-                                              struct imsg_error *err);
+                                              struct imsg_payload payload, struct imsg_buf *plaintext,
+                                              struct imsg_trace *trace, struct imsg_error *err);
 /* Open an envelope: what imsg_open_payload does, then message/1 and the header against the envelope (formats.md §7).
- * `sender` must hold envelope->from and envelope->from_token. *message points into *plaintext. message->has_stream: it
- * belongs to a sealed file, and a caller that does not read one refuses it. */
+ * `sender` must hold envelope->from and envelope->from_token. *message holds the plaintext that its content points
+ * into. message->has_stream: it belongs to a sealed file, and a caller that does not read one refuses it. */
 IMSG_CHECK enum imsg_status imsg_open_envelope(struct imsg_identity *identity, const struct imsg_device *sender,
-                                               const struct imsg_envelope *envelope, struct imsg_buf *plaintext,
-                                               struct imsg_message *message, enum imsg_status *why,
-                                               struct imsg_error *err);
+                                               const struct imsg_envelope *envelope, struct imsg_message *message,
+                                               struct imsg_trace *trace, struct imsg_error *err);
 
 /* ---- Sealed files (formats.md §8, lib/format/stream.c) -------------------------------------------------------- */
 
-/* After the envelope lines and the line that imsg_stream_print makes stand the chunks, numbered from 0: IMSG_STREAM_CHUNK
- * bytes of content each, the last 0 to IMSG_STREAM_CHUNK, and IMSG_STREAM_EXTRA bytes of tag and signature behind each.
- * Whoever opens them counts them, and says which is the last: the one that the end of the input follows. */
+/* After the envelope lines and the line that imsg_stream_print makes stand the chunks, numbered from 0:
+ * IMSG_STREAM_CHUNK bytes of content each, the last 0 to IMSG_STREAM_CHUNK, and IMSG_STREAM_EXTRA bytes of tag and
+ * signature behind each. Whoever opens them counts them, and says which is the last: the one that the end of the
+ * input follows. */
 #define IMSG_STREAM_CHUNK 1048576
 #define IMSG_STREAM_EXTRA 80
 
@@ -490,44 +467,34 @@ IMSG_CHECK enum imsg_status imsg_stream_print(const char *id, struct imsg_buf *o
 /* True if the line is meant as one. */
 bool imsg_stream_is(struct imsg_view line);
 /* IMSG_UNSUPPORTED: another version, cipher or chunk size. */
-IMSG_CHECK enum imsg_status imsg_stream_parse(struct imsg_view line, char id[static 37], struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_stream_parse(struct imsg_view line, char id[IMSG_ROOM(37)], struct imsg_error *err);
 
 struct imsg_stream; /* what the chunks of one file have in common; a thread has its own */
-/* `key` and `id` (a uuid's text) from the header. With a trace key NULL is possible: only signatures are checked. */
+/* `key` and `id` (a uuid's text) from the header. key NULL: only signatures are checked. */
 IMSG_CHECK enum imsg_status imsg_stream_new(const uint8_t *key, const char *id, struct imsg_trace *trace,
                                             struct imsg_stream **out, struct imsg_error *err);
-/* Encrypt and sign where it stands: `chunk` holds len bytes of content and has room for IMSG_STREAM_EXTRA more, which
+struct imsg_chunk {
+    uint64_t number;
+    bool last;
+    uint8_t *bytes; /* borrowed */
+    size_t len;
+};
+/* Encrypt and sign where it stands: the chunk holds len bytes of content and has room for IMSG_STREAM_EXTRA more, which
  * are written. auth: the private key to the sender's auth key. */
-IMSG_CHECK enum imsg_status imsg_stream_seal(struct imsg_stream *stream, const struct imsg_p256 *auth, uint64_t number,
-                                             bool last, uint8_t *chunk, size_t len, struct imsg_error *err);
-/* Verify the signature and then the tag, and decrypt where it stands: `chunk` holds len bytes as they were read, the
- * content is the first len - IMSG_STREAM_EXTRA. IMSG_REFUSED, one text whatever the reason, wrong lengths included; then
- * the chunk is wiped, and *why (may be NULL) has the class. */
-IMSG_CHECK enum imsg_status imsg_stream_open(struct imsg_stream *stream, const uint8_t auth[static 65], uint64_t number,
-                                             bool last, uint8_t *chunk, size_t len, enum imsg_status *why,
+IMSG_CHECK enum imsg_status imsg_stream_seal(struct imsg_stream *stream, const struct imsg_p256 *auth,
+                                             const struct imsg_chunk *chunk, struct imsg_error *err);
+/* Verify the signature and then the tag, and decrypt where it stands: the chunk holds len bytes as they were read,
+ * the content is the first len - IMSG_STREAM_EXTRA. auth: the point of the sender's auth key. IMSG_REFUSED, one text
+ * whatever the reason, wrong lengths included; then the chunk is wiped. With a trace, which has the class, it goes
+ * on after a failed check, a wrong length apart, and nothing is wiped; auth may then be NULL: the signature is not
+ * checked. A stream made without a key checks the signature alone and decrypts nothing. */
+IMSG_CHECK enum imsg_status imsg_stream_open(struct imsg_stream *stream, const uint8_t *auth,
+                                             const struct imsg_chunk *chunk, struct imsg_trace *trace,
                                              struct imsg_error *err);
-/* The same, step by step: with a trace it goes on after a failed check, a wrong length apart. auth NULL: the signature
- * is not checked. A stream made without a key checks the signature alone: IMSG_OK tells that, and nothing is
- * decrypted. */
-IMSG_CHECK enum imsg_status imsg_stream_open_traced(struct imsg_stream *stream, const uint8_t *auth, uint64_t number,
-                                                    bool last, uint8_t *chunk, size_t len, struct imsg_trace *trace,
-                                                    struct imsg_error *err);
 void imsg_stream_free(struct imsg_stream *stream); /* wiped */
 
-/* ---- Attachments (formats.md §7 attachment/1) --------------------------------------------------------------- */
-
-struct imsg_attachment {
-    char *uri;
-    char *name, *type; /* or NULL */
-    uint64_t size;
-    uint8_t key[32];
-    uint8_t sha1[20], sha256[32]; /* of the ciphertext */
-};
-IMSG_CHECK enum imsg_status imsg_attachment_from_json(const struct json_t *object, struct imsg_attachment *out,
-                                                      struct imsg_error *err);
-/* Append the descriptor as one line with its newline. */
-IMSG_CHECK enum imsg_status imsg_attachment_print(const struct imsg_attachment *attachment, struct imsg_buf *out,
-                                                  struct imsg_error *err);
-void imsg_attachment_free(struct imsg_attachment *attachment);
+#ifdef __cplusplus
+}
+#endif
 
 #endif

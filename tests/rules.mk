@@ -1,5 +1,5 @@
 # Rules of the tests and the benchmarks; the Makefile includes this file.
-DEPS_TEST := bats jq curl openssl strace valgrind bsdutils mandoc groff shellcheck clang cppcheck xxd procps nginx-light time zsh fish
+DEPS_TEST := g++ bats jq curl openssl strace valgrind bsdutils mandoc groff shellcheck clang cppcheck xxd procps nginx-light time zsh fish
 # The peers; a test runs the benchmarks on tiny work.
 DEPS_BENCH := age gnupg minisign openssl gnuplot-nox valgrind
 DEPS_BENCH_SERVE := wrk nginx-light openssl
@@ -12,10 +12,15 @@ DEPS_DEEP := radosgw ceph-mon ceph-osd nghttp2-client
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/t-*.c))
 UNIT_OBJS := $(BUILD)/tests/unit/tap.o $(BUILD)/tests/unit/vector.o
 SEAM := $(BUILD)/seam/lib/crypto/p256_sign.o
-$(BUILD)/seam/%: ALL_CPPFLAGS += -DIMSG_TEST_SEAM
+$(BUILD)/seam/%: ALL_CPPFLAGS += -DIMSG_TEST_SEAM -DIMSG_EXTRA_FORMAT=toy_format
 $(BUILD)/seam/%.o: %.c
 	$(compile)
 $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(UNIT_OBJS) $(SEAM) $(LIB)
+	$(link)
+# A payload format more in the table, and what imsg-inspect shows of it.
+$(BUILD)/unit/t-format: OWN_LIBS = $(BODY_LIBS)
+$(BUILD)/unit/t-format: $(BUILD)/tests/unit/t-format.o $(BUILD)/tests/unit/toy_format.o $(BUILD)/seam/lib/format/format.o \
+  $(patsubst %.c,$(BUILD)/%.o,$(wildcard cmd/inspect/*.c)) $(UNIT_OBJS) $(CLI) $(LIB)
 	$(link)
 # t-ct stands between the formats and the primitives, to mark what is secret.
 CT_WRAP := imsg_rsa_oaep_open imsg_p256_ecdh imsg_equal_ct imsg_sha256_parts imsg_aes256_ctr64
@@ -35,6 +40,7 @@ $(BUILD)/target/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_OBJS) $(LIB)
 FUZZ_INSPECT := $(BUILD)/unit/t-fuzz-inspect $(BUILD)/target/inspect
 $(FUZZ_INSPECT): $(patsubst %.c,$(BUILD)/%.o,$(wildcard cmd/inspect/*.c)) $(CLI)
 $(FUZZ_INSPECT): OWN_LIBS = $(CLI) $(LIB) $(BODY_LIBS)
+$(BUILD)/unit/t-json-walk $(BUILD)/unit/t-fuzz-json_walk $(BUILD)/target/json_walk: $(BUILD)/cmd/inspect/json_walk.o
 
 # Servers for what no good server does, what systemd does for a service with a socket, and a clock for a program under test.
 HELPERS := $(BUILD)/wire $(BUILD)/flaky $(BUILD)/pass-socket $(BUILD)/clock.so

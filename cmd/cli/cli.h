@@ -4,8 +4,9 @@
 #define IMSG_CLI_H
 
 #include "base/io.h"
+#include "imsg-client.h"
 #include "imsg.h"
-#include "net/net.h"
+#include "imsg-net.h"
 
 /* ---- options.c: one table per tool, from which parsing, --help and the completions are made ------------------- */
 
@@ -79,6 +80,11 @@ struct cli {
     int passphrase_fd; /* -1: none */
     unsigned jobs;     /* of --jobs; 0: not given */
     char *home;        /* $IMSG_HOME, once asked for */
+    struct imsg_client client;    /* cli_client */
+    const char *identity_path;    /* -i as given, or NULL */
+    const char *directory_option; /* -d as given, or NULL */
+    bool directory_create;        /* a directory folder that is not there is made, not reported */
+    const char *event_input;      /* the input that the lines of events are in */
     struct imsg_buf config;
     bool config_read;
     struct imsg_net net; /* cli_net */
@@ -111,6 +117,8 @@ _Noreturn void cli_usage(const struct cli *cli, const char *fmt, ...) IMSG_PRINT
 void cli_exclusive(const struct cli *cli, ...);
 /* An unsigned decimal argument, else 64. */
 uint64_t cli_number(const struct cli *cli, const char *option, const char *arg, uint64_t min, uint64_t max);
+/* An argument that must be a handle, in its canonical form, which is the caller's; else 64. */
+char *cli_handle(const struct cli *cli, const char *arg);
 /* --jobs, or the number of cores this process may use. */
 unsigned cli_jobs(const struct cli *cli);
 void cli_print_completion(const struct cli_tool *tool, const char *shell); /* completion.c */
@@ -126,13 +134,20 @@ void cli_hint(const struct cli *cli, const char *fmt, ...) IMSG_PRINTF(2, 3);
 /* "TOOL: …": not with -q; cli_detail only with -v. */
 void cli_note(const struct cli *cli, const char *fmt, ...) IMSG_PRINTF(2, 3);
 void cli_detail(const struct cli *cli, const char *fmt, ...) IMSG_PRINTF(2, 3);
-/* One word of a command that a person may copy into a shell: in quotes where it needs them, its meaning never changed
- * by what it holds. The caller's. */
-IMSG_CHECK enum imsg_status cli_shell_word(const char *text, char **out, struct imsg_error *err);
 /* Report if status is not ok; returns true if it was ok. */
 bool cli_ok(struct cli *cli, enum imsg_status status, const struct imsg_error *err);
 /* Frees what cli holds; the exit status: the first failure's, 0 if none. `return cli_finish(&cli);` ends main. */
 int cli_finish(struct cli *cli);
+
+/* ---- hints.c -------------------------------------------------------------------------------------------------- */
+
+/* One word of a command that a person may copy into a shell: in quotes where it needs them, its meaning never changed
+ * by what it holds. The caller's. */
+IMSG_CHECK enum imsg_status cli_shell_word(const char *text, char **out, struct imsg_error *err);
+/* A hint in words of the tool's own, for cli_report. */
+void cli_error_hint(struct imsg_error *err, const char *fmt, ...) IMSG_PRINTF(2, 3);
+/* The hint of an error in words, or "". cli_report calls it. */
+void cli_hint_text(const struct cli *cli, const struct imsg_error *err, char *out, size_t size);
 
 /* ---- settings.c ----------------------------------------------------------------------------------------------- */
 
@@ -161,8 +176,9 @@ IMSG_CHECK enum imsg_status cli_configured(struct cli *cli, enum cli_service ser
 
 /* ---- net.c ---------------------------------------------------------------------------------------------------- */
 
-/* What the connections of this run share, from options (CLI_OPTS_NET), environment and config. The services configured are
- * the user's own origins; one given as an option becomes one when it is opened. Borrowed, until cli_finish. */
+/* What the connections of this run share, from options (CLI_OPTS_NET), environment and config. The services
+ * configured are the user's own origins; one given as an option becomes one when it is opened. Borrowed, until
+ * cli_finish. */
 IMSG_CHECK enum imsg_status cli_net(struct cli *cli, struct imsg_net **net, struct imsg_error *err);
 /* The key that bearer tokens are signed with: that of `identity`. */
 void cli_net_identity(struct cli *cli, const struct imsg_identity *identity);
@@ -177,17 +193,30 @@ IMSG_CHECK enum imsg_status cli_passphrase(struct cli *cli, const char *what, bo
  * read is IMSG_PERMISSION. */
 IMSG_CHECK enum imsg_status cli_read_key_file(struct cli *cli, const char *path, const char *role,
                                               struct imsg_buf *out, struct imsg_error *err);
+/* What lib/client reads a key file with: `path`, "-" for standard input, or NULL for `standard` in $IMSG_HOME.
+ * *name, the caller's, holds the path for as long as *out is used. */
+IMSG_CHECK enum imsg_status cli_key_file(struct cli *cli, const char *path, const char *standard, char **name,
+                                         struct imsg_key_file *out, struct imsg_error *err);
 /* Load an identity (path NULL: identity.json of $IMSG_HOME), asking for the passphrase if it is encrypted. */
 IMSG_CHECK enum imsg_status cli_identity(struct cli *cli, const char *path, struct imsg_identity *out,
                                          struct imsg_error *err);
 /* Only its token, which is public: no passphrase is asked. */
 IMSG_CHECK enum imsg_status cli_identity_token(struct cli *cli, const char *path, uint8_t token[static 32],
                                                struct imsg_error *err);
+/* Give it a new prekey, write it back, and load it. */
+IMSG_CHECK enum imsg_status cli_identity_rotate(struct cli *cli, const char *path, struct imsg_identity *out,
+                                                struct imsg_error *err);
 /* The account key: `path`, or account.pem of $IMSG_HOME (NULL). IMSG_NO_INPUT if there is none. */
 IMSG_CHECK enum imsg_status cli_account_key(struct cli *cli, const char *path, struct imsg_p256 **out,
                                             struct imsg_error *err);
-/* Create a private file: O_EXCL|O_NOFOLLOW, 0600, never replaced (IMSG_CANNOT_CREATE), atomic. */
-IMSG_CHECK enum imsg_status cli_create_private(const char *path, struct imsg_view bytes, struct imsg_error *err);
+
+/* ---- client.c ------------------------------------------------------------------------------------------------- */
+
+/* Set up cli->client: its home, an identity and a directory that are opened when they are first needed, and
+ * cli_event. Until cli_finish. */
+IMSG_CHECK enum imsg_status cli_client(struct cli *cli, struct imsg_error *err);
+/* An event of the library in words on stderr; context is the struct cli. */
+void cli_event(void *context, const struct imsg_event *event);
 
 /* ---- s3.c ------------------------------------------------------------------------------------------------------ */
 
@@ -244,50 +273,6 @@ IMSG_CHECK enum imsg_status cli_output_flush(struct cli_output *out, struct imsg
  * file as it was. Frees everything. */
 IMSG_CHECK enum imsg_status cli_output_finish(struct cli_output *out, bool keep, struct imsg_error *err);
 
-/* ---- chunks.c ------------------------------------------------------------------------------------------------- */
-
-struct cli_chunks {
-    struct imsg_view first; /* read already, and not yet given out */
-    int fd;                 /* -1: `first` is all */
-    uint8_t ahead;
-    bool has_ahead;
-};
-/* `first`, borrowed, and then what is left in fd. */
-void cli_chunks_start(struct cli_chunks *chunks, struct imsg_view first, int fd);
-/* The next `size` bytes into `out`, fewer only at the end, and whether nothing comes behind them. Not again after
- * *last. */
-IMSG_CHECK enum imsg_status cli_chunks_next(struct cli_chunks *chunks, uint8_t *out, size_t size, size_t *len,
-                                            bool *last, struct imsg_error *err);
-/* True if the next piece is not there yet: write out what is done instead of waiting with it. */
-bool cli_chunks_would_wait(const struct cli_chunks *chunks);
-/* How many chunks of a sealed file are worked on at once: as many as keep --jobs cores busy, within the memory that a
- * stream may take (12 MiB, performance.md). */
-#define CLI_CHUNKS_MAX 5
-size_t cli_chunk_slots(const struct cli *cli);
-
-/* ---- trust.c: the directory with pins ------------------------------------------------------------------------- */
-
-struct cli_trust {
-    struct cli *cli;
-    struct imsg_directory *directory;
-    const char *option; /* -d as given, for hints, or NULL */
-    const char *accept; /* --accept THUMBPRINT, or NULL */
-    bool expired_ok;    /* take an entry whose time is over: one's own, to renew it */
-    uint8_t own[65];    /* point of account.pem, if has_own */
-    bool has_own, own_checked;
-};
-IMSG_CHECK enum imsg_status cli_trust_open(struct cli *cli, const char *directory_option, bool create,
-                                           struct cli_trust *trust, struct imsg_error *err);
-/* The verified entry of a canonical handle: signature, own account key for handles one's own key is pinned to, pin
- * rules, first sight pinned with a note. IMSG_NO_ACCOUNT, IMSG_REFUSED (with the hint to --accept), IMSG_TEMPORARY …
- * `raw` (may be NULL) gets the bytes on file. */
-IMSG_CHECK enum imsg_status cli_trust_entry(struct cli_trust *trust, const char *handle, struct imsg_entry *entry,
-                                            struct imsg_buf *raw, struct imsg_error *err);
-/* Remember an entry just written or verified. */
-IMSG_CHECK enum imsg_status cli_trust_pin(struct cli_trust *trust, const char *handle, const struct imsg_entry *entry,
-                                          struct imsg_error *err);
-void cli_trust_close(struct cli_trust *trust);
-
 /* ---- records.c ------------------------------------------------------------------------------------------------ */
 
 /* Read device records, one a line, from a file or stdin ("-"). Bad lines are reported with their number and the rest
@@ -295,19 +280,12 @@ void cli_trust_close(struct cli_trust *trust);
 IMSG_CHECK enum imsg_status cli_records_read(struct cli *cli, const char *operand, struct imsg_devices *list,
                                              struct imsg_error *err);
 
-/* ---- counters.c ----------------------------------------------------------------------------------------------- */
-
-/* The next pair-ec counter for each of the devices, from the home (lib/client/counters.h). Sending never fails for it: where
- * the file cannot be used there is a note. */
-void cli_counters(struct cli *cli, const uint8_t own_x[static 32], const struct imsg_device *const *devices,
-                  size_t count, uint32_t *counters);
-
 /* ---- sandbox.c ------------------------------------------------------------------------------------------------ */
 
 /* Give up what this tool will not need again: no new sockets, no exec, no ptrace (seccomp, where there is one). */
 void cli_sandbox(void);
-/* The same, but sockets stay if one of the `services` (CLI_USES(CLI_DIRECTORY) | …) is remote: as its option says (NULL:
- * none), else as it is configured. */
+/* The same, but sockets stay if one of the `services` (CLI_USES(CLI_DIRECTORY) | …) is remote: as its option says
+ * (NULL: none), else as it is configured. */
 void cli_sandbox_for(struct cli *cli, unsigned services, const char *directory, const char *relay, const char *store);
 /* The same, and sockets stay. */
 void cli_sandbox_talking(void);

@@ -1,4 +1,4 @@
-/* Private key files and passphrases. */
+/* Where private keys and their passphrases come from. */
 #include "cli/cli.h"
 
 #include <errno.h>
@@ -7,14 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
-#include "base/json.h"
-#include "crypto/crypto.h"
+#include "base/text.h"
 
-#define KEY_FILE_MAX 1048576 /* bytes */
 #define PASSPHRASE_MAX 1024  /* bytes */
 
 static volatile sig_atomic_t caught;
@@ -24,7 +21,7 @@ static void on_signal(int number)
     caught = number;
 }
 
-/* The first line of fd, without its end. One byte at a time: what follows belongs to others. */
+/* The first line of fd, without its end. Read byte by byte: what follows the line is for other readers of fd. */
 static enum imsg_status read_first_line(int fd, const char *from, struct imsg_buf *out, struct imsg_error *err)
 {
     for (;;) {
@@ -57,7 +54,7 @@ static enum imsg_status ask_once(int tty, const char *prompt, struct imsg_buf *o
     bool restore = tcgetattr(tty, &before) == 0;
     for (size_t i = 0; i < COUNT; i++)
         if (sigaction(signals[i], &action, &old[i]) == 0 && old[i].sa_handler == SIG_IGN)
-            sigaction(signals[i], &old[i], NULL); /* whoever started us wants it ignored */
+            sigaction(signals[i], &old[i], NULL); /* it was ignored when the program started, and stays so */
     if (restore) { /* before the prompt, so that an answer as quick as a program's is neither shown nor flushed */
         silent = before;
         silent.c_lflag &= (tcflag_t)~(ECHO | ECHONL);
@@ -86,7 +83,7 @@ static enum imsg_status ask(const char *what, bool again, struct imsg_buf *out, 
     int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
     if (tty < 0) {
         status = imsg_fail(err, IMSG_PERMISSION, "%s needs a passphrase and there is no terminal to ask on", what);
-        imsg_error_hint(err, "--passphrase-file FILE, --passphrase-fd N or IMSG_PASSPHRASE_FILE");
+        cli_error_hint(err, "--passphrase-file FILE, --passphrase-fd N or IMSG_PASSPHRASE_FILE");
         return status;
     }
     snprintf(prompt, sizeof prompt, "Passphrase for %s: ", what);
@@ -126,133 +123,96 @@ enum imsg_status cli_passphrase(struct cli *cli, const char *what, bool again, s
     return status;
 }
 
-enum imsg_status cli_read_key_file(struct cli *cli, const char *path, const char *role, struct imsg_buf *out,
-                                   struct imsg_error *err)
+/* ---- key files ---- */
+
+static enum imsg_status answer_passphrase(void *context, const char *what, struct imsg_buf *out, struct imsg_error *err)
 {
-    enum imsg_status status;
-    struct stat st;
-    int fd = STDIN_FILENO;
+    return cli_passphrase(context, what, false, out, err);
+}
+
+/* "-" is standard input. */
+static enum imsg_status describe_file(struct cli *cli, const char *path, struct imsg_key_file *out,
+                                      struct imsg_error *err)
+{
     bool piped = strcmp(path, "-") == 0;
     if (piped && cli->stdin_taken)
         return imsg_fail(err, IMSG_USAGE, "standard input can be only one of the inputs");
     if (piped)
         cli->stdin_taken = true;
-    else
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return imsg_fail(err, IMSG_NO_INPUT, "%s \"%s\": %s", role, path, strerror(errno));
-    if (!piped && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() && (st.st_mode & 077) &&
-        !cli->allow_insecure_key) {
-        char *word = NULL;
-        status = imsg_fail(err, IMSG_PERMISSION, "%s \"%s\": mode %04o lets others read it", role, path,
-                           (unsigned)st.st_mode & 07777);
-        if (cli_shell_word(path, &word, NULL) == IMSG_OK)
-            imsg_error_hint(err, "chmod 600 %s%s", path[0] == '-' ? "-- " : "", word);
-        free(word);
-        goto out;
-    }
-    if (!piped && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
-        status = imsg_fail(err, IMSG_NO_INPUT, "%s \"%s\": %s", role, path, strerror(EISDIR));
-        goto out;
-    }
-    status = imsg_read_all(fd, KEY_FILE_MAX, out, err);
-    if (status == IMSG_TOO_LONG)
-        status = imsg_fail(err, IMSG_MALFORMED, "larger than a key file can be");
-    if (status != IMSG_OK)
-        imsg_error_prefix(err, "%s \"%s\"", role, path);
-out:
-    if (!piped)
-        close(fd);
-    return status;
+    *out = (struct imsg_key_file){.path = path,
+                                  .has_fd = piped,
+                                  .fd = STDIN_FILENO,
+                                  .others_may_read = cli->allow_insecure_key,
+                                  .passphrase = answer_passphrase,
+                                  .context = cli};
+    return IMSG_OK;
 }
 
-/* `path`, or identity.json of $IMSG_HOME; *name is the caller's. */
-static enum imsg_status read_identity(struct cli *cli, const char *path, char **name, struct imsg_buf *file,
-                                      struct imsg_error *err)
+enum imsg_status cli_key_file(struct cli *cli, const char *path, const char *standard, char **name,
+                              struct imsg_key_file *out, struct imsg_error *err)
 {
-    enum imsg_status status = path ? imsg_path_join(path, "", name, err)
-                                   : cli_home_path(cli, "identity.json", name, err);
-    if (status == IMSG_OK)
-        status = cli_read_key_file(cli, *name, "identity file", file, err);
+    enum imsg_status status = path ? imsg_strdup(path, name, err) : cli_home_path(cli, standard, name, err);
+    return status == IMSG_OK ? describe_file(cli, *name, out, err) : status;
+}
+
+enum imsg_status cli_read_key_file(struct cli *cli, const char *path, const char *role, struct imsg_buf *out,
+                                   struct imsg_error *err)
+{
+    struct imsg_key_file file;
+    enum imsg_status status = describe_file(cli, path, &file, err);
+    return status == IMSG_OK ? imsg_key_file_read(&file, role, out, err) : status;
+}
+
+/* Only the default identity is one that its user may not have made yet. */
+static enum imsg_status suggest_identity(const char *path, enum imsg_status status, struct imsg_error *err)
+{
     if (status == IMSG_NO_INPUT && !path)
-        imsg_error_hint(err, "imsg-keygen HANDLE | imsg-register makes one");
+        imsg_error_suggest(err, IMSG_HINT_IDENTITY, NULL);
     return status;
 }
 
 enum imsg_status cli_identity_token(struct cli *cli, const char *path, uint8_t token[static 32],
                                     struct imsg_error *err)
 {
-    struct imsg_buf file = {0};
+    struct imsg_key_file file;
     char *name = NULL;
-    json_t *object = NULL;
-    enum imsg_status status = read_identity(cli, path, &name, &file, err);
-    if (status == IMSG_OK) {
-        status = imsg_json_document(imsg_buf_view(&file), KEY_FILE_MAX, "identity/1", &object, err);
-        if (status == IMSG_OK)
-            status = imsg_json_hex(object, "token", IMSG_REQUIRED, token, IMSG_TOKEN, NULL, err);
-        if (status != IMSG_OK)
-            imsg_error_prefix(err, "identity file \"%s\"", name);
-    }
-    json_decref(object);
-    imsg_buf_free(&file);
+    enum imsg_status status = cli_key_file(cli, path, "identity.json", &name, &file, err);
+    if (status == IMSG_OK)
+        status = suggest_identity(path, imsg_identity_load_token(&file, token, err), err);
     free(name);
     return status;
 }
 
 enum imsg_status cli_identity(struct cli *cli, const char *path, struct imsg_identity *out, struct imsg_error *err)
 {
-    char *name = NULL, what[400];
-    struct imsg_buf file = {0}, passphrase = {0};
-    enum imsg_status status = read_identity(cli, path, &name, &file, err);
-    if (status != IMSG_OK)
-        goto out;
-    if (imsg_identity_is_encrypted(imsg_buf_view(&file))) {
-        snprintf(what, sizeof what, "identity file \"%s\"", name);
-        status = cli_passphrase(cli, what, false, &passphrase, err);
-        if (status != IMSG_OK)
-            goto out;
-    }
-    status = imsg_identity_parse(imsg_buf_view(&file), imsg_buf_view(&passphrase), out, err);
-    if (status != IMSG_OK)
-        imsg_error_prefix(err, "identity file \"%s\"", name);
-out:
-    imsg_buf_free(&file);
-    imsg_buf_free(&passphrase);
+    struct imsg_key_file file;
+    char *name = NULL;
+    enum imsg_status status = cli_key_file(cli, path, "identity.json", &name, &file, err);
+    if (status == IMSG_OK)
+        status = suggest_identity(path, imsg_identity_load(&file, out, err), err);
+    free(name);
+    return status;
+}
+
+enum imsg_status cli_identity_rotate(struct cli *cli, const char *path, struct imsg_identity *out,
+                                     struct imsg_error *err)
+{
+    struct imsg_key_file file;
+    char *name = NULL;
+    enum imsg_status status = cli_key_file(cli, path, "identity.json", &name, &file, err);
+    if (status == IMSG_OK)
+        status = suggest_identity(path, imsg_identity_rotate_file(&file, out, err), err);
     free(name);
     return status;
 }
 
 enum imsg_status cli_account_key(struct cli *cli, const char *path, struct imsg_p256 **out, struct imsg_error *err)
 {
-    char *standard = NULL, what[400];
-    struct imsg_buf file = {0}, passphrase = {0};
-    enum imsg_status status = path ? IMSG_OK : cli_home_path(cli, "account.pem", &standard, err);
-    if (status != IMSG_OK)
-        goto out;
-    const char *name = path ? path : standard;
-    status = cli_read_key_file(cli, name, "account key", &file, err);
-    if (status != IMSG_OK)
-        goto out;
-    if (imsg_pem_is_encrypted(imsg_buf_view(&file))) {
-        snprintf(what, sizeof what, "account key \"%s\"", name);
-        status = cli_passphrase(cli, what, false, &passphrase, err);
-        if (status != IMSG_OK)
-            goto out;
-    }
-    status = imsg_p256_from_pem(imsg_buf_view(&file), imsg_buf_view(&passphrase), out, err);
-    if (status != IMSG_OK)
-        imsg_error_prefix(err, "account key \"%s\"", name);
-out:
-    imsg_buf_free(&file);
-    imsg_buf_free(&passphrase);
-    free(standard);
-    return status;
-}
-
-enum imsg_status cli_create_private(const char *path, struct imsg_view bytes, struct imsg_error *err)
-{
-    enum imsg_status status = imsg_write_file(path, bytes, 0600, IMSG_NO_REPLACE, err);
-    if (status == IMSG_CONFLICT)
-        status = imsg_fail(err, IMSG_CANNOT_CREATE, "\"%s\" exists and is never replaced", path);
+    struct imsg_key_file file;
+    char *name = NULL;
+    enum imsg_status status = cli_key_file(cli, path, "account.pem", &name, &file, err);
+    if (status == IMSG_OK)
+        status = imsg_account_load(&file, out, err);
+    free(name);
     return status;
 }

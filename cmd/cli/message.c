@@ -15,7 +15,7 @@ static void say(const struct cli *cli, const char *lead, const char *text)
     if (imsg_buf_text(&line, cli->tool->name, NULL) == IMSG_OK && imsg_buf_text(&line, lead, NULL) == IMSG_OK &&
         imsg_escape(imsg_view_str(text), &line, NULL) == IMSG_OK && imsg_buf_text(&line, "\n", NULL) == IMSG_OK &&
         imsg_write_all(STDERR_FILENO, imsg_buf_view(&line), NULL) != IMSG_OK) {
-        /* stderr is gone: the exit status still speaks */
+        /* stderr cannot be written to: the exit status has to do */
     }
     imsg_buf_free(&line);
 }
@@ -36,10 +36,12 @@ static void keep_status(struct cli *cli, enum imsg_status status)
 
 void cli_report(struct cli *cli, const struct imsg_error *err)
 {
+    char hint[2048];
     keep_status(cli, err->status);
     say(cli, ": error: ", err->text);
-    if (err->hint[0])
-        say(cli, ": hint: ", err->hint);
+    cli_hint_text(cli, err, hint, sizeof hint);
+    if (hint[0])
+        say(cli, ": hint: ", hint);
 }
 
 void cli_error(struct cli *cli, enum imsg_status status, const char *fmt, ...)
@@ -89,23 +91,6 @@ void cli_usage(const struct cli *cli, const char *fmt, ...)
     exit(imsg_status_exit(IMSG_USAGE));
 }
 
-enum imsg_status cli_shell_word(const char *text, char **out, struct imsg_error *err)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+:,./_-";
-    struct imsg_buf word = {0};
-    if (*text && strspn(text, plain) == strlen(text))
-        return imsg_strdup(text, out, err);
-    enum imsg_status status = imsg_buf_text(&word, "'", err);
-    for (const char *at = text; status == IMSG_OK && *at; at++)
-        status = *at == '\'' ? imsg_buf_text(&word, "'\\''", err) : imsg_buf_append(&word, at, 1, err);
-    if (status == IMSG_OK)
-        status = imsg_buf_text(&word, "'", err);
-    if (status == IMSG_OK)
-        status = imsg_strdup((const char *)word.ptr, out, err);
-    imsg_buf_free(&word);
-    return status;
-}
-
 bool cli_ok(struct cli *cli, enum imsg_status status, const struct imsg_error *err)
 {
     if (status != IMSG_OK)
@@ -115,6 +100,7 @@ bool cli_ok(struct cli *cli, enum imsg_status status, const struct imsg_error *e
 
 int cli_finish(struct cli *cli)
 {
+    imsg_client_close(&cli->client);
     imsg_net_free(&cli->net);
     imsg_identity_free(&cli->auth_identity);
     free(cli->net_cache);

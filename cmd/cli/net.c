@@ -1,4 +1,4 @@
-/* What the connections of a run share: how servers are believed, how long is tried, whose they are. */
+/* What the connections of a run share: which servers are trusted, how long is tried, who signs bearer tokens. */
 #include "cli/cli.h"
 
 #include <stdlib.h>
@@ -34,7 +34,7 @@ static void tell_loaded(void *context, const char *version)
 
 void cli_net_identity(struct cli *cli, const struct imsg_identity *identity)
 {
-    cli->auth = identity->has_pair_ec ? identity->device : identity->signing;
+    cli->auth = imsg_identity_signer(identity);
 }
 
 /* A setting where the option was not given. */
@@ -70,7 +70,7 @@ enum imsg_status cli_net(struct cli *cli, struct imsg_net **out, struct imsg_err
     for (size_t i = 0; status == IMSG_OK && i < sizeof services / sizeof services[0]; i++) {
         char *location = NULL;
         status = cli_configured(cli, services[i], NULL, &location, err);
-        /* One that is no good is reported by the tool that uses it. */
+        /* A location that is wrong is reported when it is used. */
         if (status == IMSG_OK && location && imsg_net_trust(net, location, NULL) == IMSG_NO_MEMORY)
             status = imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
         free(location);

@@ -131,6 +131,17 @@ static bool take_common(struct cli *cli, const struct cli_option *option, const 
     }
 }
 
+char *cli_handle(const struct cli *cli, const char *arg)
+{
+    struct imsg_error err;
+    char *handle = NULL;
+    if (!imsg_handle_is(arg))
+        cli_usage(cli, "\"%s\" is a name, not a handle (an email address or +NUMBER)", arg);
+    if (imsg_handle_canonical(arg, &handle, &err) != IMSG_OK)
+        cli_usage(cli, "\"%s\": %s", arg, err.text);
+    return handle;
+}
+
 unsigned cli_jobs(const struct cli *cli)
 {
     cpu_set_t allowed;

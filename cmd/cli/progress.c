@@ -12,7 +12,7 @@ enum { PATIENCE = 500, REFRESH = 100 }; /* ms before the first line, and between
 
 static void show(const char *text)
 {
-    (void)!write(STDERR_FILENO, text, strlen(text)); /* a terminal that is gone is no reason to stop */
+    (void)!write(STDERR_FILENO, text, strlen(text)); /* a failure to show progress is no failure of the transfer */
 }
 
 /* "1.5 GiB": three digits at most. */

@@ -24,7 +24,7 @@ static void remove_unfinished(int number)
     raise(number);      /* as without a handler: SA_RESETHAND */
 }
 
-/* Whoever ends the run, with ^C for one, leaves no part of a plaintext lying about. */
+/* A signal that ends the program removes the temporary file first: it may hold part of a plaintext. */
 static enum imsg_status create_unfinished(struct imsg_file *file, const char *path, struct imsg_error *err)
 {
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
@@ -141,7 +141,7 @@ static enum imsg_status open_output(struct cli_output *out, bool binary, struct 
     }
     if (status == IMSG_OK && binary && out->tty && !out->to_tty_ok) {
         status = imsg_fail(err, IMSG_USAGE, "binary output is not written to a terminal");
-        imsg_error_hint(err, "-o FILE, or -o - to have it all the same");
+        cli_error_hint(err, "-o FILE, or -o - to have it all the same");
     }
     return status;
 }

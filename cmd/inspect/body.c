@@ -17,19 +17,19 @@
 
 static const char message_start[] = "{\"imsg\":\"message/";
 
-static bool starts(struct imsg_view bytes, const void *with, size_t len)
+static bool starts_with(struct imsg_view bytes, const void *with, size_t len)
 {
     return bytes.len >= len && memcmp(bytes.ptr, with, len) == 0;
 }
 
 bool is_body(struct imsg_view bytes)
 {
-    return starts(bytes, message_start, sizeof message_start - 1) || starts(bytes, "\x1f\x8b", 2) ||
-           starts(bytes, "bplist", 6) || starts(bytes, "<?xml", 5);
+    return starts_with(bytes, message_start, sizeof message_start - 1) || starts_with(bytes, "\x1f\x8b", 2) ||
+           starts_with(bytes, "bplist", 6) || starts_with(bytes, "<?xml", 5);
 }
 
 /* A row of hex, fewer bytes where they end; returns where the next begins. */
-static size_t part(struct item *item, const char *kind, size_t at, size_t len, const char *field, bool shown)
+static size_t hex_part(struct item *item, const char *kind, size_t at, size_t len, const char *field, bool shown)
 {
     size_t left = item->bytes.len - at;
     struct imsg_view bytes = imsg_view_of(item->bytes.ptr + at, len < left ? len : left);
@@ -45,24 +45,24 @@ enum { GZIP_HEADER = 10, GZIP_END = 8 };
 /* `end`: where the member ends; 0 where that is not known. */
 static void gzip_rows(struct item *item, size_t end)
 {
-    size_t at = part(item, "gzip", 0, 2, "magic", true);
-    at = part(item, "gzip", at, 1, "method", true);
-    at = part(item, "gzip", at, 1, "flags", true);
-    at = part(item, "gzip", at, 4, "mtime", true);
-    at = part(item, "gzip", at, 1, "extra_flags", true);
-    at = part(item, "gzip", at, 1, "system", true);
+    size_t at = hex_part(item, "gzip", 0, 2, "magic", true);
+    at = hex_part(item, "gzip", at, 1, "method", true);
+    at = hex_part(item, "gzip", at, 1, "flags", true);
+    at = hex_part(item, "gzip", at, 4, "mtime", true);
+    at = hex_part(item, "gzip", at, 1, "extra_flags", true);
+    at = hex_part(item, "gzip", at, 1, "system", true);
     if (end < GZIP_HEADER + GZIP_END) {
-        part(item, "gzip", at, item->bytes.len, "deflate", false);
+        hex_part(item, "gzip", at, item->bytes.len, "deflate", false);
         return;
     }
-    at = part(item, "gzip", at, end - GZIP_END - at, "deflate", false);
-    at = part(item, "gzip", at, 4, "crc32", true);
-    at = part(item, "gzip", at, 4, "size", true);
-    part(item, "gzip", at, item->bytes.len, "trailing", true);
+    at = hex_part(item, "gzip", at, end - GZIP_END - at, "deflate", false);
+    at = hex_part(item, "gzip", at, 4, "crc32", true);
+    at = hex_part(item, "gzip", at, 4, "size", true);
+    hex_part(item, "gzip", at, item->bytes.len, "trailing", true);
 }
 
 #ifdef HAVE_ZLIB
-/* Piece by piece, so that a bomb is known by its first bytes and never unpacked. */
+/* Piece by piece, so that a small file that would unpack to gigabytes is stopped early. */
 static enum imsg_status inflate_all(struct imsg_view in, struct imsg_buf *out, size_t *end, struct imsg_error *err)
 {
     uint8_t piece[16384];
@@ -109,7 +109,7 @@ static void inspect_gzip(struct item *item)
     if (status == IMSG_OK || plain.len > 0) {
         struct item inside = tree_inside(item, imsg_buf_view(&plain));
         inspect_body(&inside);
-        if (status != IMSG_OK) /* a part of a body: what it says of itself is no finding */
+        if (status != IMSG_OK) /* a body that was cut: its own errors are no finding */
             json_object_del(inside.json, "error");
         else
             item->status = inside.status;
@@ -140,14 +140,14 @@ static void inspect_plist(struct item *item, bool binary)
         size_t magic = len < BPLIST_MAGIC ? len : BPLIST_MAGIC;
         tree_row_text(tree_row(item->json, "bplist", 0, magic, "magic", NULL), imsg_view_of(item->bytes.ptr, magic));
         if (len >= BPLIST_MAGIC + BPLIST_TRAILER) {
-            size_t at = part(item, "bplist", magic, len - BPLIST_MAGIC - BPLIST_TRAILER, "objects", false);
-            part(item, "bplist", at, BPLIST_TRAILER, "trailer", true);
+            size_t at = hex_part(item, "bplist", magic, len - BPLIST_MAGIC - BPLIST_TRAILER, "objects", false);
+            hex_part(item, "bplist", at, BPLIST_TRAILER, "trailer", true);
         } else {
-            part(item, "bplist", magic, len, "unreadable", true);
+            hex_part(item, "bplist", magic, len, "unreadable", true);
         }
     }
     enum imsg_status status = plist_show(item->json, item->bytes, &err);
-    if (status == IMSG_UNSUPPORTED) /* this program's lack, not the input's */
+    if (status == IMSG_UNSUPPORTED) /* the library to read it is missing; the input may be right */
         tree_note(item->json, "%s", err.text);
     else if (status != IMSG_OK)
         tree_error(item, status, &err);
@@ -157,11 +157,11 @@ void inspect_body(struct item *item)
 {
     struct imsg_view bytes = item->bytes;
     bool nested_too_deep = item->depth > NESTED_MAX;
-    if (starts(bytes, message_start, sizeof message_start - 1)) {
+    if (starts_with(bytes, message_start, sizeof message_start - 1)) {
         inspect_message(item);
-    } else if (starts(bytes, "\x1f\x8b", 2) && !nested_too_deep) {
+    } else if (starts_with(bytes, "\x1f\x8b", 2) && !nested_too_deep) {
         inspect_gzip(item);
-    } else if (starts(bytes, "bplist", 6) || starts(bytes, "<?xml", 5)) {
+    } else if (starts_with(bytes, "bplist", 6) || starts_with(bytes, "<?xml", 5)) {
         inspect_plist(item, bytes.ptr[0] == 'b');
     } else if (imsg_utf8_valid(bytes)) {
         tree_set(item->json, "kind", json_string("text"));

@@ -1,16 +1,23 @@
-/* JSON documents: every member with its place, what is encoded inside decoded and shown with offsets of its own, and
- * the library's parser as the judge. */
+/* JSON documents: every member with its place, and what is encoded inside decoded and shown with offsets of its own. */
 #include "inspect/inspect.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "base/json_walk.h"
+#include "inspect/json_walk.h"
 #include "base/text.h"
 
 #define NESTING_MAX 12 /* levels of rows; documents of ours have 8 at most */
 
-static void walk(struct item *item, json_t *parent, const char *kind, struct imsg_view text, size_t at, unsigned depth);
+/* A container in a JSON text. */
+struct place {
+    const char *kind; /* of what the container is, or is in */
+    struct imsg_view text;
+    size_t at;
+    unsigned depth;
+};
+
+static void walk(struct item *item, json_t *parent, const struct place *place);
 
 static struct imsg_view slice(struct imsg_view text, struct imsg_field field)
 {
@@ -34,15 +41,16 @@ static void set_scalar(json_t *row, struct imsg_view text, const struct imsg_jso
 
 typedef void rows_of(json_t *parent, struct imsg_view bytes);
 
+/* By its first bytes, whatever the envelope says. */
 static void rows_envelope_payload(json_t *parent, struct imsg_view bytes)
 {
-    if (bytes.len > 0 && bytes.ptr[0] == 0x02) {
-        tree_set(parent, "kind", json_string("pair"));
-        rows_pair(parent, bytes);
-    } else {
-        tree_set(parent, "kind", json_string("pair-ec"));
-        rows_pair_ec(parent, bytes);
+    const struct imsg_format *format = imsg_format_guess(bytes);
+    if (!format) {
+        tree_set(parent, "value", tree_hex(bytes));
+        return;
     }
+    tree_set(parent, "kind", json_string(imsg_format_name(format)));
+    (void)!rows_payload(parent, format, bytes, NULL);
 }
 
 static const struct encoded {
@@ -89,7 +97,7 @@ static bool decode_row(struct item *item, json_t *row, const struct encoded *how
         if (how->rows) {
             how->rows(row, decoded);
         } else if (how->inner) {
-            walk(item, row, how->inner, decoded, 0, depth + 1);
+            walk(item, row, &(struct place){how->inner, decoded, 0, depth + 1});
         } else {
             tree_set(row, "value", tree_hex(decoded));
         }
@@ -126,20 +134,22 @@ static bool is_private(const char *kind, const char *field)
            (strcmp(kind, "identity/1.retired") == 0 && strcmp(field, "prekey") == 0);
 }
 
-static void member_row(struct item *item, json_t *parent, const char *kind, struct imsg_view text,
-                       const struct imsg_json_item *found, const char *field, unsigned depth)
+static void member_row(struct item *item, json_t *parent, const struct place *place, const struct imsg_json_item *found,
+                       const char *field)
 {
+    const char *kind = place->kind;
+    struct imsg_view text = place->text;
     const struct encoded *how = found->kind == '"' ? encoding_of(kind, field) : NULL;
     char inner[80];
     json_t *row = tree_row(parent, kind, found->value.offset, found->value.len, field, NULL);
     bool leaf = found->value.len <= 2 || (found->kind != '{' && found->kind != '[');
     if (!item->run->secrets && (is_private(kind, field) || (leaf && holds_private_key(slice(text, found->value))))) {
         tree_set(row, "value", json_string(private_note));
-    } else if (how && decode_row(item, row, how, slice(text, found->inner), depth)) {
+    } else if (how && decode_row(item, row, how, slice(text, found->inner), place->depth)) {
         /* shown decoded */
     } else if (!leaf) {
         kind_inside(text, found, kind, field, inner);
-        walk(item, row, inner, text, found->value.offset, depth + 1);
+        walk(item, row, &(struct place){inner, text, found->value.offset, place->depth + 1});
     } else {
         set_scalar(row, text, found);
     }
@@ -156,9 +166,12 @@ static void unreadable_row(const struct item *item, json_t *parent, const char *
         tree_row_text(row, rest);
 }
 
-/* Rows of the container at `at`, as far as its text makes sense. */
-static void walk(struct item *item, json_t *parent, const char *kind, struct imsg_view text, size_t at, unsigned depth)
+/* Rows of the container, as far as its text makes sense. */
+static void walk(struct item *item, json_t *parent, const struct place *place)
 {
+    const char *kind = place->kind;
+    struct imsg_view text = place->text;
+    size_t at = place->at;
     struct imsg_json_walk cursor;
     struct imsg_json_item found;
     enum imsg_status status = IMSG_OK;
@@ -168,7 +181,7 @@ static void walk(struct item *item, json_t *parent, const char *kind, struct ims
         unreadable_row(item, parent, kind, imsg_view_of(text.ptr + at, text.len - at), at);
         return;
     }
-    if (depth > NESTING_MAX || imsg_json_walk(text, at, &cursor, NULL) != IMSG_OK)
+    if (place->depth > NESTING_MAX || imsg_json_walk(text, at, &cursor, NULL) != IMSG_OK)
         return;
     for (unsigned i = 0; (status = imsg_json_walk_next(&cursor, &found, &more, NULL)) == IMSG_OK && more; i++) {
         struct imsg_view key = slice(text, found.key);
@@ -180,45 +193,15 @@ static void walk(struct item *item, json_t *parent, const char *kind, struct ims
             snprintf(field, sizeof field, "member %u", i);
         if (!imsg_utf8_valid(imsg_view_str(field))) /* cut inside a character */
             snprintf(field, sizeof field, "member %u", i);
-        member_row(item, parent, kind, text, &found, field, depth);
+        member_row(item, parent, place, &found, field);
     }
     if (status != IMSG_OK && cursor.at < text.len)
         unreadable_row(item, parent, kind, imsg_view_of(text.ptr + cursor.at, text.len - cursor.at), cursor.at);
 }
 
-/* The kind of a whole document, and jansson's word on it. */
-static enum imsg_status kind_of(struct imsg_view text, char out[static 80], struct imsg_error *err)
+void rows_document(struct item *item, const char *kind, struct imsg_view text)
 {
-    json_t *object = NULL;
-    struct imsg_json_walk cursor;
-    struct imsg_json_item found;
-    bool more = false;
-    enum imsg_status status = imsg_json_parse(text, (size_t)IMSG_LINE_MAX, &object, err);
-    const char *own = json_string_value(json_object_get(object, "imsg"));
-    snprintf(out, 80, "%s", own && strlen(own) < 40 ? own : json_object_get(object, "protected") ? "jws" : "json");
-    if (status != IMSG_OK && imsg_json_walk(text, 0, &cursor, NULL) == IMSG_OK &&
-        imsg_json_walk_next(&cursor, &found, &more, NULL) == IMSG_OK && more && found.key.len == 4 &&
-        memcmp(text.ptr + found.key.offset, "imsg", 4) == 0 && found.inner.len < 40)
-        snprintf(out, 80, "%.*s", (int)found.inner.len, (const char *)text.ptr + found.inner.offset);
-    json_decref(object);
-    return status;
-}
-
-void inspect_document(struct item *item)
-{
-    struct imsg_error err = {0};
-    char kind[80];
-    enum imsg_status status = kind_of(item->bytes, kind, &err);
-    tree_set(item->json, "kind", tree_text(imsg_view_str(kind)));
-    walk(item, item->json, kind, item->bytes, 0, 0);
-    if (status != IMSG_OK) {
-        tree_error(item, status, &err);
-        return;
-    }
-    if (judge_document(item, kind))
-        return;
-    status = imsg_fail(&err, IMSG_UNSUPPORTED, "no document known here: \"imsg\" does not name one");
-    tree_error(item, status, &err);
+    walk(item, item->json, &(struct place){kind, text, 0, 0});
 }
 
 void inspect_message(struct item *item)
@@ -228,7 +211,7 @@ void inspect_message(struct item *item)
     const uint8_t *newline = memchr(item->bytes.ptr, '\n', item->bytes.len);
     size_t header = newline ? (size_t)(newline - item->bytes.ptr) : item->bytes.len;
     tree_set(item->json, "kind", json_string("message/1"));
-    walk(item, item->json, "message/1", imsg_view_of(item->bytes.ptr, header), 0, 0);
+    rows_document(item, "message/1", imsg_view_of(item->bytes.ptr, header));
     if (newline)
         tree_row_text(tree_row(item->json, "message/1", header + 1, item->bytes.len - header - 1, "content", NULL),
                       imsg_view_of(newline + 1, item->bytes.len - header - 1));

@@ -16,6 +16,7 @@
 
 #include "base/json.h"
 #include "cli/cli.h"
+#include "format/format.h"
 
 enum { OPT_HEX = CLI_KEY_OWN, OPT_SECRETS };
 
@@ -36,7 +37,7 @@ struct inspect {
     const char *identity_path;
     const char **record_files;
     size_t record_count;
-    enum imsg_format format; /* -E */
+    const struct imsg_format *format; /* -E */
     bool secrets, colour, tty;
     unsigned columns; /* of the terminal; 0: not known, or none */
     struct imsg_identity identity;
@@ -56,17 +57,19 @@ struct item {
     enum imsg_status status;
 };
 
-/* ---- tree.c ---- building; lack of memory ends the program with 70 */
+/* ---- tree.c ---- building */
 
+/* Without memory there is no inspection, rather than one with holes: not ok ends the program with 70. */
+void tree_need(bool ok);
 /* A new inspection of `kind` over `bytes`. */
 struct item tree_start(struct inspect *run, const char *kind, struct imsg_view bytes);
 /* Of what `outer` holds. */
 struct item tree_inside(const struct item *outer, struct imsg_view bytes);
 /* Append a row to parent["fields"]; `value` is stolen, NULL leaves it out. The meaning comes from the table in
- * meaning.c, by the kind and the field's name. Returns the row, borrowed. */
+ * meaning.c or the format, by the kind and the field's name. Returns the row, borrowed. */
 json_t *tree_row(json_t *parent, const char *kind, size_t offset, size_t length, const char *field, json_t *value);
-json_t *tree_hex(struct imsg_view bytes);                  /* a JSON string of hex */
-json_t *tree_text(struct imsg_view bytes);                 /* of text, or hex where it is not UTF-8 */
+json_t *tree_hex(struct imsg_view bytes);  /* a JSON string of hex */
+json_t *tree_text(struct imsg_view bytes); /* of text, or hex where it is not UTF-8 */
 /* The value of a row that is text if it is UTF-8; else it is hex, and the row says so. */
 void tree_row_text(json_t *row, struct imsg_view bytes);
 void tree_value(json_t *inspection, const char *name, struct imsg_view bytes);
@@ -85,25 +88,29 @@ const char *meaning_of(const char *kind, const char *field);
 /* A PEM private key is in there: shown only with --secrets. */
 bool holds_private_key(struct imsg_view bytes);
 
-/* ---- document.c, payload.c, opening.c, body.c: each fills an item ---- */
+/* ---- rows.c, document.c: rows of what is there, in parent["fields"] ---- */
 
-/* A JSON document: rows with offsets, nested forms decoded, the library's own parser as the judge (judge.c). */
-void inspect_document(struct item *item);
-/* The judge alone; false if there is none for this kind. */
-bool judge_document(struct item *item, const char *kind);
-/* Binary forms, standing alone or nested in a row. */
-void rows_pair(json_t *parent, struct imsg_view bytes);
-void rows_pair_ec(json_t *parent, struct imsg_view bytes);
-void rows_inner(json_t *parent, struct imsg_view bytes); /* what a pair-ec payload decrypts to */
+void rows_layout(json_t *parent, const char *kind, struct imsg_view bytes, const struct imsg_layout *layout);
+/* The failure of the format's parser. */
+IMSG_CHECK enum imsg_status rows_payload(json_t *parent, const struct imsg_format *format, struct imsg_view bytes,
+                                         struct imsg_error *err);
 void rows_prekey(json_t *parent, struct imsg_view bytes);
 void rows_public_identity(json_t *parent, struct imsg_view bytes);
+/* Of a JSON text, with nested forms decoded. */
+void rows_document(struct item *item, const char *kind, struct imsg_view text);
+
+/* ---- judge.c, payload.c, opening.c, body.c, document.c: each fills an item ---- */
+
+/* A JSON document: its rows, and the library's own parser as the judge. */
+void inspect_document(struct item *item);
 /* Payload, prekey record and public identity standing alone, with keys where there are any. */
-void inspect_payload(struct item *item, enum imsg_format format);
+void inspect_payload(struct item *item, const struct imsg_format *format);
 void inspect_prekey(struct item *item);
 void inspect_public_identity(struct item *item);
-/* What opening goes through: values, checks, plaintext, verdict. `sender` may be NULL (not known). */
-void inspect_opening(struct item *item, enum imsg_format format, struct imsg_view payload,
-                     const struct imsg_device *sender, const struct imsg_envelope *envelope);
+/* What opening goes through: values, checks, plaintext, verdict. `sender` may be NULL (not known), and `envelope` (a
+ * bare payload). */
+void inspect_opening(struct item *item, struct imsg_payload payload, const struct imsg_device *sender,
+                     const struct imsg_envelope *envelope);
 /* A message body: message/1, a property list (gzip'd or not), text. */
 void inspect_body(struct item *item);
 /* A message/1 with its content. */
@@ -123,20 +130,20 @@ void judge_stream(struct item *item, struct imsg_error *err);
 struct source;
 IMSG_CHECK enum imsg_status inspect_sealed(struct inspect *run, struct imsg_view first, int fd, uint64_t at,
                                            const struct source *source, struct imsg_error *err);
-/* The steps of a trace, as values and checks (opening.c). */
-void inspect_trace(json_t *inspection, const struct imsg_trace *trace);
+/* The steps of a trace, as values and checks, those of one name left out (NULL: none) (opening.c). */
+void inspect_trace(json_t *inspection, const struct imsg_trace *trace, const char *but);
 
-/* ---- finish.c ---- */
+/* ---- report.c ---- */
 
 struct source {
     const char *operand; /* "-": standard input */
     const char *name;    /* for messages */
 };
 /* Name it, print it, keep its status; `line` 0: it is the only one. The item's tree is freed. */
-IMSG_CHECK enum imsg_status inspect_finish(struct item *item, const struct source *source, unsigned line,
-                                           const char *encoding, struct imsg_error *err);
+IMSG_CHECK enum imsg_status inspection_report(struct item *item, const struct source *source, unsigned line,
+                                              const char *encoding, struct imsg_error *err);
 
-/* ---- keys: opening.c ---- */
+/* ---- keys.c ---- */
 
 /* Load -i and -R, once. */
 IMSG_CHECK enum imsg_status inspect_unlock(struct inspect *run, struct imsg_error *err);

@@ -1,11 +1,36 @@
-/* The library's own parsers as judges of documents: what they check, and what follows from the keys in them. */
+/* Whole JSON documents: their rows, then the library's own parsers as judges of them, and what follows from the keys in
+ * them. */
 #include "inspect/inspect.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "crypto/crypto.h"
+#include "format/format.h"
 #include "format/jws.h"
+#include "inspect/json_walk.h"
+
+/* The signatures of a record's keys; `number`: which of an entry's devices it is, or NULL. The first failure. */
+static enum imsg_status check_keys(struct item *item, const struct imsg_device *device, const size_t *number,
+                                   struct imsg_error *err)
+{
+    const struct imsg_format *format;
+    enum imsg_status first = IMSG_OK;
+    for (size_t i = 0; (format = imsg_format_at(i)); i++) {
+        struct imsg_error own = {0};
+        if (!format->check_record || !format->offered_by(device))
+            continue;
+        enum imsg_status status = format->check_record(device, &own);
+        json_t *check = tree_check(item->json, format->check_name, status == IMSG_OK, own.text);
+        if (number)
+            tree_set(check, "device", json_integer((json_int_t)*number));
+        if (first == IMSG_OK && status != IMSG_OK) {
+            first = status;
+            *err = own;
+        }
+    }
+    return first;
+}
 
 static void judge_device(struct item *item, struct imsg_error *err)
 {
@@ -17,14 +42,16 @@ static void judge_device(struct item *item, struct imsg_error *err)
     }
     tree_value(item->json, "auth_key", imsg_view_of(device.auth, sizeof device.auth));
     tree_check(item->json, "token", true, NULL); /* part of the parse */
-    if (device.has_pair)
-        tree_value(item->json, "identity_hash", imsg_view_of(device.identity.hash, sizeof device.identity.hash));
-    if (device.has_pair_ec) {
-        status = imsg_device_check(&device, err);
-        tree_check(item->json, "prekey_signature", status == IMSG_OK, err->text);
-        if (status != IMSG_OK)
-            tree_verdict(item, status, "imsg-seal refuses it: %s", err->text);
-    }
+    const struct imsg_format *format;
+    struct imsg_trace trace = {0};
+    for (size_t i = 0; (format = imsg_format_from_last(i)); i++)
+        if (format->trace_record)
+            format->trace_record(&device, &trace);
+    inspect_trace(item->json, &trace, NULL);
+    status = check_keys(item, &device, NULL, err);
+    if (status != IMSG_OK)
+        tree_verdict(item, status, "imsg-seal refuses it: %s", err->text);
+    imsg_trace_free(&trace);
     imsg_device_free(&device);
 }
 
@@ -39,14 +66,10 @@ static char *entry_handle(struct imsg_view payload)
     return handle;
 }
 
-static void check_prekeys(struct item *item, const struct imsg_devices *devices, struct imsg_error *err)
+static void check_devices(struct item *item, const struct imsg_devices *devices, struct imsg_error *err)
 {
     for (size_t i = 0; i < devices->count; i++) {
-        if (!devices->items[i].has_pair_ec)
-            continue;
-        enum imsg_status status = imsg_device_check(&devices->items[i], err);
-        json_t *check = tree_check(item->json, "prekey_signature", status == IMSG_OK, err->text);
-        tree_set(check, "device", json_integer((json_int_t)i));
+        enum imsg_status status = check_keys(item, &devices->items[i], &i, err);
         if (status != IMSG_OK)
             tree_verdict(item, status, "imsg-seal refuses device %zu: %s", i, err->text);
     }
@@ -68,7 +91,7 @@ static void judge_entry(struct item *item, struct imsg_error *err)
     if (status == IMSG_OK) {
         tree_value(item->json, "payload_sha256", imsg_view_of(entry.hash, sizeof entry.hash));
         tree_set(item->json, "account", json_string(entry.thumbprint));
-        check_prekeys(item, &entry.devices, err);
+        check_devices(item, &entry.devices, err);
     } else if (status == IMSG_BAD_SIGNATURE) {
         tree_verdict(item, status, "imsg-lookup refuses it: bad signature");
     } else {
@@ -82,13 +105,10 @@ static void judge_entry(struct item *item, struct imsg_error *err)
 /* The payload's outer form shows without a key. */
 static enum imsg_status parse_envelope(struct imsg_view line, struct imsg_envelope *envelope, struct imsg_error *err)
 {
-    struct imsg_pair pair;
-    struct imsg_pair_ec pair_ec;
     enum imsg_status status = imsg_envelope_parse(line, envelope, err);
     if (status != IMSG_OK)
         return status;
-    status = envelope->format == IMSG_PAIR ? imsg_pair_parse(imsg_buf_view(&envelope->payload), &pair, err)
-                                           : imsg_pair_ec_parse(imsg_buf_view(&envelope->payload), &pair_ec, err);
+    status = imsg_format_lay_out(envelope->format, imsg_buf_view(&envelope->payload), NULL, err);
     if (status != IMSG_OK)
         imsg_error_prefix(err, "%s payload", imsg_format_name(envelope->format));
     return status;
@@ -113,32 +133,21 @@ static void judge_envelope(struct item *item, struct imsg_error *err)
             memcmp(device->token, envelope.from_token, IMSG_TOKEN) == 0)
             sender = device;
     }
-    inspect_opening(item, envelope.format, imsg_buf_view(&envelope.payload), sender, &envelope);
+    struct imsg_payload payload = {envelope.format, imsg_buf_view(&envelope.payload)};
+    inspect_opening(item, payload, sender, &envelope);
     imsg_envelope_free(&envelope);
-}
-
-static void private_value(struct item *item, const char *name, const struct imsg_p256 *key)
-{
-    if (key && item->run->secrets)
-        tree_value(item->json, name, imsg_view_of(imsg_p256_scalar(key), 32));
 }
 
 static void show_identity(struct item *item, const struct imsg_identity *identity)
 {
-    if (identity->has_pair) {
-        tree_value(item->json, "signing_pub", imsg_view_of(imsg_p256_point(identity->signing), 65));
-        tree_value(item->json, "rsa_n", imsg_view_of(imsg_rsa_modulus(identity->encryption), 160));
-        tree_value(item->json, "identity", imsg_view_of(identity->identity.raw, IMSG_PUBLIC_IDENTITY));
-        tree_value(item->json, "identity_hash", imsg_view_of(identity->identity.hash, 32));
-    }
-    if (identity->has_pair_ec) {
-        tree_value(item->json, "device_x", imsg_view_of(identity->device_x, 32));
-        tree_value(item->json, "prekey_x", imsg_view_of(imsg_p256_point(identity->prekey) + 1, 32));
-        tree_value(item->json, "prekey_record", imsg_view_of(identity->prekey_record.raw, IMSG_PREKEY_RECORD));
-    }
-    private_value(item, "signing_d", identity->signing);
-    private_value(item, "device_d", identity->device);
-    private_value(item, "prekey_d", identity->prekey);
+    const struct imsg_format *format;
+    struct imsg_trace trace = {0};
+    for (int private_keys = 0; private_keys <= (item->run->secrets ? 1 : 0); private_keys++)
+        for (size_t i = 0; (format = imsg_format_from_last(i)); i++)
+            if (format->trace_identity)
+                format->trace_identity(identity, private_keys, &trace);
+    inspect_trace(item->json, &trace, NULL);
+    imsg_trace_free(&trace);
 }
 
 static void judge_identity(struct item *item, struct imsg_error *err)
@@ -197,7 +206,7 @@ static const struct {
     {"inspection/1", NULL},
 };
 
-bool judge_document(struct item *item, const char *kind)
+static bool judge_document(struct item *item, const char *kind)
 {
     struct imsg_error err = {0};
     for (size_t i = 0; i < sizeof judges / sizeof judges[0]; i++)
@@ -207,4 +216,39 @@ bool judge_document(struct item *item, const char *kind)
             return true;
         }
     return false;
+}
+
+/* The kind of a whole document, and jansson's word on it. */
+static enum imsg_status kind_of(struct imsg_view text, char out[static 80], struct imsg_error *err)
+{
+    json_t *object = NULL;
+    struct imsg_json_walk cursor;
+    struct imsg_json_item found;
+    bool more = false;
+    enum imsg_status status = imsg_json_parse(text, (size_t)IMSG_LINE_MAX, &object, err);
+    const char *own = json_string_value(json_object_get(object, "imsg"));
+    snprintf(out, 80, "%s", own && strlen(own) < 40 ? own : json_object_get(object, "protected") ? "jws" : "json");
+    if (status != IMSG_OK && imsg_json_walk(text, 0, &cursor, NULL) == IMSG_OK &&
+        imsg_json_walk_next(&cursor, &found, &more, NULL) == IMSG_OK && more && found.key.len == 4 &&
+        memcmp(text.ptr + found.key.offset, "imsg", 4) == 0 && found.inner.len < 40)
+        snprintf(out, 80, "%.*s", (int)found.inner.len, (const char *)text.ptr + found.inner.offset);
+    json_decref(object);
+    return status;
+}
+
+void inspect_document(struct item *item)
+{
+    struct imsg_error err = {0};
+    char kind[80];
+    enum imsg_status status = kind_of(item->bytes, kind, &err);
+    tree_set(item->json, "kind", tree_text(imsg_view_str(kind)));
+    rows_document(item, kind, item->bytes);
+    if (status != IMSG_OK) {
+        tree_error(item, status, &err);
+        return;
+    }
+    if (judge_document(item, kind))
+        return;
+    status = imsg_fail(&err, IMSG_UNSUPPORTED, "no document known here: \"imsg\" does not name one");
+    tree_error(item, status, &err);
 }

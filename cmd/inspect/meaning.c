@@ -3,39 +3,8 @@
 
 #include <string.h>
 
-struct meaning {
-    const char *kind, *field, *text;
-};
-
-static const struct meaning table[] = {
-    {"pair", "version", "02: the \"pair\" frame"},
-    {"pair", "body_length", "u16, big endian: bytes of body"},
-    {"pair", "body", "what the signature covers: rsa_block and the rest of the ciphertext"},
-    {"pair", "rsa_block", "RSA-1280 OAEP (SHA-1): AES key and the first bytes of ciphertext"},
-    {"pair", "ciphertext_rest", "AES-128-CTR ciphertext after what the block holds"},
-    {"pair", "signature_length", "u8: bytes of signature"},
-    {"pair", "signature_der", "DER ECDSA P-256, SHA-1 over body, by the sender's signing key"},
-    {"pair-ec", "payload", "field 1: AES-256-CTR ciphertext of the padded inner message; signed"},
-    {"pair-ec", "ephemeral_x", "field 2: the sender's one-time key, compact; signed"},
-    {"pair-ec", "signature", "field 3: r||s by the sender's device key, over secret, keys and payload"},
-    {"pair-ec", "validator", "field 99: a hint who it is from and for; not signed"},
-    {"pair-ec", "sender_hint", "first 2 bytes of the sender's device key"},
-    {"pair-ec", "device_hint", "first 2 bytes of the recipient's device key"},
-    {"pair-ec", "prekey_hint", "first 2 bytes of the recipient's prekey"},
-    {"pair-ec", "version", "0c in every known sender"},
-    {"pair-ec.inner", "message", "field 1: the plaintext; left out when empty"},
-    {"pair-ec.inner", "counter", "field 2: the sender's count of messages to this prekey"},
-    {"pair-ec.inner", "kt_gossip_data", "field 3: for key transparency; ignored here"},
-    {"pair-ec.inner", "debug_info", "field 99: ignored"},
-    {"prekey", "prekey_x", "field 1: the prekey, compact; signed"},
-    {"prekey", "signature", "field 2: r||s by the device key, over NGMPrekeySignature, prekey and time"},
-    {"prekey", "time", "field 3: f64, little endian, Unix seconds; signed"},
-    {"public-identity", "header", "SEQUENCE of 246 bytes"},
-    {"public-identity", "signing_header", "[1] of 67 bytes, u16 length 65"},
-    {"public-identity", "signing_pub", "uncompressed P-256 point: verifies \"pair\" signatures"},
-    {"public-identity", "rsa_header", "[2] of 174 bytes, PKCS#1 RSAPublicKey"},
-    {"public-identity", "rsa_n", "1280-bit modulus: \"pair\" keys are sealed for it"},
-    {"public-identity", "rsa_e", "exponent 65537"},
+/* All but what the payload formats say of themselves. */
+static const struct imsg_meaning table[] = {
     {"*", "unreadable", "from here on it makes no sense; all the rest"},
     {"*", "trailing", "bytes after the end"},
     {"*", "imsg", "type and version of the document"},
@@ -51,9 +20,7 @@ static const struct meaning table[] = {
     {"device/1", "handles", "whom the device belongs to"},
     {"device/1", "name", "what its owner calls it"},
     {"device/1", "token", "SHA-256 of the auth key: device_key, or the signing key without one"},
-    {"device/1", "identity", "public keys for \"pair\""},
     {"device/1", "device_key", "P-256, compact: verifies \"pair-ec\" and the prekey"},
-    {"device/1", "prekey", "signed key that \"pair-ec\" messages are sealed for"},
     {"device/1", "limit", "largest payload it takes from a relay, bytes"},
     {"device/1", "relay", "the relay that has its mailbox"},
     {"device/1", "created", "when its keys were made"},
@@ -78,14 +45,7 @@ static const struct meaning table[] = {
     {"identity/1", "created", "when its keys were made"},
     {"identity/1", "relay", "goes into the public record"},
     {"identity/1", "keys", "private keys, PKCS#8 PEM"},
-    {"identity/1", "prekey_record", "the signed public half of the prekey"},
-    {"identity/1", "retired", "earlier prekeys, kept to open late messages"},
-    {"identity/1.keys", "encryption", "RSA-1280: opens \"pair\""},
-    {"identity/1.keys", "signing", "P-256: signs \"pair\""},
     {"identity/1.keys", "device", "P-256: signs \"pair-ec\" and prekeys"},
-    {"identity/1.keys", "prekey", "P-256: opens \"pair-ec\""},
-    {"identity/1.retired", "prekey", "P-256: opens messages sealed for it"},
-    {"identity/1.retired", "retired", "when it was replaced"},
     {"attachment/1", "uri", "where the ciphertext is"},
     {"attachment/1", "name", "what the sender called it; never used as a path"},
     {"attachment/1", "type", "media type, as the sender says"},
@@ -140,35 +100,10 @@ static const struct meaning table[] = {
     {"gzip", "crc32", "of the body, little endian"},
     {"gzip", "size", "of the body, u32, little endian"},
 
-    {"value", "sender_hash", "SHA-256 of the sender's public identity; goes into the tag"},
-    {"value", "recipient_hash", "SHA-256 of the recipient's public identity; goes into the tag"},
-    {"value", "body", "rsa_block and the rest of the ciphertext: what is signed"},
-    {"value", "body_sha1", "SHA-1 of body: what ECDSA signs"},
     {"value", "signature_der", "the signature in DER, as openssl takes it"},
-    {"value", "rsa_block", "body's first 160 bytes"},
-    {"value", "oaep_em", "rsa_block under the private key, unpadded: 00, masked seed, masked data"},
-    {"value", "rsa_plain", "what OAEP held: aes_key and the first bytes of ciphertext"},
-    {"value", "aes_key", "rsa_plain's first 16 bytes: seed and tag"},
-    {"value", "seed", "aes_key's first 11 bytes: random; the key of the HMAC"},
-    {"value", "tag", "aes_key's last 5 bytes: hmac must begin with them"},
-    {"value", "aes_ctr_iv", "AES-128-CTR's first counter block, always this"},
-    {"value", "aes_ciphertext", "what followed aes_key in the block, and the rest of body"},
     {"value", "plaintext", "the message, decrypted"},
-    {"value", "hmac", "HMAC-SHA256(seed, plaintext, 02, sender_hash, recipient_hash)"},
-    {"value", "validator", "field 99, as received: whom it is from and for"},
-    {"value", "ephemeral_x", "the sender's one-time key, compact"},
-    {"value", "prekey_x", "the recipient's prekey, compact: its private half opens this"},
     {"value", "device_x", "the device key, compact"},
-    {"value", "secret", "x of ECDH(ephemeral key, prekey)"},
-    {"value", "signed_data", "secret, prekey_x, ephemeral_x, device_x, payload: what is signed"},
-    {"value", "signed_sha256", "SHA-256 of signed_data: what ECDSA signs"},
     {"value", "signature", "r||s, as received"},
-    {"value", "hkdf_key", "HKDF-SHA256(secret, salt LastPawn-MessageKeys), bytes 0 to 31: AES-256 key"},
-    {"value", "hkdf_iv", "the same, bytes 32 to 47: first counter block"},
-    {"value", "payload", "field 1, as received: the ciphertext"},
-    {"value", "inner_padded", "payload under AES-256-CTR: inner, padding, u32 length of padding"},
-    {"value", "padding", "random bytes, no meaning"},
-    {"value", "inner", "protobuf with the message and the counter"},
     {"value", "stream_key", "from the header: what the chunks' key is derived from"},
     {"value", "chunk_key", "HKDF-SHA256(stream_key, salt: the id's 16 bytes, imsg stream/1): AES-256 key"},
     {"value", "nonce", "number of the chunk in 11 bytes, big endian; 01 for the last, else 00"},
@@ -177,25 +112,11 @@ static const struct meaning table[] = {
     {"value", "gcm_tag", "as received"},
     {"value", "content", "the first bytes of the content, decrypted"},
     {"value", "auth_key", "the point whose SHA-256 is the token"},
-    {"value", "identity_hash", "SHA-256 of both keys of the public identity"},
     {"value", "payload_sha256", "of the decoded payload: its name in relays and inboxes; an entry's in pins"},
     {"value", "account_key", "point of the key that signed the entry"},
-    {"value", "signing_pub", "point of the signing key"},
-    {"value", "rsa_n", "modulus of the encryption key"},
-    {"value", "identity", "the public identity, 249 bytes"},
-    {"value", "prekey_record", "the signed prekey, 109 bytes"},
-    {"value", "signing_d", "private: scalar of the signing key"},
     {"value", "device_d", "private: scalar of the device key"},
-    {"value", "prekey_d", "private: scalar of the prekey"},
 
     {"check", "signature", "by the key it should be by, over all that it should cover"},
-    {"check", "oaep", "rsa_block opens with this device's encryption key"},
-    {"check", "rsa_plain", "it holds at least the 16 bytes of a key"},
-    {"check", "tag", "tag equals the first 5 bytes of hmac"},
-    {"check", "validator_device", "bytes 2 and 3 of the validator are this device key's"},
-    {"check", "validator_prekey", "bytes 4 and 5 are those of one of this device's prekeys"},
-    {"check", "validator_sender", "bytes 0 and 1 are the sender's device key's"},
-    {"check", "inner", "padding length fits, and what is left is a protobuf"},
     {"check", "to_token", "the envelope is for this device"},
     {"check", "to", "the envelope's recipient is a handle of this device"},
     {"check", "sender", "a record has the envelope's from and from_token"},
@@ -209,13 +130,22 @@ static const struct meaning table[] = {
     {"check", "gcm_tag", "AES-256-GCM decrypts, with chunk_key and nonce"},
     {"check", "chunk_length", "a chunk may have this length"},
     {"check", "token", "token is the SHA-256 of the auth key"},
-    {"check", "prekey_signature", "the prekey is signed by the device key"},
+    {0},
 };
+
+static const char *find_meaning(const struct imsg_meaning *meanings, const char *kind, const char *name)
+{
+    for (; meanings->name; meanings++)
+        if (strcmp(meanings->name, name) == 0 && (meanings->kind[0] == '*' || strcmp(meanings->kind, kind) == 0))
+            return meanings->text;
+    return NULL;
+}
 
 const char *meaning_of(const char *kind, const char *field)
 {
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
-        if (strcmp(table[i].field, field) == 0 && (table[i].kind[0] == '*' || strcmp(table[i].kind, kind) == 0))
-            return table[i].text;
-    return NULL;
+    const struct imsg_format *format;
+    const char *text = find_meaning(table, kind, field);
+    for (size_t i = 0; !text && (format = imsg_format_at(i)); i++)
+        text = find_meaning(format->meanings, kind, field);
+    return text;
 }

@@ -118,7 +118,7 @@ static enum imsg_status check_key(const struct guard *guard, uint64_t object, st
 }
 
 /* Recursion ends at DEPTH_MAX; each object is looked into once. */
-static enum imsg_status visit(struct guard *guard, uint64_t object, unsigned depth, struct imsg_error *err)
+static enum imsg_status visit_object(struct guard *guard, uint64_t object, unsigned depth, struct imsg_error *err)
 {
     struct seen *seen = &guard->seen[object];
     size_t refs = 0;
@@ -136,7 +136,7 @@ static enum imsg_status visit(struct guard *guard, uint64_t object, unsigned dep
         if (inner >= guard->count)
             return imsg_fail_at(err, IMSG_MALFORMED, at, "a reference to object %llu of %llu",
                                 (unsigned long long)inner, (unsigned long long)guard->count);
-        status = visit(guard, inner, depth + 1, err);
+        status = visit_object(guard, inner, depth + 1, err);
         if (status == IMSG_OK && is_dict && i < ref_count / 2)
             status = check_key(guard, inner, err);
         objects += guard->seen[inner].objects;
@@ -159,21 +159,21 @@ static enum imsg_status guard_binary(struct imsg_view bytes, struct imsg_error *
     guard.seen = calloc((size_t)guard.count, sizeof *guard.seen);
     if (!guard.seen)
         return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
-    status = visit(&guard, root, 0, err);
+    status = visit_object(&guard, root, 0, err);
     free(guard.seen);
     return status;
 }
 
-static bool tag(struct imsg_view bytes, size_t at, const char *name)
+static bool is_tag(struct imsg_view bytes, size_t at, const char *name)
 {
     size_t len = strlen(name);
     return bytes.len - at > len && memcmp(bytes.ptr + at, name, len) == 0;
 }
 
 /* <dict> but not <dict/>. */
-static bool opens(struct imsg_view bytes, size_t at)
+static bool opens_container(struct imsg_view bytes, size_t at)
 {
-    if (!tag(bytes, at, "<dict") && !tag(bytes, at, "<array"))
+    if (!is_tag(bytes, at, "<dict") && !is_tag(bytes, at, "<array"))
         return false;
     const uint8_t *end = memchr(bytes.ptr + at, '>', bytes.len - at);
     return !end || end[-1] != '/';
@@ -182,7 +182,7 @@ static bool opens(struct imsg_view bytes, size_t at)
 /* "&#0;" in any of its forms. */
 static bool nul_reference(struct imsg_view bytes, size_t at)
 {
-    if (!tag(bytes, at, "&#"))
+    if (!is_tag(bytes, at, "&#"))
         return false;
     at += 2;
     if (at < bytes.len && (bytes.ptr[at] | 0x20) == 'x')
@@ -192,7 +192,7 @@ static bool nul_reference(struct imsg_view bytes, size_t at)
     return at < bytes.len && bytes.ptr[at] == ';';
 }
 
-/* Only the containers nest. Tags in comments count too: nobody's message has 32 of them. */
+/* Only containers nest. Tags in comments count too: no message is known with 32 of them. */
 static enum imsg_status guard_xml(struct imsg_view bytes, struct imsg_error *err)
 {
     unsigned depth = 0, tags = 0;
@@ -202,9 +202,9 @@ static enum imsg_status guard_xml(struct imsg_view bytes, struct imsg_error *err
         if (bytes.ptr[at] != '<')
             continue;
         tags++;
-        if (opens(bytes, at))
+        if (opens_container(bytes, at))
             depth++;
-        else if (depth > 0 && (tag(bytes, at, "</dict") || tag(bytes, at, "</array")))
+        else if (depth > 0 && (is_tag(bytes, at, "</dict") || is_tag(bytes, at, "</array")))
             depth--;
         if (depth > DEPTH_MAX)
             return imsg_fail_at(err, IMSG_MALFORMED, at, "the property list is nested over %d deep", DEPTH_MAX);

@@ -1,5 +1,5 @@
-/* Sealed files: what follows the lines, a chunk at a time, in constant memory. The keys are those that the envelopes
- * gave when they were inspected. */
+/* The chunks of a sealed file, one at a time, in constant memory. The keys come from its envelopes, which were
+ * inspected before. */
 #include "inspect/inspect.h"
 
 #include <stdio.h>
@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "client/chunks.h"
 
 enum { CHUNK = IMSG_STREAM_CHUNK + IMSG_STREAM_EXTRA, TAG = 16 };
 #define CONTENT_SHOWN 64 /* bytes of each chunk */
@@ -48,7 +49,7 @@ void judge_stream(struct item *item, struct imsg_error *err)
         struct imsg_trace trace = {0};
         struct imsg_stream *stream = NULL;
         sealed->held = strcmp(id, sealed->id) == 0 && imsg_stream_new(sealed->key, id, &trace, &stream, err) == IMSG_OK;
-        inspect_trace(item->json, &trace);
+        inspect_trace(item->json, &trace, NULL);
         imsg_trace_free(&trace);
         imsg_stream_free(stream);
         tree_check(item->json, "stream_id", sealed->held, note);
@@ -60,20 +61,30 @@ void judge_stream(struct item *item, struct imsg_error *err)
 
 /* ---- a chunk ---- */
 
+/* What the signature alone says of a chunk; nothing is decrypted. */
+static enum imsg_status judge_signature(const struct sealed_run *sealed, const struct imsg_chunk *chunk)
+{
+    struct imsg_trace trace = {0};
+    enum imsg_status status = imsg_stream_open(sealed->verifier, sealed->run->sealed.auth, chunk, &trace, NULL);
+    enum imsg_status why = trace.why;
+    imsg_trace_free(&trace);
+    return status == IMSG_OK ? IMSG_OK : why;
+}
+
 /* Where a chunk belongs whose signature does not fit here. */
-static void find_place(const struct sealed_run *sealed, uint8_t *chunk, size_t len, bool last, json_t *json)
+static void find_place(const struct sealed_run *sealed, const struct imsg_chunk *chunk, json_t *json)
 {
     for (uint64_t i = 0; i < PLACES + 1; i++) {
-        uint64_t number = i == 0 ? sealed->number : i - 1;
-        for (int other = 0; other < 2; other++) {
-            bool as_last = other ? !last : last;
-            if ((number == sealed->number && as_last == last) ||
-                imsg_stream_open_traced(sealed->verifier, sealed->run->sealed.auth, number, as_last, chunk, len, NULL,
-                                        NULL) != IMSG_OK)
+        struct imsg_chunk other = *chunk;
+        other.number = i == 0 ? chunk->number : i - 1;
+        for (int both = 0; both < 2; both++) {
+            other.last = both ? !chunk->last : chunk->last;
+            if ((other.number == chunk->number && other.last == chunk->last) ||
+                judge_signature(sealed, &other) != IMSG_OK)
                 continue;
-            if (number != sealed->number)
-                tree_note(json, "this is chunk %llu of the file", (unsigned long long)number);
-            else if (last)
+            if (other.number != chunk->number)
+                tree_note(json, "this is chunk %llu of the file", (unsigned long long)other.number);
+            else if (chunk->last)
                 tree_note(json, "the signature is that of a chunk which another follows: the file was cut here");
             else
                 tree_note(json, "the signature is that of the last chunk: the rest does not belong to the file");
@@ -100,41 +111,38 @@ static void keep_reason(struct sealed_run *sealed, const char *text)
     sealed->failed = sealed->number;
 }
 
-static void open_chunk(struct sealed_run *sealed, struct item *item, uint8_t *chunk, size_t len, bool last)
+static void open_chunk(struct sealed_run *sealed, struct item *item, const struct imsg_chunk *chunk)
 {
     const struct sealed *known = &sealed->run->sealed;
     const uint8_t *auth = known->has_auth ? known->auth : NULL;
     struct imsg_trace trace = {0};
     struct imsg_error err = {0};
     struct imsg_stream *stream = sealed->stream ? sealed->stream : sealed->verifier;
-    if (auth && imsg_stream_open_traced(sealed->verifier, auth, sealed->number, last, chunk, len, NULL, NULL) ==
-                    IMSG_BAD_SIGNATURE)
-        find_place(sealed, chunk, len, last, item->json);
-    enum imsg_status status =
-        imsg_stream_open_traced(stream, auth, sealed->number, last, chunk, len, &trace, &err);
-    inspect_trace(item->json, &trace);
-    if (trace.incomplete)
-        tree_note(item->json, "memory ran out: steps are missing");
+    if (auth && judge_signature(sealed, chunk) == IMSG_BAD_SIGNATURE)
+        find_place(sealed, chunk, item->json);
+    enum imsg_status status = imsg_stream_open(stream, auth, chunk, &trace, &err), why = trace.why;
+    inspect_trace(item->json, &trace, NULL);
     imsg_trace_free(&trace);
     const json_t *failed = tree_failed(item->json);
     if (status != IMSG_OK && failed) {
         const char *name = json_string_value(json_object_get(failed, "name"));
         const char *note = json_string_value(json_object_get(failed, "note"));
         keep_reason(sealed, note);
-        tree_verdict(item, IMSG_REFUSED, "imsg-open refuses it: %s (%s: %s)", imsg_status_name(status), name, note);
+        tree_verdict(item, IMSG_REFUSED, "imsg-open refuses it: %s (%s: %s)", imsg_status_name(why), name, note);
     } else if (status != IMSG_OK) {
         tree_error(item, status, &err);
     } else if (sealed->stream) {
-        size_t content = len - IMSG_STREAM_EXTRA;
-        tree_value(item->json, "content", imsg_view_of(chunk, content < CONTENT_SHOWN ? content : CONTENT_SHOWN));
+        size_t content = chunk->len - IMSG_STREAM_EXTRA;
+        tree_value(item->json, "content",
+                   imsg_view_of(chunk->bytes, content < CONTENT_SHOWN ? content : CONTENT_SHOWN));
     }
 }
 
-static enum imsg_status show_chunk(struct sealed_run *sealed, uint8_t *chunk, size_t len, bool last,
-                                   struct imsg_error *err)
+static enum imsg_status report_chunk(struct sealed_run *sealed, uint8_t *chunk, size_t len, bool last,
+                                     struct imsg_error *err)
 {
     struct item item = tree_start(sealed->run, "chunk", imsg_view_of(chunk, len));
-    struct imsg_buf copy = {0}; /* for the hex dump: opening is in place */
+    struct imsg_buf copy = {0}; /* for the hex dump: opening decrypts in place */
     enum imsg_status status = IMSG_OK;
     tree_set(item.json, "number", json_integer((json_int_t)sealed->number));
     tree_set(item.json, "last", json_boolean(last));
@@ -153,11 +161,11 @@ static enum imsg_status show_chunk(struct sealed_run *sealed, uint8_t *chunk, si
         keep_reason(sealed, short_err.text);
     } else {
         rows_chunk(item.json, imsg_view_of(chunk, len));
-        open_chunk(sealed, &item, chunk, len, last);
+        open_chunk(sealed, &item, &(struct imsg_chunk){sealed->number, last, chunk, len});
         sealed->content += len - IMSG_STREAM_EXTRA;
     }
     if (status == IMSG_OK)
-        status = inspect_finish(&item, sealed->source, 0, "binary", err);
+        status = inspection_report(&item, sealed->source, 0, "binary", err);
     else
         json_decref(item.json);
     imsg_buf_free(&copy);
@@ -166,7 +174,7 @@ static enum imsg_status show_chunk(struct sealed_run *sealed, uint8_t *chunk, si
 
 /* ---- the whole ---- */
 
-static void verdict(const struct sealed_run *sealed, struct item *item)
+static void judge_file(const struct sealed_run *sealed, struct item *item)
 {
     const struct sealed *known = &sealed->run->sealed;
     bool keys = inspect_has_keys(sealed->run);
@@ -176,8 +184,8 @@ static void verdict(const struct sealed_run *sealed, struct item *item)
     } else if (known->mine > 1) {
         tree_verdict(item, IMSG_REFUSED, "imsg-open refuses it: %u envelopes for this device, not one", known->mine);
     } else if (sealed->reason[0]) {
-        tree_verdict(item, IMSG_REFUSED, "imsg-open refuses it at chunk %llu: %s",
-                     (unsigned long long)sealed->failed, sealed->reason);
+        tree_verdict(item, IMSG_REFUSED, "imsg-open refuses it at chunk %llu: %s", (unsigned long long)sealed->failed,
+                     sealed->reason);
     } else if (keys && known->mine > 0 && !known->held) {
         tree_verdict(item, IMSG_REFUSED, "imsg-open refuses it: the envelope for this device gives no key");
     } else if (known->held) {
@@ -191,17 +199,17 @@ static void verdict(const struct sealed_run *sealed, struct item *item)
         tree_note(item->json, "signatures: not checked, give -R RECORDS");
 }
 
-static enum imsg_status show_end(const struct sealed_run *sealed, struct imsg_error *err)
+static enum imsg_status report_file(const struct sealed_run *sealed, struct imsg_error *err)
 {
     struct item item = tree_start(sealed->run, "sealed-file", imsg_view_of(NULL, 0));
     tree_set(item.json, "length", json_integer((json_int_t)sealed->at));
     tree_set(item.json, "chunks", json_integer((json_int_t)sealed->number));
     tree_set(item.json, "content_length", json_integer((json_int_t)sealed->content));
-    verdict(sealed, &item);
-    return inspect_finish(&item, sealed->source, 0, "binary", err);
+    judge_file(sealed, &item);
+    return inspection_report(&item, sealed->source, 0, "binary", err);
 }
 
-static enum imsg_status start(struct sealed_run *sealed, struct imsg_error *err)
+static enum imsg_status open_streams(struct sealed_run *sealed, struct imsg_error *err)
 {
     const struct sealed *known = &sealed->run->sealed;
     enum imsg_status status = imsg_stream_new(NULL, known->id, NULL, &sealed->verifier, err);
@@ -214,24 +222,24 @@ enum imsg_status inspect_sealed(struct inspect *run, struct imsg_view first, int
                                 const struct source *source, struct imsg_error *err)
 {
     struct sealed_run sealed = {.run = run, .source = source, .at = at};
-    struct cli_chunks chunks;
+    struct imsg_chunks chunks;
     bool last = first.len == 0 && fd < 0;
     size_t len = 0;
     uint8_t *chunk = malloc(CHUNK);
-    enum imsg_status status = chunk ? start(&sealed, err) : imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
-    cli_chunks_start(&chunks, first, fd);
+    enum imsg_status status = chunk ? open_streams(&sealed, err) : imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    imsg_chunks_start(&chunks, first, fd);
     while (status == IMSG_OK && !last) {
-        status = cli_chunks_next(&chunks, chunk, CHUNK, &len, &last, err);
+        status = imsg_chunks_next(&chunks, chunk, CHUNK, &len, &last, err);
         if (status == IMSG_IO)
             imsg_error_prefix(err, "%s", source->name);
         if (status != IMSG_OK || len == 0)
             break;
-        status = show_chunk(&sealed, chunk, len, last, err);
+        status = report_chunk(&sealed, chunk, len, last, err);
         sealed.number++;
         sealed.at += len;
     }
     if (status == IMSG_OK)
-        status = show_end(&sealed, err);
+        status = report_file(&sealed, err);
     imsg_stream_free(sealed.stream);
     imsg_stream_free(sealed.verifier);
     if (chunk)

@@ -6,8 +6,7 @@
 
 #include "base/text.h"
 
-/* A tree with holes would be a lie: without memory there is no inspection. */
-static void need(bool ok)
+void tree_need(bool ok)
 {
     if (!ok) {
         fputs("imsg-inspect: error: out of memory\n", stderr);
@@ -17,7 +16,7 @@ static void need(bool ok)
 
 void tree_set(json_t *object, const char *member, json_t *value)
 {
-    need(value && json_object_set_new(object, member, value) == 0);
+    tree_need(value && json_object_set_new(object, member, value) == 0);
 }
 
 static json_t *list_in(json_t *object, const char *member)
@@ -30,7 +29,7 @@ static json_t *list_in(json_t *object, const char *member)
 struct item tree_start(struct inspect *run, const char *kind, struct imsg_view bytes)
 {
     struct item item = {.run = run, .json = json_object(), .bytes = bytes};
-    need(item.json != NULL);
+    tree_need(item.json != NULL);
     tree_set(item.json, "imsg", json_string("inspection/1"));
     tree_set(item.json, "kind", json_string(kind));
     tree_set(item.json, "length", json_integer((json_int_t)bytes.len));
@@ -47,7 +46,7 @@ struct item tree_inside(const struct item *outer, struct imsg_view bytes)
 json_t *tree_hex(struct imsg_view bytes)
 {
     struct imsg_buf hex = {0};
-    need(imsg_hex_encode(bytes, &hex, NULL) == IMSG_OK);
+    tree_need(imsg_hex_encode(bytes, &hex, NULL) == IMSG_OK);
     json_t *text = json_stringn(hex.ptr ? (const char *)hex.ptr : "", hex.len);
     imsg_buf_free(&hex);
     return text;
@@ -69,7 +68,7 @@ json_t *tree_row(json_t *parent, const char *kind, size_t offset, size_t length,
 {
     json_t *row = json_object();
     const char *meaning = meaning_of(kind, field);
-    need(row != NULL);
+    tree_need(row != NULL);
     tree_set(row, "offset", json_integer((json_int_t)offset));
     tree_set(row, "length", json_integer((json_int_t)length));
     tree_set(row, "field", json_string(field));
@@ -77,7 +76,7 @@ json_t *tree_row(json_t *parent, const char *kind, size_t offset, size_t length,
         tree_set(row, "value", value);
     if (meaning)
         tree_set(row, "meaning", json_string(meaning));
-    need(json_array_append_new(list_in(parent, "fields"), row) == 0);
+    tree_need(json_array_append_new(list_in(parent, "fields"), row) == 0);
     return row;
 }
 
@@ -102,12 +101,12 @@ json_t *tree_check(json_t *inspection, const char *name, bool ok, const char *no
 {
     json_t *check = json_pack("{s:s,s:b}", "name", name, "ok", ok);
     const char *after = last_value(inspection);
-    need(check != NULL);
+    tree_need(check != NULL);
     if (after)
         tree_set(check, "after", json_string(after));
     if (!ok && note)
         tree_set(check, "note", tree_text(imsg_view_str(note)));
-    need(json_array_append_new(list_in(inspection, "checks"), check) == 0);
+    tree_need(json_array_append_new(list_in(inspection, "checks"), check) == 0);
     return check;
 }
 
@@ -136,7 +135,7 @@ void tree_note(json_t *inspection, const char *fmt, ...)
 void tree_error(struct item *item, enum imsg_status status, const struct imsg_error *err)
 {
     json_t *error = json_object();
-    need(error != NULL);
+    tree_need(error != NULL);
     tree_set(error, "status", json_string(imsg_status_name(status)));
     if (err->has_offset)
         tree_set(error, "offset", json_integer((json_int_t)err->offset));
@@ -154,7 +153,7 @@ void tree_verdict(struct item *item, enum imsg_status status, const char *fmt, .
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
     json_t *verdict = json_object();
-    need(verdict != NULL);
+    tree_need(verdict != NULL);
     tree_set(verdict, "status", json_integer(imsg_status_exit(status)));
     tree_set(verdict, "text", tree_text(imsg_view_str(text)));
     tree_set(item->json, "verdict", verdict);
@@ -164,12 +163,12 @@ void tree_verdict(struct item *item, enum imsg_status status, const char *fmt, .
 
 json_t *tree_ordered(json_t *inspection)
 {
-    static const char *const order[] = {"imsg",   "input",  "line",   "kind",           "number",    "last",    "at",
-                                        "encoding", "length", "chunks", "content_length", "fields",    "values",  "checks",
-                                        "inner",  "counter", "retired", "account",        "summary",   "body",    "plaintext",
-                                        "note",   "error",  "verdict"};
+    static const char *const order[] = {"imsg",    "input",    "line",      "kind",    "number",         "last",
+                                        "at",      "encoding", "length",    "chunks",  "content_length", "fields",
+                                        "values",  "checks",   "inner",     "counter", "retired",        "account",
+                                        "summary", "body",     "plaintext", "note",    "error",          "verdict"};
     json_t *ordered = json_object();
-    need(ordered != NULL);
+    tree_need(ordered != NULL);
     for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
         json_t *member = json_incref(json_object_get(inspection, order[i]));
         if (member)

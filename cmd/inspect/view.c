@@ -10,9 +10,9 @@
 #define VALUE_WIDTH 36 /* columns of a value in a table; the whole is in -j */
 #define FIELD_MIN 12
 #define FIELD_MAX 28
-#define NUMBERS 19     /* columns of offset and length with what is around them */
-#define MEANING 48     /* columns a meaning wants beside the value; else it goes below */
-#define DIGITS 128     /* of a value, on a terminal */
+#define NUMBERS 19 /* columns of offset and length with what is around them */
+#define MEANING 48 /* columns a meaning wants beside the value; else it goes below */
+#define DIGITS 128 /* of a value, on a terminal */
 
 struct view {
     const struct inspect *run;
@@ -122,8 +122,8 @@ static size_t widest_field(const json_t *parent, unsigned depth)
 /* Beside the value, or below on a terminal that is too narrow. */
 static void print_meaning(struct view *view, const json_t *row, const char *value)
 {
-    bool below = view->run->columns > 0 &&
-                 view->run->columns < NUMBERS + view->field_width + 1 + VALUE_WIDTH + 2 + MEANING;
+    bool below =
+        view->run->columns > 0 && view->run->columns < NUMBERS + view->field_width + 1 + VALUE_WIDTH + 2 + MEANING;
     if (!text_of(row, "meaning")[0])
         return;
     if (below) {
@@ -240,8 +240,7 @@ static void print_checks(struct view *view, const json_t *checks, const char *af
             put(view, "  ");
             put_outside(view, text_of(check, "note"));
         } else {
-            print_step(view, name, ok ? "yes" : "no", ok ? "32" : "1;31",
-                       meaning_of("check", text_of(check, "name")));
+            print_step(view, name, ok ? "yes" : "no", ok ? "32" : "1;31", meaning_of("check", text_of(check, "name")));
         }
         put(view, "\n");
     }
@@ -371,8 +370,7 @@ static void print_inspection(struct view *view, const json_t *inspection)
     print_line(view, "verdict", text_of(verdict, "text"), number_of(verdict, "status") ? "31" : "32");
 }
 
-enum imsg_status view_print(struct inspect *run, const json_t *inspection, struct imsg_buf *out,
-                            struct imsg_error *err)
+enum imsg_status view_print(struct inspect *run, const json_t *inspection, struct imsg_buf *out, struct imsg_error *err)
 {
     struct view view = {.run = run, .out = out, .err = err};
     print_inspection(&view, inspection);

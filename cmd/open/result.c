@@ -24,10 +24,12 @@ static enum imsg_status set_content(json_t *object, struct imsg_view content, st
                : imsg_json_set_base64(object, "content_base64", content, err);
 }
 
-enum imsg_status open_print(const struct open_run *run, const struct imsg_envelope *envelope,
-                            const struct imsg_message *message, bool with_content, struct imsg_buf *line,
-                            struct imsg_error *err)
+/* Append the opened/1 line. `with_content`: not for a sealed file. */
+static enum imsg_status print_opened(const struct imsg_opened *opened, bool with_content, struct imsg_buf *line,
+                                     struct imsg_error *err)
 {
+    const struct imsg_envelope *envelope = &opened->envelope;
+    const struct imsg_message *message = &opened->message;
     json_t *object = json_object(), *header = NULL;
     enum imsg_status status = imsg_json_set_string(object, "imsg", "opened/1", err);
     if (status == IMSG_OK)
@@ -37,8 +39,7 @@ enum imsg_status open_print(const struct open_run *run, const struct imsg_envelo
     if (status == IMSG_OK)
         status = imsg_json_set_hex(object, "from_token", imsg_view_of(envelope->from_token, IMSG_TOKEN), err);
     if (status == IMSG_OK)
-        status =
-            imsg_json_set(object, "sent", json_boolean(imsg_identity_has_handle(&run->identity, message->from)), err);
+        status = imsg_json_set(object, "sent", json_boolean(opened->own), err);
     if (status == IMSG_OK)
         status = imsg_json_set_string(object, "format", imsg_format_name(envelope->format), err);
     if (status == IMSG_OK)
@@ -59,54 +60,94 @@ enum imsg_status open_print(const struct open_run *run, const struct imsg_envelo
 
 static void note_attachments(const struct open_run *run, const struct imsg_message *message)
 {
-    json_t *item;
-    size_t i;
-    json_array_foreach(json_object_get(message->header, "attachments"), i, item)
-    {
-        const char *name = json_string_value(json_object_get(item, "name"));
-        cli_note(&run->cli, "attachment \"%s\" (%lld bytes) not fetched: imsg-open -j … | imsg-attach get",
-                 name ? name : "without a name", (long long)json_integer_value(json_object_get(item, "size")));
+    for (size_t i = 0; i < message->attachment_count; i++) {
+        const struct imsg_attachment *attachment = &message->attachments[i];
+        cli_note(&run->cli, "attachment \"%s\" (%llu bytes) not fetched: imsg-open -j … | imsg-attach get",
+                 attachment->name ? attachment->name : "without a name", (unsigned long long)attachment->size);
     }
 }
 
-void open_note(const struct open_run *run, const struct imsg_message *message)
+/* Who and when, on stderr. */
+static void note_message(const struct open_run *run, const struct imsg_opened *opened)
 {
-    json_t *receipt = json_object_get(message->header, "receipt");
-    bool own = imsg_identity_has_handle(&run->identity, message->from);
-    cli_note(&run->cli, "%s %s, %s%s%s", own ? "copy of one's own, from" : "from", message->from, message->time,
-             message->group_name ? ", group " : "", message->group_name ? message->group_name : "");
-    if (receipt)
-        cli_note(&run->cli, "receipt: %s was %s", json_string_value(json_object_get(receipt, "of")),
-                 json_string_value(json_object_get(receipt, "what")));
+    const struct imsg_message *message = &opened->message;
+    cli_note(&run->cli, "%s %s, %s%s%s", opened->own ? "copy of one's own, from" : "from", message->from,
+             message->time, message->group_name ? ", group " : "", message->group_name ? message->group_name : "");
+    if (message->receipt)
+        cli_note(&run->cli, "receipt: %s was %s", message->receipt_of, message->receipt);
     if (!cli_given(&run->cli, 'j'))
         note_attachments(run, message);
 }
 
-enum imsg_status open_not_alone(struct imsg_error *err)
+/* Content and JSON lines do not mix in one output. */
+static enum imsg_status fail_not_alone(struct imsg_error *err)
 {
     return imsg_fail(err, IMSG_USAGE, "with -j a sealed file is opened alone: its content has the output for itself");
 }
 
-/* Content goes out as it is, but nothing unprintable reaches a terminal by accident: text is escaped by no one else. */
-enum imsg_status open_release(struct open_run *run, const struct imsg_envelope *envelope,
-                              const struct imsg_message *message, struct imsg_error *err)
+/* Content that is not text reaches a terminal only if it was asked to. */
+enum imsg_status open_message(void *context, const struct imsg_opened *opened, struct imsg_error *err)
 {
+    struct open_run *run = context;
+    struct imsg_view content = opened->message.content;
     struct imsg_buf line = {0};
     enum imsg_status status = IMSG_OK;
     bool json = cli_given(&run->cli, 'j');
     if (json && run->after.len > 0)
-        return open_not_alone(err);
+        return fail_not_alone(err);
     if (json)
-        status = open_print(run, envelope, message, true, &line, err);
+        status = print_opened(opened, true, &line, err);
     if (status == IMSG_OK && json)
         status = cli_output_json(&run->out, imsg_buf_view(&line), err);
     else if (status == IMSG_OK)
-        status = cli_output_write(&run->out, message->content, !imsg_utf8_valid(message->content), err);
+        status = cli_output_write(&run->out, content, !imsg_utf8_valid(content), err);
     if (status == IMSG_OK && !run->out.path) /* message by message, for whoever reads along */
         status = cli_output_flush(&run->out, err);
     if (status == IMSG_OK)
-        open_note(run, message);
+        note_message(run, opened);
     imsg_buf_free(&line);
+    return status;
+}
+
+/* ---- sealed files ---- */
+
+/* A chunk that another follows may end inside a character. */
+static bool is_text(struct imsg_view content, bool last)
+{
+    size_t cut = last ? 0 : 3;
+    for (size_t i = 0; i <= cut; i++)
+        if (imsg_utf8_valid(imsg_view_of(content.ptr, content.len - i)))
+            return true;
+    return false;
+}
+
+enum imsg_status open_file_begin(void *context, const struct imsg_opened *opened, struct imsg_error *err)
+{
+    const struct open_run *run = context;
+    (void)opened;
+    if (!cli_given(&run->cli, 'j'))
+        return IMSG_OK;
+    if (!run->out.path)
+        return imsg_fail(err, IMSG_USAGE, "the content of a sealed file does not go into JSON: give it a file with -o");
+    return run->out.opened ? fail_not_alone(err) : IMSG_OK;
+}
+
+enum imsg_status open_file_chunk(void *context, struct imsg_view content, uint64_t number, bool last,
+                                 struct imsg_error *err)
+{
+    struct open_run *run = context;
+    bool binary = number == 0 && !is_text(content, last); /* the first tells for all */
+    return cli_output_write(&run->out, content, binary, err);
+}
+
+enum imsg_status open_file_end(void *context, const struct imsg_opened *opened, struct imsg_error *err)
+{
+    struct open_run *run = context;
+    enum imsg_status status = run->out.path ? IMSG_OK : cli_output_flush(&run->out, err);
+    if (status == IMSG_OK && cli_given(&run->cli, 'j'))
+        status = print_opened(opened, false, &run->after, err);
+    if (status == IMSG_OK)
+        note_message(run, opened);
     return status;
 }
 
@@ -124,24 +165,25 @@ static enum imsg_status add_word(struct imsg_buf *command, const char *before, c
     return status;
 }
 
-void open_hint_inspect(const struct open_run *run, const char *from, struct imsg_error *err)
+void open_hint_inspect(const struct open_run *run, struct imsg_error *err)
 {
+    const char *identity = run->cli.identity_path;
     struct imsg_buf command = {0};
     bool is_file = run->operand && strcmp(run->operand, "-") != 0, looks_up = is_file && run->record_count == 0;
     enum imsg_status status = IMSG_OK;
     if (looks_up) {
         status = imsg_buf_text(&command, "imsg-lookup", NULL);
-        if (status == IMSG_OK && run->directory)
-            status = add_word(&command, " -d ", run->directory);
+        if (status == IMSG_OK && run->cli.directory_option)
+            status = add_word(&command, " -d ", run->cli.directory_option);
         if (status == IMSG_OK)
-            status = add_word(&command, " ", from);
+            status = add_word(&command, " ", err->about);
         if (status == IMSG_OK)
             status = imsg_buf_text(&command, " | ", NULL);
     }
     if (status == IMSG_OK)
         status = imsg_buf_text(&command, "imsg-inspect", NULL);
-    if (status == IMSG_OK && run->identity_path)
-        status = add_word(&command, " -i ", run->identity_path);
+    if (status == IMSG_OK && identity)
+        status = add_word(&command, " -i ", identity);
     for (size_t i = 0; status == IMSG_OK && i < run->record_count; i++)
         status = add_word(&command, " -R ", run->record_files[i]);
     if (status == IMSG_OK && looks_up)
@@ -150,9 +192,9 @@ void open_hint_inspect(const struct open_run *run, const char *from, struct imsg
         status = add_word(&command, " -E ", imsg_format_name(run->format));
     if (status == IMSG_OK && is_file)
         status = add_word(&command, *run->operand == '-' ? " -- " : " ", run->operand);
-    if (status == IMSG_OK && command.len < sizeof err->hint - 16)
-        imsg_error_hint(err, "%s shows why", (const char *)command.ptr);
+    if (status == IMSG_OK && command.len < sizeof err->about - 16)
+        cli_error_hint(err, "%s shows why", (const char *)command.ptr);
     else
-        imsg_error_hint(err, "imsg-inspect shows why");
+        cli_error_hint(err, "imsg-inspect shows why");
     imsg_buf_free(&command);
 }

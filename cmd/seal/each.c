@@ -10,7 +10,7 @@
 #define TOGETHER 256     /* messages sealed in one round … */
 #define TARGETS_MAX 4096 /* … or a few more devices than this */
 
-static enum imsg_status take_to(const json_t *object, char ***handles, size_t *count, struct imsg_error *err)
+static enum imsg_status parse_to(const json_t *object, char ***handles, size_t *count, struct imsg_error *err)
 {
     json_t *to = NULL, *item;
     size_t i;
@@ -34,7 +34,7 @@ static enum imsg_status take_to(const json_t *object, char ***handles, size_t *c
     return IMSG_OK;
 }
 
-static enum imsg_status take_content(const json_t *object, struct seal_message *message, struct imsg_error *err)
+static enum imsg_status parse_content(const json_t *object, struct imsg_draft *message, struct imsg_error *err)
 {
     const json_t *text = json_object_get(object, "content"); /* the only string that may hold a NUL */
     const char *base64 = NULL;
@@ -50,16 +50,16 @@ static enum imsg_status take_content(const json_t *object, struct seal_message *
     return status;
 }
 
-static enum imsg_status take_receipt(const json_t *object, struct seal_message *message, struct imsg_error *err)
+static enum imsg_status parse_receipt(const json_t *object, struct imsg_draft *message, struct imsg_error *err)
 {
     json_t *receipt = NULL;
     const char *what = NULL;
     enum imsg_status status = imsg_json_object(object, "receipt", IMSG_OPTIONAL, &receipt, err);
     if (status != IMSG_OK || !receipt)
         return status;
-    free(message->reply_id);
-    message->reply_id = NULL;
-    status = imsg_json_uuid(receipt, "of", IMSG_REQUIRED, &message->reply_id, err);
+    free(message->reply_to);
+    message->reply_to = NULL;
+    status = imsg_json_uuid(receipt, "of", IMSG_REQUIRED, &message->reply_to, err);
     if (status == IMSG_OK)
         status = imsg_json_peek(receipt, "what", IMSG_REQUIRED, &what, err);
     if (status != IMSG_OK)
@@ -68,7 +68,7 @@ static enum imsg_status take_receipt(const json_t *object, struct seal_message *
     return message->receipt ? IMSG_OK : imsg_fail(err, IMSG_MALFORMED, "receipt of kind \"%.64s\"", what);
 }
 
-static enum imsg_status take_attachments(const json_t *object, struct seal_message *message, struct imsg_error *err)
+static enum imsg_status parse_attachments(const json_t *object, struct imsg_draft *message, struct imsg_error *err)
 {
     json_t *array = NULL, *item;
     size_t i;
@@ -80,63 +80,50 @@ static enum imsg_status take_attachments(const json_t *object, struct seal_messa
         struct imsg_attachment attachment = {0};
         status = json_is_object(item) ? imsg_attachment_from_json(item, &attachment, err)
                                       : imsg_fail(err, IMSG_MALFORMED, "attachment %zu is no object", i);
+        if (status == IMSG_OK)
+            status = imsg_draft_attach(message, &attachment, err);
         imsg_attachment_free(&attachment);
         if (status != IMSG_OK)
             return status;
     }
-    return json_array_extend(message->attachments, array) == 0 ? IMSG_OK
-                                                               : imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    return IMSG_OK;
 }
 
-/* A group by its name; an id that is there is kept: that of a message which is answered. */
-static enum imsg_status take_group(const struct seal *run, const json_t *object, struct seal_message *message,
-                                   struct imsg_error *err)
+/* A group by its name; an id that is there is kept: it is that of a message which is answered. */
+static enum imsg_status parse_group(const json_t *object, struct imsg_draft *message, struct imsg_error *err)
 {
     json_t *group = NULL;
-    char *given = NULL;
     enum imsg_status status = imsg_json_object(object, "group", IMSG_OPTIONAL, &group, err);
     if (status != IMSG_OK || !group)
         return status;
-    status = imsg_json_uuid(group, "id", IMSG_OPTIONAL, &given, err);
-    if (status == IMSG_OK)
-        status = imsg_json_string(group, "name", IMSG_REQUIRED, &message->group_name, err);
-    if (status == IMSG_OK && given)
-        message->group_id = given;
-    else
-        free(given);
-    return status == IMSG_OK && !message->group_id ? seal_name_group(run, message, err) : status;
+    status = imsg_json_uuid(group, "id", IMSG_OPTIONAL, &message->group_id, err);
+    return status == IMSG_OK ? imsg_json_string(group, "name", IMSG_REQUIRED, &message->group_name, err) : status;
 }
 
 /* From a line to a message with its targets. */
-static enum imsg_status take_line(struct seal *run, struct imsg_view line, struct seal_message *message,
+static enum imsg_status parse_line(struct seal *run, struct imsg_view line, struct imsg_draft *message,
                                   struct imsg_error *err)
 {
     json_t *object = NULL;
     char **handles = NULL;
     size_t count = 0;
     enum imsg_status status = imsg_json_parse(line, IMSG_LINE_MAX, &object, err);
-    if (status == IMSG_OK && !(message->attachments = json_array()))
-        status = imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
     if (status == IMSG_OK)
-        status = take_to(object, &handles, &count, err);
+        status = parse_to(object, &handles, &count, err);
     if (status == IMSG_OK)
-        status = take_content(object, message, err);
+        status = parse_content(object, message, err);
     if (status == IMSG_OK)
         status = imsg_json_string(object, "type", IMSG_OPTIONAL, &message->type, err);
     if (status == IMSG_OK)
-        status = imsg_json_uuid(object, "reply_to", IMSG_OPTIONAL, &message->reply_id, err);
+        status = imsg_json_uuid(object, "reply_to", IMSG_OPTIONAL, &message->reply_to, err);
     if (status == IMSG_OK)
-        status = take_receipt(object, message, err);
+        status = parse_receipt(object, message, err);
     if (status == IMSG_OK)
-        status = take_attachments(object, message, err);
-    for (size_t i = 0; status == IMSG_OK && i < count; i++)
-        status = seal_add_to(message, handles[i], err);
+        status = parse_attachments(object, message, err);
     if (status == IMSG_OK)
-        status = take_group(run, object, message, err);
+        status = parse_group(object, message, err);
     if (status == IMSG_OK)
-        status = seal_find_targets(run, message, handles, count, true, err);
-    if (status == IMSG_OK)
-        status = seal_stamp(message, err);
+        status = imsg_draft_address(&run->sealer, message, handles, count, err);
     imsg_strings_free(handles, count);
     json_decref(object);
     return status;
@@ -144,25 +131,25 @@ static enum imsg_status take_line(struct seal *run, struct imsg_view line, struc
 
 /* One round. */
 struct round {
-    struct seal_message messages[TOGETHER];
+    struct imsg_draft messages[TOGETHER];
     size_t count, targets;
     bool end;
 };
 
-static enum imsg_status unlock(struct seal *run, bool *unlocked, struct imsg_error *err)
+static void report_line(struct seal *run, const struct imsg_draft *message, const struct imsg_error *err)
 {
-    enum imsg_status status = *unlocked ? IMSG_OK : cli_identity(&run->cli, run->identity_path, &run->identity, err);
-    *unlocked = status == IMSG_OK;
-    return status;
+    cli_event(&run->cli,
+              &(struct imsg_event){.kind = IMSG_EVENT_FAILED, .line = message->line, .error = err});
 }
 
 /* The lines that are there; a bad one is reported and the rest goes on. */
-static enum imsg_status read_round(struct seal *run, struct imsg_lines *lines, struct round *round, bool *unlocked,
+static enum imsg_status read_round(struct seal *run, struct imsg_lines *lines, struct round *round,
                                    struct imsg_error *err)
 {
+    struct imsg_identity *identity;
     enum imsg_status status = IMSG_OK;
     while (round->count < TOGETHER && round->targets < TARGETS_MAX) {
-        struct seal_message *message = &round->messages[round->count];
+        struct imsg_draft *message = &round->messages[round->count];
         struct imsg_view line = {0};
         bool more = true;
         if (round->count > 0 && imsg_lines_would_wait(lines))
@@ -175,10 +162,10 @@ static enum imsg_status read_round(struct seal *run, struct imsg_lines *lines, s
             continue;
         message->line = lines->number;
         if (status == IMSG_OK) {
-            status = unlock(run, unlocked, err);
+            status = imsg_client_identity(&run->cli.client, &identity, err);
             if (status != IMSG_OK)
                 return status;
-            status = take_line(run, line, message, err);
+            status = parse_line(run, line, message, err);
         }
         if (status == IMSG_NO_MEMORY || status == IMSG_INTERNAL)
             return status;
@@ -188,8 +175,8 @@ static enum imsg_status read_round(struct seal *run, struct imsg_lines *lines, s
             continue;
         }
         if (status != IMSG_OK)
-            seal_report(run, message, err);
-        seal_message_free(message);
+            report_line(run, message, err);
+        imsg_draft_free(message);
     }
     return IMSG_OK;
 }
@@ -198,11 +185,12 @@ static enum imsg_status write_round(struct seal *run, struct round *round, struc
 {
     enum imsg_status status = IMSG_OK;
     for (size_t i = 0; status == IMSG_OK && i < round->count; i++) {
-        struct seal_message *message = &round->messages[i];
+        struct imsg_draft *message = &round->messages[i];
+        seal_hint_too_long(run, message);
         if (message->status == IMSG_OK)
             status = cli_output_write(&run->out, imsg_buf_view(&message->lines), false, err);
         else
-            seal_report(run, message, &message->err);
+            report_line(run, message, &message->err);
     }
     if (status == IMSG_OK && !run->out.path)
         status = cli_output_flush(&run->out, err);
@@ -213,23 +201,23 @@ enum imsg_status seal_each(struct seal *run, struct imsg_error *err)
 {
     struct imsg_lines lines;
     struct round *round = calloc(1, sizeof *round);
-    bool unlocked = false;
     enum imsg_status status = round ? cli_input_open(&run->cli, cli_operand(&run->cli, 0), &run->input, err)
                                     : imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
     if (status != IMSG_OK) {
         free(round);
         return status;
     }
+    run->cli.event_input = run->input.name;
     imsg_lines_start(&lines, run->input.fd, IMSG_LINE_MAX);
     while (status == IMSG_OK && !round->end) {
         round->count = round->targets = 0;
-        status = read_round(run, &lines, round, &unlocked, err);
+        status = read_round(run, &lines, round, err);
         if (status == IMSG_OK)
-            status = seal_messages(run, round->messages, round->count, err);
+            status = imsg_seal_drafts(&run->sealer, round->messages, round->count, err);
         if (status == IMSG_OK)
             status = write_round(run, round, err);
         for (size_t i = 0; i < TOGETHER; i++)
-            seal_message_free(&round->messages[i]);
+            imsg_draft_free(&round->messages[i]);
     }
     imsg_lines_free(&lines);
     free(round);

@@ -23,21 +23,12 @@ enum imsg_status seal_read_content(struct seal *run, struct imsg_error *err)
     return status;
 }
 
-/* Of content too long for a message only the beginning was read, which may end inside a character. */
-static bool is_text(struct imsg_view content)
+enum imsg_status seal_read_records(struct seal *run, struct imsg_error *err)
 {
-    size_t cut = content.len > IMSG_FORMAT_MAX ? 3 : 0;
-    for (size_t i = 0; i <= cut; i++)
-        if (imsg_utf8_valid(imsg_view_of(content.ptr, content.len - i)))
-            return true;
-    return false;
-}
-
-const char *seal_content_type(struct imsg_view content)
-{
-    if (content.len == 0)
-        return NULL;
-    return is_text(content) ? "text/plain; charset=utf-8" : "application/octet-stream";
+    enum imsg_status status = IMSG_OK;
+    for (size_t i = 0; status == IMSG_OK && i < run->record_count; i++)
+        status = cli_records_read(&run->cli, run->record_files[i], &run->records, err);
+    return status;
 }
 
 /* Descriptors, one a line, as imsg-attach put prints them. A message with one of them missing would be another message:
@@ -63,26 +54,40 @@ enum imsg_status seal_read_descriptors(struct seal *run, struct imsg_error *err)
         status = imsg_json_parse(line, IMSG_LINE_MAX, &object, err);
         if (status == IMSG_OK)
             status = imsg_attachment_from_json(object, &attachment, err);
-        if (status == IMSG_OK && json_array_append(run->message.attachments, object) != 0)
-            status = imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+        if (status == IMSG_OK)
+            status = imsg_draft_attach(&run->message, &attachment, err);
         imsg_attachment_free(&attachment);
         json_decref(object);
     }
     if (status != IMSG_OK)
         imsg_error_prefix(err, "%s: line %llu", input.name, (unsigned long long)lines.number);
-    else if (json_array_size(run->message.attachments) == 0)
+    else if (run->message.attachment_count == 0)
         status = imsg_fail(err, IMSG_NO_INPUT, "%s: not one descriptor to attach", input.name);
     imsg_lines_free(&lines);
     cli_input_close(&input);
     return status;
 }
 
-static enum imsg_status take_header(struct seal *run, const json_t *header, struct imsg_error *err)
+enum imsg_status seal_add_handle(struct seal *run, const char *handle, struct imsg_error *err)
+{
+    for (size_t i = 0; i < run->handle_count; i++)
+        if (strcmp(run->handles[i], handle) == 0)
+            return IMSG_OK;
+    char **grown = realloc(run->handles, (run->handle_count + 1) * sizeof *grown);
+    if (!grown)
+        return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    run->handles = grown;
+    enum imsg_status status = imsg_strdup(handle, &grown[run->handle_count], err);
+    run->handle_count += status == IMSG_OK;
+    return status;
+}
+
+static enum imsg_status use_header(struct seal *run, const json_t *header, struct imsg_error *err)
 {
     char *from = NULL, **to = NULL;
     size_t count = 0;
     json_t *group = NULL;
-    enum imsg_status status = imsg_json_uuid(header, "id", IMSG_REQUIRED, &run->message.reply_id, err);
+    enum imsg_status status = imsg_json_uuid(header, "id", IMSG_REQUIRED, &run->message.reply_to, err);
     if (status == IMSG_OK)
         status = imsg_json_handle(header, "from", IMSG_REQUIRED, &from, err);
     if (status == IMSG_OK)
@@ -93,11 +98,11 @@ static enum imsg_status take_header(struct seal *run, const json_t *header, stru
         status = imsg_json_uuid(group, "id", IMSG_REQUIRED, &run->message.group_id, err);
     if (status == IMSG_OK && group)
         status = imsg_json_string(group, "name", IMSG_REQUIRED, &run->message.group_name, err);
-    if (status == IMSG_OK && !imsg_identity_has_handle(&run->identity, from))
+    if (status == IMSG_OK && !imsg_identity_has_handle(run->cli.client.identity, from))
         status = seal_add_handle(run, from, err);
     if (!run->receipt) /* a receipt is for the sender alone */
         for (size_t i = 0; status == IMSG_OK && i < count; i++)
-            if (!imsg_identity_has_handle(&run->identity, to[i]))
+            if (!imsg_identity_has_handle(run->cli.client.identity, to[i]))
                 status = seal_add_handle(run, to[i], err);
     if (status == IMSG_OK && run->handle_count == 0 && run->record_count == 0) /* a note to oneself */
         status = seal_add_handle(run, from, err);
@@ -135,9 +140,17 @@ enum imsg_status seal_use_reply(struct seal *run, struct imsg_view line, struct 
     if (status == IMSG_OK)
         status = imsg_json_object(opened, "header", IMSG_REQUIRED, &header, err);
     if (status == IMSG_OK)
-        status = take_header(run, header, err);
+        status = use_header(run, header, err);
     if (status != IMSG_OK)
         imsg_error_prefix(err, "\"%s\"", run->reply_path);
     json_decref(opened);
     return status;
+}
+
+/* Only content of a message may be over a limit: there, -S or -s helps. */
+void seal_hint_too_long(const struct seal *run, struct imsg_draft *draft)
+{
+    if (draft->status == IMSG_TOO_LONG && !run->sealer.raw && !cli_given(&run->cli, 'S'))
+        cli_error_hint(&draft->err, "-S sends it as an attachment through the store%s",
+                       draft->line ? "" : ", -s makes a sealed file of any size");
 }

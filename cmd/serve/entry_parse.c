@@ -34,7 +34,7 @@ size_t entry_listed(const struct imsg_entry *entry, struct listed out[static IMS
     for (size_t i = 0; i < count; i++) {
         const struct imsg_device *device = &entry->devices.items[i];
         memcpy(out[i].token, device->token, IMSG_TOKEN);
-        out[i].limit = device->limit < IMSG_RELAY_PAYLOAD_MAX ? device->limit : IMSG_RELAY_PAYLOAD_MAX;
+        out[i].limit = (uint32_t)(device->limit < IMSG_RELAY_PAYLOAD_MAX ? device->limit : IMSG_RELAY_PAYLOAD_MAX);
     }
     return count;
 }

@@ -83,7 +83,7 @@ static enum imsg_status load_certificate(struct setup *setup, struct imsg_error 
         status = origins_of_certificate(&serve->origins, imsg_buf_view(&setup->cert_pem), serve->listener.port, err);
     if (status == IMSG_OK && serve->origins.count == 0) {
         status = imsg_fail(err, IMSG_CONFIG, "the certificate names no host");
-        imsg_error_hint(err, "--origin https://host[:port] says what clients call this server");
+        cli_error_hint(err, "--origin https://host[:port] says what clients call this server");
     }
     return status;
 }

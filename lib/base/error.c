@@ -96,7 +96,8 @@ static void set(struct imsg_error *err, enum imsg_status status, const char *tex
     err->has_offset = false;
     err->offset = 0;
     memcpy(err->text, text, sizeof err->text);
-    err->hint[0] = 0;
+    err->hint = IMSG_HINT_NONE;
+    err->about[0] = 0;
 }
 
 enum imsg_status imsg_fail(struct imsg_error *err, enum imsg_status status, const char *fmt, ...)
@@ -159,14 +160,12 @@ void imsg_error_prefix(struct imsg_error *err, const char *fmt, ...)
     }
 }
 
-void imsg_error_hint(struct imsg_error *err, const char *fmt, ...)
+void imsg_error_suggest(struct imsg_error *err, enum imsg_hint hint, const char *about)
 {
     if (err) {
-        char hint[sizeof err->hint] = "";
-        va_list args;
-        va_start(args, fmt);
-        put_format(hint, sizeof hint, 0, fmt, args);
-        va_end(args);
-        memcpy(err->hint, hint, sizeof err->hint);
+        char copy[sizeof err->about] = "";
+        put(copy, sizeof copy, 0, "%s", about ? about : "");
+        memcpy(err->about, copy, sizeof err->about);
+        err->hint = hint;
     }
 }

@@ -32,13 +32,13 @@ IMSG_CHECK enum imsg_status imsg_read_file(const char *path, size_t max, struct 
 /* Lines from a descriptor, one at a time, without reading ahead more than a buffer. */
 struct imsg_lines {
     int fd;
-    size_t max;          /* bytes of a line without its newline */
+    size_t max; /* bytes of a line without its newline */
     struct imsg_buf buf;
-    size_t start;        /* first byte not yet given out */
-    size_t chunk;        /* bytes of the next read; 0: not yet known */
-    uint64_t number;     /* of the line given out last, from 1 */
+    size_t start;    /* first byte not yet given out */
+    size_t chunk;    /* bytes of the next read; 0: not yet known */
+    uint64_t number; /* of the line given out last, from 1 */
     bool eof;
-    bool over;           /* skipping the rest of an overlong line */
+    bool over; /* skipping the rest of an overlong line */
 };
 void imsg_lines_start(struct imsg_lines *lines, int fd, size_t max);
 /* The next line without newline (valid until the next call) and *more = true; *more = false at the end. An overlong
@@ -54,32 +54,49 @@ void imsg_lines_free(struct imsg_lines *lines);
 
 /* An atomic file: a temporary file beside `path` (same folder, O_EXCL|O_NOFOLLOW), which becomes `path` at commit. */
 struct imsg_file {
-    int fd;         /* -1 when closed; write to it directly */
+    int fd; /* -1 when closed; write to it directly */
     char *path;
     char *temp;
-    bool kept;      /* temp is a name that imsg_file_resume finds again */
 };
 /* Creates the temporary file with `mode` (before umask). IMSG_CANNOT_CREATE. */
 IMSG_CHECK enum imsg_status imsg_file_create(struct imsg_file *file, const char *path, mode_t mode,
                                              struct imsg_error *err);
-/* The same with a name that stays, ".NAME.part": *kept bytes of it (at most `max`) are what an earlier run left there. Not
- * if another process has it, or somebody else made it: then the file is one as imsg_file_create makes, and *kept 0. */
-IMSG_CHECK enum imsg_status imsg_file_resume(struct imsg_file *file, const char *path, mode_t mode, uint64_t max,
-                                             uint64_t *kept, struct imsg_error *err);
-/* Close it and leave the temporary file to the next imsg_file_resume; one with a name nobody would find is removed. */
-void imsg_file_keep(struct imsg_file *file);
 enum imsg_commit { IMSG_REPLACE, IMSG_NO_REPLACE };
 /* fsync, close, rename over `path` (IMSG_REPLACE) or link without replacing (IMSG_NO_REPLACE: IMSG_CONFLICT if path
  * exists), fsync the folder. On failure the temporary file is gone and `path` is as it was. */
 IMSG_CHECK enum imsg_status imsg_file_commit(struct imsg_file *file, enum imsg_commit how, struct imsg_error *err);
-/* What commit does with IMSG_NO_REPLACE, under a name chosen now; where that is taken (IMSG_CONFLICT) the temporary file
- * stays open and another name can be tried. On any other outcome file is as after commit. */
-IMSG_CHECK enum imsg_status imsg_file_link(struct imsg_file *file, const char *path, struct imsg_error *err);
 /* Remove the temporary file; safe after commit and on {-1,NULL,NULL}. */
 void imsg_file_abort(struct imsg_file *file);
 /* The three in one. */
-IMSG_CHECK enum imsg_status imsg_write_file(const char *path, struct imsg_view bytes, mode_t mode,
-                                            enum imsg_commit how, struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_write_file(const char *path, struct imsg_view bytes, mode_t mode, enum imsg_commit how,
+                                            struct imsg_error *err);
+
+/* ---- file_part.c ---- */
+
+/* A file in `folder` that has no name: nothing is left of it when the process ends. IMSG_CANNOT_CREATE. */
+IMSG_CHECK enum imsg_status imsg_unnamed_create(const char *folder, mode_t mode, int *fd, struct imsg_error *err);
+/* Give it a name in that folder. IMSG_CONFLICT: the name is taken, and another can be tried. The bytes are to be synced
+ * before and the folder behind it. Where system or file system cannot name an open file, it is copied into a temporary
+ * file that gets the name. */
+IMSG_CHECK enum imsg_status imsg_unnamed_name(int fd, const char *path, struct imsg_error *err);
+/* fsync; `path` is for the message. */
+IMSG_CHECK enum imsg_status imsg_sync_file(int fd, const char *path, struct imsg_error *err);
+
+/* What an interrupted run left of a file, beside `path` as ".NAME.part", locked as long as it is open. */
+struct imsg_part {
+    int fd; /* -1: there is none */
+    char *path;
+    uint64_t size; /* bytes in it */
+};
+/* `create`: make an empty one where there is none. There is none, either, where another process has it open, or where
+ * it is not a plain file of this user's. One of over `max` bytes is emptied. */
+IMSG_CHECK enum imsg_status imsg_part_open(struct imsg_part *part, const char *path, bool create, uint64_t max,
+                                           struct imsg_error *err);
+/* Close it and leave it to the next run, or remove it. Both are safe where there is none. */
+void imsg_part_keep(struct imsg_part *part);
+void imsg_part_remove(struct imsg_part *part);
+
+/* ---- folders.c ---- */
 
 /* An empty file, durable, that says by its name alone what is to be known. IMSG_OK too where it is there already. */
 IMSG_CHECK enum imsg_status imsg_mark(const char *path, mode_t mode, struct imsg_error *err);

@@ -1,5 +1,4 @@
-/* Parsing and printing. What jansson says about a fault quotes the input, which may be a secret, so its code is put
- * into words of our own. */
+/* Parsing and printing. jansson's error texts quote the input, which may be secret, so only its error code is used. */
 #include "base/json.h"
 
 #include <string.h>
@@ -46,7 +45,8 @@ static size_t string_end(struct imsg_view text, size_t at)
     return text.len;
 }
 
-/* Before jansson sees it, and without recursion. Text that is no JSON may be counted wrong: it is refused anyway. */
+/* Checked before jansson parses, and without recursion. In text that is not JSON the count may be wrong: jansson
+ * refuses it anyway. */
 static bool too_deep(struct imsg_view text, size_t *offset)
 {
     size_t depth = 0;
@@ -138,7 +138,7 @@ struct sink {
     enum imsg_status status;
 };
 
-static int take(const char *text, size_t len, void *context)
+static int append_text(const char *text, size_t len, void *context)
 {
     struct sink *sink = context;
     sink->status = imsg_buf_append(sink->out, text, len, sink->err);
@@ -149,13 +149,13 @@ enum imsg_status imsg_json_print(const json_t *value, struct imsg_buf *out, stru
 {
     struct sink sink = {out, err, IMSG_OK};
     size_t start = out->len;
-    if (json_dump_callback(value, take, &sink, JSON_COMPACT | JSON_ENCODE_ANY) == 0)
+    if (json_dump_callback(value, append_text, &sink, JSON_COMPACT | JSON_ENCODE_ANY) == 0)
         return IMSG_OK;
     if (out->len > start) {
         imsg_wipe(out->ptr + start, out->len - start);
         out->len = start;
     }
-    /* Values that come from here hold no loops and only UTF-8: what is left is memory. */
+    /* Our values hold no loops and only UTF-8: the one cause left is lack of memory. */
     return sink.status != IMSG_OK ? sink.status : imsg_fail(err, IMSG_NO_MEMORY, "cannot print JSON: out of memory");
 }
 

@@ -12,8 +12,10 @@
 
 #define IMSG_LINE_MAX 1048576 /* bytes of one JSON line */
 #define IMSG_JSON_DEPTH 8
+#define IMSG_JSON_INTEGER_MAX ((UINT64_C(1) << 53) - 1) /* what every JSON reader holds exactly */
 
-/* Parse one object, nothing after it but white space. In err the offset where the token at fault ends. *out is a new reference. */
+/* Parse one object, nothing after it but white space. In err the offset where the token at fault ends. *out is a new
+ * reference. */
 IMSG_CHECK enum imsg_status imsg_json_parse(struct imsg_view text, size_t max, json_t **out, struct imsg_error *err);
 /* Parse and demand that "imsg" is `kind`, for example "device/1": another type is IMSG_MALFORMED ("is a X, not a Y"),
  * another version of the same type IMSG_UNSUPPORTED. */
@@ -32,18 +34,22 @@ IMSG_CHECK enum imsg_status imsg_json_string(const json_t *object, const char *m
 /* Borrowed from the object. */
 IMSG_CHECK enum imsg_status imsg_json_peek(const json_t *object, const char *member, enum imsg_need need,
                                            const char **out, struct imsg_error *err);
+struct imsg_range {
+    uint64_t min, max;
+};
 IMSG_CHECK enum imsg_status imsg_json_integer(const json_t *object, const char *member, enum imsg_need need,
-                                              uint64_t min, uint64_t max, uint64_t *out, struct imsg_error *err);
+                                              struct imsg_range range, uint64_t *out, struct imsg_error *err);
 IMSG_CHECK enum imsg_status imsg_json_object(const json_t *object, const char *member, enum imsg_need need,
                                              json_t **out, struct imsg_error *err); /* borrowed */
-IMSG_CHECK enum imsg_status imsg_json_array(const json_t *object, const char *member, enum imsg_need need,
-                                            json_t **out, struct imsg_error *err); /* borrowed */
-/* Canonical base64 of exactly len bytes. *found (may be NULL) tells whether it was there. */
-IMSG_CHECK enum imsg_status imsg_json_base64(const json_t *object, const char *member, enum imsg_need need,
-                                             uint8_t *out, size_t len, bool *found, struct imsg_error *err);
-/* Lower-case hex of exactly len bytes. */
-IMSG_CHECK enum imsg_status imsg_json_hex(const json_t *object, const char *member, enum imsg_need need, uint8_t *out,
-                                          size_t len, bool *found, struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_json_array(const json_t *object, const char *member, enum imsg_need need, json_t **out,
+                                            struct imsg_error *err); /* borrowed */
+/* Canonical base64 of exactly len bytes. found NULL: it is required; else it is optional, and *found tells whether it
+ * was there. */
+IMSG_CHECK enum imsg_status imsg_json_base64(const json_t *object, const char *member, uint8_t *out, size_t len,
+                                             bool *found, struct imsg_error *err);
+/* The same for lower-case hex. */
+IMSG_CHECK enum imsg_status imsg_json_hex(const json_t *object, const char *member, uint8_t *out, size_t len,
+                                          bool *found, struct imsg_error *err);
 IMSG_CHECK enum imsg_status imsg_json_uuid(const json_t *object, const char *member, enum imsg_need need, char **out,
                                            struct imsg_error *err);
 IMSG_CHECK enum imsg_status imsg_json_time(const json_t *object, const char *member, enum imsg_need need, char **out,

@@ -7,8 +7,8 @@
 #include "base/text.h"
 
 /* *value = NULL if it is not there and need not be. */
-static enum imsg_status get(const json_t *object, const char *member, enum imsg_need need, json_t **value,
-                            struct imsg_error *err)
+static enum imsg_status find_member(const json_t *object, const char *member, enum imsg_need need, json_t **value,
+                                    struct imsg_error *err)
 {
     json_t *found = json_object_get(object, member);
     if (!found && need == IMSG_REQUIRED)
@@ -17,7 +17,7 @@ static enum imsg_status get(const json_t *object, const char *member, enum imsg_
     return IMSG_OK;
 }
 
-static enum imsg_status wrong(const char *member, const char *what, struct imsg_error *err)
+static enum imsg_status fail_type(const char *member, const char *what, struct imsg_error *err)
 {
     return imsg_fail(err, IMSG_MALFORMED, "member \"%s\" is not %s", member, what);
 }
@@ -33,19 +33,24 @@ enum imsg_status imsg_json_peek(const json_t *object, const char *member, enum i
                                 struct imsg_error *err)
 {
     json_t *value = NULL;
-    enum imsg_status status = get(object, member, need, &value, err);
+    enum imsg_status status = find_member(object, member, need, &value, err);
     if (status != IMSG_OK)
         return status;
     const char *text = clean_string(value);
     if (value && !text)
-        return wrong(member, json_is_string(value) ? "free of NUL characters" : "a string", err);
+        return fail_type(member, json_is_string(value) ? "free of NUL characters" : "a string", err);
     *out = text;
     return IMSG_OK;
 }
 
-/* A string that passes `good` (if not NULL), copied. */
-static enum imsg_status copy(const json_t *object, const char *member, enum imsg_need need,
-                             bool (*good)(const char *text), const char *what, char **out, struct imsg_error *err)
+/* What a string must be. */
+struct form {
+    bool (*good)(const char *text); /* NULL: any will do */
+    const char *name;
+};
+
+static enum imsg_status copy_string(const json_t *object, const char *member, enum imsg_need need,
+                                    const struct form *form, char **out, struct imsg_error *err)
 {
     const char *text = NULL;
     enum imsg_status status = imsg_json_peek(object, member, need, &text, err);
@@ -55,21 +60,21 @@ static enum imsg_status copy(const json_t *object, const char *member, enum imsg
         *out = NULL;
         return IMSG_OK;
     }
-    if (good && !good(text))
-        return wrong(member, what, err);
+    if (form->good && !form->good(text))
+        return fail_type(member, form->name, err);
     return imsg_strdup(text, out, err);
 }
 
 enum imsg_status imsg_json_string(const json_t *object, const char *member, enum imsg_need need, char **out,
                                   struct imsg_error *err)
 {
-    return copy(object, member, need, NULL, "a string", out, err);
+    return copy_string(object, member, need, &(struct form){NULL, "a string"}, out, err);
 }
 
 enum imsg_status imsg_json_uuid(const json_t *object, const char *member, enum imsg_need need, char **out,
                                 struct imsg_error *err)
 {
-    return copy(object, member, need, imsg_uuid_valid, "a lower-case uuid", out, err);
+    return copy_string(object, member, need, &(struct form){imsg_uuid_valid, "a lower-case uuid"}, out, err);
 }
 
 static bool is_time(const char *text)
@@ -81,28 +86,28 @@ static bool is_time(const char *text)
 enum imsg_status imsg_json_time(const json_t *object, const char *member, enum imsg_need need, char **out,
                                 struct imsg_error *err)
 {
-    return copy(object, member, need, is_time, "a time like 2026-11-24T03:20:00Z", out, err);
+    return copy_string(object, member, need, &(struct form){is_time, "a time like 2026-11-24T03:20:00Z"}, out, err);
 }
 
 enum imsg_status imsg_json_handle(const json_t *object, const char *member, enum imsg_need need, char **out,
                                   struct imsg_error *err)
 {
-    return copy(object, member, need, imsg_handle_is_canonical, "a canonical handle", out, err);
+    return copy_string(object, member, need, &(struct form){imsg_handle_is_canonical, "a canonical handle"}, out, err);
 }
 
-enum imsg_status imsg_json_integer(const json_t *object, const char *member, enum imsg_need need, uint64_t min,
-                                   uint64_t max, uint64_t *out, struct imsg_error *err)
+enum imsg_status imsg_json_integer(const json_t *object, const char *member, enum imsg_need need,
+                                   struct imsg_range range, uint64_t *out, struct imsg_error *err)
 {
     json_t *value = NULL;
-    enum imsg_status status = get(object, member, need, &value, err);
+    enum imsg_status status = find_member(object, member, need, &value, err);
     if (status != IMSG_OK || !value)
         return status;
     if (!json_is_integer(value))
-        return wrong(member, "an integer", err);
+        return fail_type(member, "an integer", err);
     json_int_t number = json_integer_value(value);
-    if (number < 0 || (uint64_t)number < min || (uint64_t)number > max)
+    if (number < 0 || (uint64_t)number < range.min || (uint64_t)number > range.max)
         return imsg_fail(err, IMSG_MALFORMED, "member \"%s\": %lld is not from %llu to %llu", member, (long long)number,
-                         (unsigned long long)min, (unsigned long long)max);
+                         (unsigned long long)range.min, (unsigned long long)range.max);
     *out = (uint64_t)number;
     return IMSG_OK;
 }
@@ -111,11 +116,11 @@ enum imsg_status imsg_json_object(const json_t *object, const char *member, enum
                                   struct imsg_error *err)
 {
     json_t *value = NULL;
-    enum imsg_status status = get(object, member, need, &value, err);
+    enum imsg_status status = find_member(object, member, need, &value, err);
     if (status != IMSG_OK)
         return status;
     if (value && !json_is_object(value))
-        return wrong(member, "an object", err);
+        return fail_type(member, "an object", err);
     *out = value;
     return IMSG_OK;
 }
@@ -124,26 +129,26 @@ enum imsg_status imsg_json_array(const json_t *object, const char *member, enum 
                                  struct imsg_error *err)
 {
     json_t *value = NULL;
-    enum imsg_status status = get(object, member, need, &value, err);
+    enum imsg_status status = find_member(object, member, need, &value, err);
     if (status != IMSG_OK)
         return status;
     if (value && !json_is_array(value))
-        return wrong(member, "an array", err);
+        return fail_type(member, "an array", err);
     *out = value;
     return IMSG_OK;
 }
 
-enum imsg_status imsg_json_base64(const json_t *object, const char *member, enum imsg_need need, uint8_t *out,
-                                  size_t len, bool *found, struct imsg_error *err)
+enum imsg_status imsg_json_base64(const json_t *object, const char *member, uint8_t *out, size_t len, bool *found,
+                                  struct imsg_error *err)
 {
     const char *text = NULL;
     struct imsg_buf bytes = {0};
-    enum imsg_status status = imsg_json_peek(object, member, need, &text, err);
+    enum imsg_status status = imsg_json_peek(object, member, found ? IMSG_OPTIONAL : IMSG_REQUIRED, &text, err);
     if (status != IMSG_OK)
         return status;
     if (text) {
         struct imsg_view view = imsg_view_str(text);
-        /* The length first: what is far too long is not decoded. An offset into the member would mislead. */
+        /* The length first: what is too long is not decoded. No offset: it would count from the start of the member. */
         status = view.len == (len + 2) / 3 * 4 ? imsg_base64_decode(view, &bytes, err) : IMSG_MALFORMED;
         if (status == IMSG_OK && bytes.len != len)
             status = IMSG_MALFORMED;
@@ -158,11 +163,11 @@ enum imsg_status imsg_json_base64(const json_t *object, const char *member, enum
     return status;
 }
 
-enum imsg_status imsg_json_hex(const json_t *object, const char *member, enum imsg_need need, uint8_t *out, size_t len,
-                               bool *found, struct imsg_error *err)
+enum imsg_status imsg_json_hex(const json_t *object, const char *member, uint8_t *out, size_t len, bool *found,
+                               struct imsg_error *err)
 {
     const char *text = NULL;
-    enum imsg_status status = imsg_json_peek(object, member, need, &text, err);
+    enum imsg_status status = imsg_json_peek(object, member, found ? IMSG_OPTIONAL : IMSG_REQUIRED, &text, err);
     if (status != IMSG_OK)
         return status;
     if (text && imsg_hex_decode(imsg_view_str(text), out, len, NULL) != IMSG_OK)
@@ -177,7 +182,7 @@ static int compare(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Sorted, since a hostile line has room for enough handles to make comparing each with each slow. */
+/* Sorted: comparing each with each would be slow for the many handles that a hostile line can hold. */
 static enum imsg_status check_distinct(char *const *strings, size_t count, const char *member, struct imsg_error *err)
 {
     enum imsg_status status = IMSG_OK;

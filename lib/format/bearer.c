@@ -1,4 +1,4 @@
-/* Bearer tokens: what a device says to a server of who it is, to whom and when (RFC 7519). */
+/* Bearer tokens: a device states its token, the server it speaks to and the time (RFC 7519). */
 #include "format/bearer.h"
 
 #include <string.h>
@@ -6,8 +6,6 @@
 #include "crypto/crypto.h"
 #include "format/document.h"
 #include "format/jws.h"
-
-#define SECONDS_MAX ((UINT64_C(1) << 53) - 1) /* what every JSON reader holds exactly */
 
 enum imsg_status imsg_bearer_make(const struct imsg_p256 *auth, const char *audience, time_t now, struct imsg_buf *out,
                                   struct imsg_error *err)
@@ -29,7 +27,7 @@ enum imsg_status imsg_bearer_make(const struct imsg_p256 *auth, const char *audi
         status = imsg_json_print(claims, &payload, err);
     if (status == IMSG_OK)
         status = imsg_jws_sign_compact(auth, imsg_buf_view(&payload), out, err);
-    if (status == IMSG_OK && out->len - before > IMSG_BEARER_MAX) { /* of what JSON has to escape */
+    if (status == IMSG_OK && out->len - before > IMSG_BEARER_MAX) { /* JSON escapes make it longer */
         out->len = before;
         status = imsg_fail(err, IMSG_TOO_LONG, "the origin \"%.64s…\" is too long", audience);
     }
@@ -38,11 +36,12 @@ enum imsg_status imsg_bearer_make(const struct imsg_p256 *auth, const char *audi
     return status;
 }
 
-static enum imsg_status seconds(const json_t *claims, const char *member, enum imsg_need need, int64_t absent,
-                                int64_t *out, struct imsg_error *err)
+static enum imsg_status read_seconds(const json_t *claims, const char *member, enum imsg_need need, int64_t absent,
+                                     int64_t *out, struct imsg_error *err)
 {
     uint64_t value = 0;
-    enum imsg_status status = imsg_json_integer(claims, member, need, 0, SECONDS_MAX, &value, err);
+    enum imsg_status status =
+        imsg_json_integer(claims, member, need, (struct imsg_range){0, IMSG_JSON_INTEGER_MAX}, &value, err);
     if (status == IMSG_OK)
         *out = json_object_get(claims, member) ? (int64_t)value : absent;
     return status;
@@ -56,7 +55,7 @@ static enum imsg_status parse_claims(struct imsg_view payload, const uint8_t poi
     uint8_t issuer[IMSG_TOKEN] = {0};
     enum imsg_status status = imsg_json_parse(payload, IMSG_BEARER_MAX, &claims, err);
     if (status == IMSG_OK)
-        status = imsg_json_hex(claims, "iss", IMSG_REQUIRED, issuer, sizeof issuer, NULL, err);
+        status = imsg_json_hex(claims, "iss", issuer, sizeof issuer, NULL, err);
     if (status == IMSG_OK)
         status = imsg_token_of(point, out->token, err);
     if (status == IMSG_OK && memcmp(issuer, out->token, sizeof issuer) != 0)
@@ -68,11 +67,11 @@ static enum imsg_status parse_claims(struct imsg_view payload, const uint8_t poi
     if (status == IMSG_OK)
         memcpy(out->audience, audience, strlen(audience) + 1);
     if (status == IMSG_OK)
-        status = seconds(claims, "iat", IMSG_REQUIRED, 0, &out->issued, err);
+        status = read_seconds(claims, "iat", IMSG_REQUIRED, 0, &out->issued, err);
     if (status == IMSG_OK)
-        status = seconds(claims, "exp", IMSG_OPTIONAL, INT64_MAX, &out->expires, err);
+        status = read_seconds(claims, "exp", IMSG_OPTIONAL, INT64_MAX, &out->expires, err);
     if (status == IMSG_OK)
-        status = seconds(claims, "nbf", IMSG_OPTIONAL, INT64_MIN, &out->not_before, err);
+        status = read_seconds(claims, "nbf", IMSG_OPTIONAL, INT64_MIN, &out->not_before, err);
     json_decref(claims);
     return status;
 }
@@ -91,7 +90,7 @@ enum imsg_status imsg_bearer_parse(struct imsg_view text, struct imsg_bearer *ou
     if (status != IMSG_OK) {
         imsg_error_prefix(err, "bearer token");
         if (err)
-            err->has_offset = false; /* of a part, not of the text */
+            err->has_offset = false; /* the offset counts from the start of a part */
         return status;
     }
     *out = bearer;

@@ -23,9 +23,9 @@ struct imsg_bearer {
 /* Append a token for `audience` (an origin, at most 255 bytes), issued `now`. */
 IMSG_CHECK enum imsg_status imsg_bearer_make(const struct imsg_p256 *auth, const char *audience, time_t now,
                                              struct imsg_buf *out, struct imsg_error *err);
-/* Check shape and signature, and that iss is the SHA-256 of the jwk's point. Header: exactly alg and jwk, and typ JWT
- * if it likes. Payload: iss, aud (one string) and iat (an integer) are required, exp and nbf integers where they are
- * there, other members are ignored, duplicates refused. The caller compares audience and the times with its own.
+/* Check shape and signature, and that iss is the SHA-256 of the jwk's point. Header: exactly alg and jwk, and
+ * optionally typ JWT. Payload: iss, aud (one string) and iat (an integer) are required, exp and nbf integers where they
+ * are there, other members are ignored, duplicates refused. The caller compares audience and the times with its own.
  * IMSG_MALFORMED, IMSG_BAD_SIGNATURE. */
 IMSG_CHECK enum imsg_status imsg_bearer_parse(struct imsg_view text, struct imsg_bearer *out, struct imsg_error *err);
 

@@ -2,95 +2,81 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/text.h"
 #include "crypto/crypto.h"
 #include "format/device.h"
 #include "format/document.h"
+#include "format/format.h"
 
-/* Largest payload a device takes where its record does not say (formats.md §7), bytes. */
-#define LIMIT_PAIR 4096
+#define AT(member) offsetof(struct imsg_device, member)
 
-static enum imsg_status parse_keys(json_t *object, struct imsg_device *device, struct imsg_error *err)
+/* The keys are the formats' to read and write (format.h). */
+static const struct imsg_member members[] = {
+    IMSG_ROW("handles", HANDLES, REQUIRED, AT(handles), .more = AT(handle_count)),
+    IMSG_ROW("name", TEXT, OPTIONAL, AT(name)),
+    IMSG_ROW("token", HEX, REQUIRED, AT(token), .len = IMSG_TOKEN),
+    IMSG_ROW("", REST, OPTIONAL, 0),
+    IMSG_ROW("limit", NUMBER, OPTIONAL, AT(limit), .min = 1, .max = UINT32_MAX),
+    IMSG_ROW("relay", RELAY, OPTIONAL, AT(relay)),
+    IMSG_ROW("created", TIME, OPTIONAL, AT(created)),
+    {0},
+};
+
+/* The keys of every format, and what follows from them: the auth key and, where none is stated, the limit. */
+static enum imsg_status read_keys(struct imsg_device *device, struct imsg_error *err)
 {
-    uint8_t identity[IMSG_PUBLIC_IDENTITY], prekey[IMSG_PREKEY_RECORD];
-    bool has_key = false, has_prekey = false;
-    enum imsg_status status =
-        imsg_json_base64(object, "identity", IMSG_OPTIONAL, identity, sizeof identity, &device->has_pair, err);
-    if (status == IMSG_OK)
-        status = imsg_json_base64(object, "device_key", IMSG_OPTIONAL, device->device_x, 32, &has_key, err);
-    if (status == IMSG_OK)
-        status = imsg_json_base64(object, "prekey", IMSG_OPTIONAL, prekey, sizeof prekey, &has_prekey, err);
-    if (status != IMSG_OK)
-        return status;
-    if (has_key != has_prekey)
-        return imsg_fail(err, IMSG_MALFORMED, "device_key and prekey go together");
-    device->has_pair_ec = has_key;
-    if (!device->has_pair && !device->has_pair_ec)
-        return imsg_fail(err, IMSG_MALFORMED, "neither identity nor device_key: the record offers no format");
-    if (device->has_pair) {
-        status = imsg_public_identity_parse(imsg_view_of(identity, sizeof identity), &device->identity, err);
-        if (status != IMSG_OK) {
-            imsg_error_prefix(err, "identity");
-            return status;
-        }
+    const struct imsg_format *format;
+    enum imsg_status status = IMSG_OK;
+    uint32_t limit = 0;
+    for (size_t i = 0; status == IMSG_OK && (format = imsg_format_at(i)); i++) {
+        status = format->read_record(device->json, device, err);
+        if (status == IMSG_OK && format->offered_by(device))
+            limit = format->payload_limit > limit ? format->payload_limit : limit;
+    }
+    if (status == IMSG_OK && limit == 0)
+        status = imsg_fail(err, IMSG_MALFORMED, "no keys: the record offers no format");
+    if (!device->has_device_key)
         memcpy(device->auth, device->identity.signing, sizeof device->auth);
-    }
-    if (device->has_pair_ec) {
-        status = imsg_p256_lift(device->device_x, device->auth, err);
-        if (status != IMSG_OK) {
-            imsg_error_prefix(err, "device_key");
-            return status;
-        }
-        status = imsg_prekey_parse(imsg_view_of(prekey, sizeof prekey), &device->prekey, err);
-        if (status != IMSG_OK)
-            imsg_error_prefix(err, "prekey");
-    }
+    if (device->limit == 0)
+        device->limit = limit;
     return status;
 }
 
-static enum imsg_status parse_members(json_t *object, struct imsg_device *device, struct imsg_error *err)
+static enum imsg_status complete(void *out, struct imsg_error *err)
 {
+    struct imsg_device *device = out;
     uint8_t token[IMSG_TOKEN];
-    uint64_t limit = 0;
-    enum imsg_status status = imsg_json_kind(object, "device/1", err);
-    if (status == IMSG_OK)
-        status = imsg_json_handles(object, "handles", &device->handles, &device->handle_count, err);
-    if (status == IMSG_OK)
-        status = imsg_json_string(object, "name", IMSG_OPTIONAL, &device->name, err);
-    if (status == IMSG_OK)
-        status = imsg_json_hex(object, "token", IMSG_REQUIRED, device->token, sizeof device->token, NULL, err);
-    if (status == IMSG_OK)
-        status = parse_keys(object, device, err);
-    if (status == IMSG_OK)
-        status = imsg_json_integer(object, "limit", IMSG_OPTIONAL, 1, UINT32_MAX, &limit, err);
-    if (status == IMSG_OK)
-        status = imsg_json_relay(object, &device->relay, err);
-    if (status == IMSG_OK)
-        status = imsg_json_time(object, "created", IMSG_OPTIONAL, &device->created, err);
+    enum imsg_status status = read_keys(device, err);
     if (status == IMSG_OK)
         status = imsg_token_of(device->auth, token, err);
-    if (status != IMSG_OK)
-        return status;
-    if (memcmp(token, device->token, sizeof token) != 0)
-        return imsg_fail(err, IMSG_MALFORMED, "token is not the SHA-256 of the %s",
-                         device->has_pair_ec ? "device key" : "signing key");
-    device->limit = limit ? (uint32_t)limit : device->has_pair_ec ? IMSG_RELAY_PAYLOAD_MAX : LIMIT_PAIR;
-    return IMSG_OK;
+    if (status == IMSG_OK && memcmp(token, device->token, sizeof token) != 0)
+        status = imsg_fail(err, IMSG_MALFORMED, "token is not the SHA-256 of the %s",
+                           device->has_device_key ? "device key" : "signing key");
+    return status;
 }
+
+static void release(void *from)
+{
+    const struct imsg_format *format;
+    for (size_t i = 0; (format = imsg_format_at(i)); i++)
+        if (format->free_record)
+            format->free_record(from);
+}
+
+const struct imsg_document imsg_device_document = {.kind = "device/1",
+                                                   .members = members,
+                                                   .size = sizeof(struct imsg_device),
+                                                   .complete = complete,
+                                                   .release = release};
 
 enum imsg_status imsg_device_from_json(json_t *object, struct imsg_device *out, struct imsg_error *err)
 {
-    struct imsg_device device = {.json = json_incref(object)};
-    enum imsg_status status = parse_members(object, &device, err);
-    if (status != IMSG_OK) {
-        if (err)
-            err->has_offset = false; /* offsets inside a member say nothing about the line */
+    struct imsg_device device = {0};
+    enum imsg_status status = imsg_document_read(&imsg_device_document, object, &device, err);
+    if (status == IMSG_OK)
+        *out = device;
+    else
         imsg_error_prefix(err, "device record");
-        imsg_device_free(&device);
-        return status;
-    }
-    *out = device;
-    return IMSG_OK;
+    return status;
 }
 
 enum imsg_status imsg_device_parse(struct imsg_view line, struct imsg_device *out, struct imsg_error *err)
@@ -103,23 +89,13 @@ enum imsg_status imsg_device_parse(struct imsg_view line, struct imsg_device *ou
     return status;
 }
 
-const uint8_t *imsg_device_prekey(const struct imsg_device *device)
-{
-    return __atomic_load_n(&device->prekey_point, __ATOMIC_ACQUIRE);
-}
-
-/* A yes is kept, as the prekey's point: the one thing that changes in a record others read at the same time. */
 enum imsg_status imsg_device_check(const struct imsg_device *device, struct imsg_error *err)
 {
-    uint8_t **slot = &((struct imsg_device *)(uintptr_t)device)->prekey_point, *none = NULL;
-    if (!device->has_pair_ec || imsg_device_prekey(device))
-        return IMSG_OK;
-    uint8_t *point = malloc(65);
-    enum imsg_status status = point ? imsg_prekey_verify_by(&device->prekey, device->auth, point, err)
-                                    : imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
-    if (status == IMSG_OK && __atomic_compare_exchange_n(slot, &none, point, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-        return IMSG_OK;
-    free(point); /* of no use, or another thread was first */
+    const struct imsg_format *format;
+    enum imsg_status status = IMSG_OK;
+    for (size_t i = 0; status == IMSG_OK && (format = imsg_format_at(i)); i++)
+        if (format->check_record)
+            status = format->check_record(device, err);
     return status;
 }
 
@@ -146,20 +122,9 @@ bool imsg_device_has_handle(const struct imsg_device *device, const char *canoni
     return false;
 }
 
-bool imsg_device_offers(const struct imsg_device *device, enum imsg_format format)
-{
-    return format == IMSG_PAIR ? device->has_pair : format == IMSG_PAIR_EC && device->has_pair_ec;
-}
-
 void imsg_device_free(struct imsg_device *device)
 {
-    json_decref(device->json);
-    imsg_strings_free(device->handles, device->handle_count);
-    free(device->name);
-    free(device->relay);
-    free(device->created);
-    free(device->prekey_point);
-    *device = (struct imsg_device){0};
+    imsg_document_free(&imsg_device_document, device);
 }
 
 enum imsg_status imsg_devices_add(struct imsg_devices *list, struct imsg_device *device, struct imsg_error *err)

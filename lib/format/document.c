@@ -37,14 +37,15 @@ enum imsg_status imsg_json_set_strings(json_t *object, const char *member, char 
     return imsg_json_set(object, member, array, err);
 }
 
-enum imsg_status imsg_json_relay(const json_t *object, char **out, struct imsg_error *err)
+enum imsg_status imsg_json_relay(const json_t *object, const char *member, enum imsg_need need, char **out,
+                                 struct imsg_error *err)
 {
     const char *relay = NULL;
-    enum imsg_status status = imsg_json_peek(object, "relay", IMSG_OPTIONAL, &relay, err);
+    enum imsg_status status = imsg_json_peek(object, member, need, &relay, err);
     if (status != IMSG_OK || !relay)
         return status;
     if (!imsg_url_is_https_origin(relay))
-        return imsg_fail(err, IMSG_MALFORMED, "relay \"%.200s\" is not https://host[:port]", relay);
+        return imsg_fail(err, IMSG_MALFORMED, "%s \"%.200s\" is not https://host[:port]", member, relay);
     return imsg_strdup(relay, out, err);
 }
 

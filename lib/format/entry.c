@@ -6,63 +6,56 @@
 
 #include "base/text.h"
 #include "crypto/crypto.h"
-#include "format/document.h"
+#include "format/device.h"
 #include "format/jws.h"
 
-#define SEQ_MAX ((UINT64_C(1) << 53) - 1) /* what every JSON reader holds exactly */
+#define AT(member) offsetof(struct imsg_entry, member)
 
-static enum imsg_status parse_devices(const json_t *object, struct imsg_entry *entry, struct imsg_error *err)
+static const struct imsg_member members[] = {
+    IMSG_ROW("handle", HANDLE, REQUIRED, AT(handle)),
+    IMSG_ROW("seq", NUMBER, REQUIRED, AT(seq), .min = 1, .max = IMSG_JSON_INTEGER_MAX),
+    IMSG_ROW("prev", NULL_OR_HEX, REQUIRED, AT(prev), .len = 32, .more = AT(has_prev)),
+    IMSG_ROW("updated", TIME, REQUIRED, AT(updated)),
+    IMSG_ROW("expires", TIME, OPTIONAL, AT(expires)),
+    IMSG_ROW("devices", LIST, REQUIRED, AT(devices.items), .more = AT(devices.count), .max = IMSG_DEVICES_MAX,
+             .element = &imsg_device_document),
+    {0},
+};
+
+static enum imsg_status check_devices(const struct imsg_entry *entry, enum imsg_status otherwise,
+                                      struct imsg_error *err)
 {
-    json_t *array = NULL, *item;
-    size_t i;
-    enum imsg_status status = imsg_json_array(object, "devices", IMSG_REQUIRED, &array, err);
-    if (status != IMSG_OK)
-        return status;
-    if (json_array_size(array) > IMSG_DEVICES_MAX)
-        return imsg_fail(err, IMSG_MALFORMED, "%zu devices, at most %d", json_array_size(array), IMSG_DEVICES_MAX);
-    json_array_foreach (array, i, item) {
-        struct imsg_device device = {0};
-        status = json_is_object(item) ? imsg_device_from_json(item, &device, err)
-                                      : imsg_fail(err, IMSG_MALFORMED, "is no object");
-        if (status == IMSG_OK && !imsg_device_has_handle(&device, entry->handle))
-            status = imsg_fail(err, IMSG_MALFORMED, "does not hold the entry's handle");
-        if (status == IMSG_OK)
-            status = imsg_devices_add(&entry->devices, &device, err);
-        imsg_device_free(&device);
-        if (status != IMSG_OK) {
-            imsg_error_prefix(err, "device %zu", i);
-            return status;
-        }
-    }
+    if (entry->devices.count > IMSG_DEVICES_MAX)
+        return imsg_fail(err, otherwise, "%zu devices, at most %d", entry->devices.count, IMSG_DEVICES_MAX);
+    for (size_t i = 0; i < entry->devices.count; i++)
+        if (!imsg_device_has_handle(&entry->devices.items[i], entry->handle))
+            return imsg_fail(err, otherwise, "device %zu does not hold %s", i, entry->handle);
     return IMSG_OK;
 }
 
-static enum imsg_status parse_members(const json_t *object, struct imsg_entry *entry, struct imsg_error *err)
+static enum imsg_status complete(void *out, struct imsg_error *err)
 {
-    const json_t *prev = json_object_get(object, "prev");
-    enum imsg_status status = imsg_json_handle(object, "handle", IMSG_REQUIRED, &entry->handle, err);
-    if (status == IMSG_OK)
-        status = imsg_json_integer(object, "seq", IMSG_REQUIRED, 1, SEQ_MAX, &entry->seq, err);
-    entry->has_prev = !json_is_null(prev);
-    if (status == IMSG_OK && entry->has_prev)
-        status = imsg_json_hex(object, "prev", IMSG_REQUIRED, entry->prev, sizeof entry->prev, NULL, err);
-    if (status == IMSG_OK)
-        status = imsg_json_time(object, "updated", IMSG_REQUIRED, &entry->updated, err);
-    if (status == IMSG_OK)
-        status = imsg_json_time(object, "expires", IMSG_OPTIONAL, &entry->expires, err);
-    return status == IMSG_OK ? parse_devices(object, entry, err) : status;
+    struct imsg_entry *entry = out;
+    entry->devices.cap = entry->devices.count;
+    return check_devices(entry, IMSG_MALFORMED, err);
 }
+
+static const struct imsg_document document = {
+    .kind = "entry/1", .members = members, .size = sizeof(struct imsg_entry), .complete = complete};
 
 static enum imsg_status parse_payload(struct imsg_view payload, struct imsg_entry *entry, struct imsg_error *err)
 {
-    enum imsg_status status = imsg_json_document(payload, IMSG_ENTRY_MAX, "entry/1", &entry->json, err);
+    json_t *object = NULL;
+    enum imsg_status status = imsg_json_document(payload, IMSG_ENTRY_MAX, document.kind, &object, err);
     if (status != IMSG_OK) {
         imsg_error_prefix(err, "payload");
         if (err)
             err->has_offset = false; /* it counted from the start of the payload, not of the file */
         return status;
     }
-    return parse_members(entry->json, entry, err);
+    status = imsg_document_read(&document, object, entry, err);
+    json_decref(object);
+    return status;
 }
 
 static enum imsg_status check_expiry(const struct imsg_entry *entry, time_t now, struct imsg_error *err)
@@ -81,9 +74,12 @@ enum imsg_status imsg_entry_parse(struct imsg_view file, const char *handle, tim
 {
     struct imsg_entry entry = {0};
     struct imsg_buf payload = {0};
-    enum imsg_status status = imsg_jws_verify(file, &payload, entry.account, err);
+    uint8_t account[65];
+    enum imsg_status status = imsg_jws_verify(file, &payload, account, err);
     if (status == IMSG_OK)
         status = parse_payload(imsg_buf_view(&payload), &entry, err);
+    if (status == IMSG_OK)
+        memcpy(entry.account, account, sizeof account);
     if (status == IMSG_OK && strcmp(entry.handle, handle) != 0)
         status = imsg_fail(err, IMSG_REFUSED, "it is the entry of %s", entry.handle);
     if (status == IMSG_OK)
@@ -100,49 +96,26 @@ enum imsg_status imsg_entry_parse(struct imsg_view file, const char *handle, tim
     return status;
 }
 
-static enum imsg_status set_devices(json_t *object, const char *handle, const struct imsg_devices *devices,
-                                    struct imsg_error *err)
-{
-    if (devices->count > IMSG_DEVICES_MAX)
-        return imsg_fail(err, IMSG_REFUSED, "%zu devices, at most %d", devices->count, IMSG_DEVICES_MAX);
-    json_t *array = json_array();
-    for (size_t i = 0; array && i < devices->count; i++) {
-        if (!imsg_device_has_handle(&devices->items[i], handle)) {
-            json_decref(array);
-            return imsg_fail(err, IMSG_REFUSED, "a device record does not hold %s", handle);
-        }
-        if (json_array_append(array, devices->items[i].json) != 0) {
-            json_decref(array);
-            array = NULL;
-        }
-    }
-    return imsg_json_set(object, "devices", array, err);
-}
-
-enum imsg_status imsg_entry_sign(const struct imsg_p256 *account, const char *handle,
-                                 const struct imsg_entry *previous, const struct imsg_devices *devices,
-                                 const char *updated, const char *expires, struct imsg_buf *out,
-                                 struct imsg_error *err)
+enum imsg_status imsg_entry_sign(const struct imsg_p256 *account, const struct imsg_entry *entry,
+                                 const struct imsg_entry *previous, struct imsg_buf *out, struct imsg_error *err)
 {
     json_t *object = NULL;
     struct imsg_buf payload = {0};
-    uint64_t seq = previous ? previous->seq + 1 : 1;
-    enum imsg_status status = imsg_document_new("entry/1", &object, err);
-    if (status == IMSG_OK && seq > SEQ_MAX)
-        status = imsg_fail(err, IMSG_REFUSED, "the entry of %s has no seq left", handle);
+    struct imsg_entry next = *entry;
+    char now[21];
+    next.seq = previous ? previous->seq + 1 : 1;
+    next.has_prev = previous != NULL;
+    if (previous)
+        memcpy(next.prev, previous->hash, sizeof next.prev);
+    if (!next.updated) {
+        imsg_time_format(imsg_now(), now);
+        next.updated = now;
+    }
+    enum imsg_status status = check_devices(&next, IMSG_REFUSED, err);
+    if (status == IMSG_OK && next.seq > IMSG_JSON_INTEGER_MAX)
+        status = imsg_fail(err, IMSG_REFUSED, "the entry of %s has no seq left", next.handle);
     if (status == IMSG_OK)
-        status = imsg_json_set_string(object, "handle", handle, err);
-    if (status == IMSG_OK)
-        status = imsg_json_set(object, "seq", json_integer((json_int_t)seq), err);
-    if (status == IMSG_OK)
-        status = previous ? imsg_json_set_hex(object, "prev", imsg_view_of(previous->hash, 32), err)
-                          : imsg_json_set(object, "prev", json_null(), err);
-    if (status == IMSG_OK)
-        status = imsg_json_set_string(object, "updated", updated, err);
-    if (status == IMSG_OK && expires)
-        status = imsg_json_set_string(object, "expires", expires, err);
-    if (status == IMSG_OK)
-        status = set_devices(object, handle, devices, err);
+        status = imsg_document_write(&document, &next, &object, err);
     if (status == IMSG_OK)
         status = imsg_json_print(object, &payload, err);
     if (status == IMSG_OK)
@@ -154,12 +127,7 @@ enum imsg_status imsg_entry_sign(const struct imsg_p256 *account, const char *ha
 
 void imsg_entry_free(struct imsg_entry *entry)
 {
-    free(entry->handle);
-    free(entry->updated);
-    free(entry->expires);
-    imsg_devices_free(&entry->devices);
-    json_decref(entry->json);
-    *entry = (struct imsg_entry){0};
+    imsg_document_free(&document, entry);
 }
 
 enum imsg_status imsg_entry_path(const char *handle, struct imsg_buf *out, struct imsg_error *err)
@@ -180,12 +148,15 @@ enum imsg_status imsg_pin_check(const struct imsg_pin *pin, const struct imsg_en
         return imsg_fail(err, IMSG_REFUSED, "account key changed: pinned %s, the directory serves %s", pin->thumbprint,
                          entry->thumbprint);
     if (entry->seq < pin->seq)
-        return imsg_fail(err, IMSG_REFUSED, "older entry: seq %" PRIu64 " was seen, the directory serves %" PRIu64
-                         " (account key pinned %s, served %s)", pin->seq, entry->seq, pin->thumbprint,
-                         entry->thumbprint);
+        return imsg_fail(err, IMSG_REFUSED,
+                         "older entry: seq %" PRIu64 " was seen, the directory serves %" PRIu64
+                         " (account key pinned %s, served %s)",
+                         pin->seq, entry->seq, pin->thumbprint, entry->thumbprint);
     if ((entry->seq == pin->seq && memcmp(entry->hash, pin->hash, sizeof pin->hash) != 0) ||
         (entry->seq == pin->seq + 1 && (!entry->has_prev || memcmp(entry->prev, pin->hash, sizeof pin->hash) != 0)))
-        return imsg_fail(err, IMSG_REFUSED, "forked entry: seq %" PRIu64 " does not follow what was seen (account key "
-                         "pinned %s, served %s)", entry->seq, pin->thumbprint, entry->thumbprint);
+        return imsg_fail(err, IMSG_REFUSED,
+                         "forked entry: seq %" PRIu64 " does not follow what was seen (account key "
+                         "pinned %s, served %s)",
+                         entry->seq, pin->thumbprint, entry->thumbprint);
     return IMSG_OK;
 }

@@ -7,6 +7,18 @@
 #include "format/document.h"
 #include "format/identity.h"
 
+#define AT(member) offsetof(struct imsg_identity, member)
+
+/* The keys are the formats' to read and write (format.h). */
+const struct imsg_member imsg_identity_members[] = {
+    IMSG_ROW("handles", HANDLES, REQUIRED, AT(handles), .more = AT(handle_count)),
+    IMSG_ROW("name", TEXT, REQUIRED, AT(name)),
+    IMSG_ROW("token", HEX, REQUIRED, AT(token), .len = IMSG_TOKEN),
+    IMSG_ROW("created", TIME, REQUIRED, AT(created)),
+    IMSG_ROW("relay", RELAY, OPTIONAL, AT(relay)),
+    {0},
+};
+
 static const char encrypted_label[] = "ENCRYPTED PRIVATE KEY";
 
 bool imsg_identity_is_encrypted(struct imsg_view file)
@@ -18,84 +30,23 @@ bool imsg_identity_is_encrypted(struct imsg_view file)
     return false;
 }
 
-static enum imsg_status load_p256(const json_t *keys, const char *member, struct imsg_view passphrase, bool compact,
-                                  struct imsg_p256 **out, struct imsg_error *err)
+static enum imsg_status read_keys(json_t *object, struct imsg_view passphrase, struct imsg_identity *identity,
+                                  struct imsg_error *err)
 {
-    const char *pem = NULL;
-    enum imsg_status status = imsg_json_peek(keys, member, IMSG_OPTIONAL, &pem, err);
-    if (status != IMSG_OK || !pem)
-        return status;
-    status = imsg_p256_from_pem(imsg_view_str(pem), passphrase, out, err);
-    if (status == IMSG_OK && compact)
-        status = imsg_p256_make_compact(*out, err);
-    if (status != IMSG_OK)
-        imsg_error_prefix(err, "key \"%s\"", member);
-    return status;
-}
-
-static enum imsg_status load_rsa(const json_t *keys, struct imsg_view passphrase, struct imsg_rsa **out,
-                                 struct imsg_error *err)
-{
-    const char *pem = NULL;
-    enum imsg_status status = imsg_json_peek(keys, "encryption", IMSG_OPTIONAL, &pem, err);
-    if (status != IMSG_OK || !pem)
-        return status;
-    status = imsg_rsa_from_pem(imsg_view_str(pem), passphrase, out, err);
-    if (status != IMSG_OK)
-        imsg_error_prefix(err, "key \"encryption\"");
-    return status;
-}
-
-static enum imsg_status parse_keys(const json_t *object, struct imsg_view passphrase, struct imsg_identity *identity,
-                                   struct imsg_error *err)
-{
-    json_t *keys = NULL;
-    uint8_t record[IMSG_PREKEY_RECORD];
-    bool has_record = false;
-    enum imsg_status status = imsg_json_object(object, "keys", IMSG_REQUIRED, &keys, err);
-    if (status == IMSG_OK)
-        status = load_rsa(keys, passphrase, &identity->encryption, err);
-    if (status == IMSG_OK) /* the signing key travels as a full point: never negated */
-        status = load_p256(keys, "signing", passphrase, false, &identity->signing, err);
-    if (status == IMSG_OK)
-        status = load_p256(keys, "device", passphrase, true, &identity->device, err);
-    if (status == IMSG_OK)
-        status = load_p256(keys, "prekey", passphrase, true, &identity->prekey, err);
-    if (status == IMSG_OK)
-        status = imsg_json_base64(object, "prekey_record", IMSG_OPTIONAL, record, sizeof record, &has_record, err);
-    if (status != IMSG_OK)
-        return status;
-    if (!identity->encryption != !identity->signing)
-        return imsg_fail(err, IMSG_MALFORMED, "keys \"encryption\" and \"signing\" go together");
-    if (!identity->device != !identity->prekey || !identity->prekey != !has_record)
-        return imsg_fail(err, IMSG_MALFORMED, "keys \"device\" and \"prekey\" and the prekey_record go together");
-    if (has_record) {
-        status = imsg_prekey_parse(imsg_view_of(record, sizeof record), &identity->prekey_record, err);
-        if (status != IMSG_OK)
-            imsg_error_prefix(err, "prekey_record");
+    struct imsg_identity_file file = {.document = object, .passphrase = passphrase};
+    const struct imsg_format *format;
+    bool usable = false;
+    enum imsg_status status = imsg_json_object(object, "keys", IMSG_REQUIRED, &file.keys, err);
+    for (size_t i = 0; status == IMSG_OK && (format = imsg_format_at(i)); i++) {
+        status = format->read_identity(&file, identity, err);
+        usable = usable || format->usable_by(identity);
     }
-    return status == IMSG_OK ? imsg_identity_derive(identity, err) : status;
-}
-
-/* What follows from the keys. */
-enum imsg_status imsg_identity_derive(struct imsg_identity *identity, struct imsg_error *err)
-{
-    enum imsg_status status = IMSG_OK;
-    identity->has_pair = identity->encryption != NULL;
-    identity->has_pair_ec = identity->device != NULL;
-    if (!identity->has_pair && !identity->has_pair_ec)
-        return imsg_fail(err, IMSG_MALFORMED, "no keys");
-    if (identity->has_pair)
-        status = imsg_public_identity_make(imsg_p256_point(identity->signing), imsg_rsa_modulus(identity->encryption),
-                                           &identity->identity, err);
-    if (identity->has_pair_ec)
-        memcpy(identity->device_x, imsg_p256_point(identity->device) + 1, sizeof identity->device_x);
-    return status;
+    return status == IMSG_OK && !usable ? imsg_fail(err, IMSG_MALFORMED, "no keys") : status;
 }
 
 const struct imsg_p256 *imsg_identity_signer(const struct imsg_identity *identity)
 {
-    return identity->has_pair_ec ? identity->device : identity->signing;
+    return identity->device ? identity->device : identity->signing;
 }
 
 static enum imsg_status parse_retired(const json_t *object, struct imsg_identity *identity, struct imsg_error *err)
@@ -108,8 +59,7 @@ static enum imsg_status parse_retired(const json_t *object, struct imsg_identity
     identity->retired = calloc(json_array_size(array), sizeof *identity->retired);
     if (!identity->retired)
         return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
-    json_array_foreach(array, i, item)
-    {
+    json_array_foreach (array, i, item) {
         struct imsg_retired *retired = &identity->retired[i];
         identity->retired_count = i + 1;
         status = json_is_object(item) ? imsg_json_string(item, "prekey", IMSG_REQUIRED, &retired->pem, err)
@@ -128,24 +78,16 @@ static enum imsg_status parse_members(json_t *object, struct imsg_view passphras
                                       struct imsg_error *err)
 {
     uint8_t token[IMSG_TOKEN];
-    enum imsg_status status = imsg_json_handles(object, "handles", &identity->handles, &identity->handle_count, err);
+    enum imsg_status status = imsg_members_read(imsg_identity_members, object, identity, err);
     if (status == IMSG_OK)
-        status = imsg_json_string(object, "name", IMSG_REQUIRED, &identity->name, err);
-    if (status == IMSG_OK)
-        status = imsg_json_hex(object, "token", IMSG_REQUIRED, identity->token, sizeof identity->token, NULL, err);
-    if (status == IMSG_OK)
-        status = imsg_json_time(object, "created", IMSG_REQUIRED, &identity->created, err);
-    if (status == IMSG_OK)
-        status = imsg_json_relay(object, &identity->relay, err);
-    if (status == IMSG_OK)
-        status = parse_keys(object, passphrase, identity, err);
+        status = read_keys(object, passphrase, identity, err);
     if (status == IMSG_OK)
         status = parse_retired(object, identity, err);
     if (status == IMSG_OK)
         status = imsg_token_of(imsg_p256_point(imsg_identity_signer(identity)), token, err);
     if (status == IMSG_OK && memcmp(token, identity->token, sizeof token) != 0)
         status = imsg_fail(err, IMSG_MALFORMED, "token is not the SHA-256 of the %s",
-                           identity->has_pair_ec ? "device key" : "signing key");
+                           identity->device ? "device key" : "signing key");
     return status;
 }
 
@@ -163,7 +105,7 @@ enum imsg_status imsg_identity_parse(struct imsg_view file, struct imsg_view pas
     if (status == IMSG_OK)
         status = parse_members(object, passphrase, &identity, err);
     if (status != IMSG_OK && err)
-        err->has_offset = false; /* of a member, not of the file */
+        err->has_offset = false; /* the offset counts from the start of a member */
     imsg_json_wipe(json_object_get(object, "keys"));
     imsg_json_wipe(json_object_get(object, "retired"));
     json_object_del(object, "keys");
@@ -173,30 +115,6 @@ enum imsg_status imsg_identity_parse(struct imsg_view file, struct imsg_view pas
         imsg_identity_free(&identity);
     else
         *out = identity;
-    return status;
-}
-
-enum imsg_status imsg_identity_retired(struct imsg_identity *identity, size_t i, struct imsg_p256 **out,
-                                       struct imsg_error *err)
-{
-    struct imsg_retired *retired = &identity->retired[i];
-    struct imsg_p256 *made = NULL, *there = __atomic_load_n(&retired->key, __ATOMIC_ACQUIRE);
-    enum imsg_status status = IMSG_OK;
-    if (!there) {
-        status = imsg_p256_from_pem(imsg_view_str(retired->pem), imsg_buf_view(&identity->passphrase), &made, err);
-        if (status == IMSG_OK)
-            status = imsg_p256_make_compact(made, err);
-        if (status != IMSG_OK) {
-            imsg_error_prefix(err, "retired prekey %zu", i);
-        } else if (__atomic_compare_exchange_n(&retired->key, &there, made, false, __ATOMIC_ACQ_REL,
-                                               __ATOMIC_ACQUIRE)) {
-            there = made;
-            made = NULL;
-        }
-        imsg_p256_free(made); /* of no use, or another thread was first */
-    }
-    if (status == IMSG_OK)
-        *out = there;
     return status;
 }
 
@@ -210,15 +128,12 @@ bool imsg_identity_has_handle(const struct imsg_identity *identity, const char *
 
 void imsg_identity_free(struct imsg_identity *identity)
 {
+    const struct imsg_format *format;
+    for (size_t i = 0; (format = imsg_format_at(i)); i++)
+        if (format->free_identity)
+            format->free_identity(identity);
     json_decref(identity->json);
-    imsg_strings_free(identity->handles, identity->handle_count);
-    free(identity->name);
-    free(identity->created);
-    free(identity->relay);
-    imsg_rsa_free(identity->encryption);
-    imsg_p256_free(identity->signing);
-    imsg_p256_free(identity->device);
-    imsg_p256_free(identity->prekey);
+    imsg_members_free(imsg_identity_members, identity);
     for (size_t i = 0; i < identity->retired_count; i++) {
         if (identity->retired[i].pem)
             imsg_wipe(identity->retired[i].pem, strlen(identity->retired[i].pem));

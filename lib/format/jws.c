@@ -9,11 +9,9 @@
 #include "crypto/crypto.h"
 #include "format/document.h"
 
-#define FILE_MAX 1048576 /* bytes */
-
-/* Exactly these members, all of them strings or objects fetched by the caller; `optional` (may be NULL) may be there. */
-static enum imsg_status exactly(const json_t *object, const char *const *names, size_t count, const char *optional,
-                                const char *role, struct imsg_error *err)
+/* The object must have exactly these members, and may have `optional` (NULL: none). */
+static enum imsg_status require_members(const json_t *object, const char *const *names, size_t count,
+                                        const char *optional, const char *role, struct imsg_error *err)
 {
     const char *key;
     json_t *value;
@@ -29,8 +27,8 @@ static enum imsg_status exactly(const json_t *object, const char *const *names, 
     return known == count ? IMSG_OK : imsg_fail(err, IMSG_MALFORMED, "%s lacks a member", role);
 }
 
-static enum imsg_status want(const json_t *object, const char *member, enum imsg_need need, const char *value,
-                             struct imsg_error *err)
+static enum imsg_status require_value(const json_t *object, const char *member, enum imsg_need need, const char *value,
+                                      struct imsg_error *err)
 {
     const char *text = NULL;
     enum imsg_status status = imsg_json_peek(object, member, need, &text, err);
@@ -78,21 +76,21 @@ static enum imsg_status parse_protected(struct imsg_view text, bool is_token, ui
     static const char *const header[] = {"alg", "jwk"};
     static const char *const jwk_members[] = {"kty", "crv", "x", "y"};
     json_t *object = NULL, *jwk = NULL;
-    enum imsg_status status = imsg_json_parse(text, FILE_MAX, &object, err);
+    enum imsg_status status = imsg_json_parse(text, IMSG_ENTRY_MAX, &object, err);
     if (status == IMSG_OK)
-        status = exactly(object, header, 2, is_token ? "typ" : NULL, "protected header", err);
+        status = require_members(object, header, 2, is_token ? "typ" : NULL, "protected header", err);
     if (status == IMSG_OK)
-        status = want(object, "alg", IMSG_REQUIRED, "ES256", err);
+        status = require_value(object, "alg", IMSG_REQUIRED, "ES256", err);
     if (status == IMSG_OK)
-        status = want(object, "typ", IMSG_OPTIONAL, "JWT", err);
+        status = require_value(object, "typ", IMSG_OPTIONAL, "JWT", err);
     if (status == IMSG_OK)
         status = imsg_json_object(object, "jwk", IMSG_REQUIRED, &jwk, err);
     if (status == IMSG_OK)
-        status = exactly(jwk, jwk_members, 4, NULL, "jwk", err);
+        status = require_members(jwk, jwk_members, 4, NULL, "jwk", err);
     if (status == IMSG_OK)
-        status = want(jwk, "kty", IMSG_REQUIRED, "EC", err);
+        status = require_value(jwk, "kty", IMSG_REQUIRED, "EC", err);
     if (status == IMSG_OK)
-        status = want(jwk, "crv", IMSG_REQUIRED, "P-256", err);
+        status = require_value(jwk, "crv", IMSG_REQUIRED, "P-256", err);
     if (status == IMSG_OK)
         status = base64url_member(jwk, "x", point + 1, 32, err);
     if (status == IMSG_OK)
@@ -111,7 +109,7 @@ static enum imsg_status signing_digest(struct imsg_view protected, struct imsg_v
     return imsg_sha256_parts(covered, 3, digest, err);
 }
 
-/* Header, then signature over the bytes received, then the payload is worth looking at. */
+/* Check the header, then the signature over the bytes received; only then decode the payload. */
 static enum imsg_status verify_parts(const struct parts *parts, bool is_token, struct imsg_buf *payload,
                                      uint8_t key[static 65], struct imsg_error *err)
 {
@@ -146,10 +144,10 @@ enum imsg_status imsg_jws_verify(struct imsg_view file, struct imsg_buf *payload
     static const char *const members[] = {"payload", "protected", "signature"};
     json_t *object = NULL;
     const char *text[3] = {NULL, NULL, NULL};
-    enum imsg_status status = imsg_json_parse(file, FILE_MAX, &object, err);
+    enum imsg_status status = imsg_json_parse(file, IMSG_ENTRY_MAX, &object, err);
     if (status != IMSG_OK)
         return status;
-    status = exactly(object, members, 3, NULL, "JWS", err);
+    status = require_members(object, members, 3, NULL, "JWS", err);
     for (size_t i = 0; i < 3 && status == IMSG_OK; i++)
         status = imsg_json_peek(object, members[i], IMSG_REQUIRED, &text[i], err);
     if (status == IMSG_OK) {
@@ -280,7 +278,7 @@ enum imsg_status imsg_jws_sign_compact(const struct imsg_p256 *key, struct imsg_
 {
     struct imsg_buf protected = {0}, body = {0}, signature = {0};
     enum imsg_status status = sign_parts(key, payload, &protected, &body, &signature, err);
-    if (status == IMSG_OK) /* from here on nothing can fail half-way */
+    if (status == IMSG_OK) /* nothing below fails after a part was written */
         status = imsg_buf_reserve(out, protected.len + body.len + signature.len + 2, err);
     if (status == IMSG_OK)
         status = imsg_buf_text(out, text_of(&protected), err);

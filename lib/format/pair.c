@@ -1,11 +1,11 @@
 /* "pair": RSA-1280 and AES-128 (formats.md §2).
  *
- * The signature is by the sender over bytes an attacker may strip and sign anew; what binds sender, recipient and
- * message together is the 40-bit tag inside the key. So both are always checked, and nothing is released before both
- * hold. */
+ * An attacker can replace the signature by his own over the same body; the 40-bit tag inside the key binds sender,
+ * recipient and message together. So both are always checked, and no plaintext is released before both hold. */
 #include <string.h>
 
 #include "crypto/crypto.h"
+#include "format/pair.h"
 
 enum {
     VERSION = 0x02,
@@ -21,48 +21,120 @@ enum {
 
 static const uint8_t first_counter[16] = {[15] = 1};
 
-/* A number below every 1280-bit modulus that decodes as no OAEP block. */
+/* A number below every 1280-bit modulus that is not a valid OAEP block. */
 static const uint8_t decoy_block[BLOCK] = {0x2a, [BLOCK - 1] = 1};
 
-enum imsg_status imsg_pair_parse(struct imsg_view payload, struct imsg_pair *out, struct imsg_error *err)
+/* A field at `at`, or what is left of it where the payload ends. */
+static struct imsg_field field_within(struct imsg_view payload, size_t at, size_t len)
+{
+    size_t start = at < payload.len ? at : payload.len, left = payload.len - start;
+    return (struct imsg_field){start, len < left ? len : left};
+}
+
+/* The lengths that a frame states, and the bytes behind its last field. */
+struct frame {
+    size_t body_len, sig_len;
+    struct imsg_field trailing;
+};
+
+/* Cut the payload into fields at the lengths that it states, right or wrong. */
+static void cut_frame(struct imsg_view payload, struct imsg_pair *pair, struct frame *frame)
 {
     const uint8_t *p = payload.ptr;
+    *pair = (struct imsg_pair){.f_version = field_within(payload, 0, 1), .f_body_length = field_within(payload, 1, 2)};
+    *frame = (struct frame){0};
+    if (pair->f_body_length.len == 2)
+        frame->body_len = (size_t)p[1] << 8 | p[2];
+    pair->f_body = field_within(payload, HEAD, frame->body_len);
+    struct imsg_view head = {p, pair->f_body.offset + pair->f_body.len};
+    pair->f_block = field_within(head, HEAD, BLOCK);
+    pair->f_rest = field_within(head, HEAD + BLOCK, payload.len);
+    pair->f_signature_length = field_within(payload, HEAD + frame->body_len, 1);
+    if (pair->f_signature_length.len == 1)
+        frame->sig_len = p[pair->f_signature_length.offset];
+    pair->f_signature = field_within(payload, HEAD + frame->body_len + 1, frame->sig_len);
+    frame->trailing = field_within(payload, HEAD + frame->body_len + 1 + frame->sig_len, payload.len);
+}
+
+static void lay_out_hex(struct imsg_layout *layout, const char *name, struct imsg_field at)
+{
+    if (at.len > 0)
+        (void)imsg_layout_add(layout, name, at, IMSG_SHOWN_HEX);
+}
+
+static void lay_out_number(struct imsg_layout *layout, const char *name, struct imsg_field at, size_t len, size_t value)
+{
+    struct imsg_layout_part *part = at.len > 0 ? imsg_layout_add(layout, name, at, IMSG_SHOWN_NUMBER) : NULL;
+    if (part && at.len < len)
+        part->shown = IMSG_SHOWN_HEX;
+    if (part)
+        part->number = value;
+}
+
+static void lay_out_frame(const struct imsg_pair *pair, const struct frame *frame, struct imsg_layout *layout)
+{
+    lay_out_hex(layout, "version", pair->f_version);
+    lay_out_number(layout, "body_length", pair->f_body_length, 2, frame->body_len);
+    if (pair->f_body.len > 0) {
+        (void)imsg_layout_add(layout, "body", pair->f_body, IMSG_SHOWN_PARTS);
+        imsg_layout_add_inside(layout, "rsa_block", pair->f_block);
+    }
+    if (pair->f_rest.len > 0)
+        imsg_layout_add_inside(layout, "ciphertext_rest", pair->f_rest);
+    lay_out_number(layout, "signature_length", pair->f_signature_length, 1, frame->sig_len);
+    if (pair->f_signature.len > 0 || frame->trailing.len > 0) /* an empty one is shown too */
+        (void)imsg_layout_add(layout, "signature_der", pair->f_signature, IMSG_SHOWN_HEX);
+    lay_out_hex(layout, "trailing", frame->trailing);
+}
+
+static enum imsg_status check_frame(struct imsg_view payload, const struct imsg_pair *pair, const struct frame *frame,
+                                    struct imsg_error *err)
+{
+    size_t body_left = payload.len - (payload.len < HEAD ? payload.len : HEAD), length_at = HEAD + frame->body_len;
     if (payload.len > IMSG_PAYLOAD_MAX)
         return imsg_fail_at(err, IMSG_MALFORMED, IMSG_PAYLOAD_MAX, "payload of %zu bytes is over the %d taken",
                             payload.len, IMSG_PAYLOAD_MAX);
     if (payload.len == 0)
         return imsg_fail_at(err, IMSG_MALFORMED, 0, "payload is empty");
-    if (p[0] != VERSION)
-        return imsg_fail_at(err, IMSG_UNSUPPORTED, 0, "version byte is 0x%02x, not 0x%02x", p[0], VERSION);
+    if (payload.ptr[0] != VERSION)
+        return imsg_fail_at(err, IMSG_UNSUPPORTED, 0, "version byte is 0x%02x, not 0x%02x", payload.ptr[0], VERSION);
     if (payload.len < HEAD)
         return imsg_fail_at(err, IMSG_MALFORMED, payload.len, "payload ends inside the body length");
-    size_t body_len = (size_t)p[1] << 8 | p[2], left = payload.len - HEAD;
-    if (body_len < BLOCK)
-        return imsg_fail_at(err, IMSG_MALFORMED, 1, "body length %zu is less than the %d of the RSA block", body_len,
-                            BLOCK);
-    if (body_len > left)
-        return imsg_fail_at(err, IMSG_MALFORMED, 1, "body length %zu exceeds the %zu bytes left", body_len, left);
-    size_t length_at = HEAD + body_len;
-    if (length_at == payload.len)
+    if (frame->body_len < BLOCK)
+        return imsg_fail_at(err, IMSG_MALFORMED, 1, "body length %zu is less than the %d of the RSA block",
+                            frame->body_len, BLOCK);
+    if (frame->body_len > body_left)
+        return imsg_fail_at(err, IMSG_MALFORMED, 1, "body length %zu exceeds the %zu bytes left", frame->body_len,
+                            body_left);
+    if (pair->f_signature_length.len == 0)
         return imsg_fail_at(err, IMSG_MALFORMED, length_at, "payload ends before the signature length");
-    size_t sig_len = p[length_at], sig_at = length_at + 1;
-    left = payload.len - sig_at;
-    if (sig_len == 0)
+    if (frame->sig_len == 0)
         return imsg_fail_at(err, IMSG_MALFORMED, length_at, "signature is empty");
-    if (sig_len > left)
-        return imsg_fail_at(err, IMSG_MALFORMED, length_at, "signature length %zu exceeds the %zu bytes left", sig_len,
-                            left);
-    if (sig_len < left)
-        return imsg_fail_at(err, IMSG_MALFORMED, sig_at + sig_len, "%zu bytes follow the signature", left - sig_len);
+    if (frame->sig_len > pair->f_signature.len)
+        return imsg_fail_at(err, IMSG_MALFORMED, length_at, "signature length %zu exceeds the %zu bytes left",
+                            frame->sig_len, pair->f_signature.len);
+    if (frame->trailing.len > 0)
+        return imsg_fail_at(err, IMSG_MALFORMED, frame->trailing.offset, "%zu bytes follow the signature",
+                            frame->trailing.len);
+    return IMSG_OK;
+}
 
-    *out = (struct imsg_pair){
-        .body = imsg_view_of(p + HEAD, body_len),
-        .block = imsg_view_of(p + HEAD, BLOCK),
-        .rest = imsg_view_of(p + HEAD + BLOCK, body_len - BLOCK),
-        .signature = imsg_view_of(p + sig_at, sig_len),
-        .f_body = {HEAD, body_len},
-        .f_signature = {sig_at, sig_len},
-    };
+enum imsg_status imsg_pair_parse(struct imsg_view payload, struct imsg_pair *out, struct imsg_layout *layout,
+                                 struct imsg_error *err)
+{
+    struct imsg_pair pair;
+    struct frame frame;
+    cut_frame(payload, &pair, &frame);
+    if (layout)
+        lay_out_frame(&pair, &frame, layout);
+    enum imsg_status status = check_frame(payload, &pair, &frame, err);
+    if (status != IMSG_OK)
+        return status;
+    pair.body = imsg_view_of(payload.ptr + pair.f_body.offset, pair.f_body.len);
+    pair.block = imsg_view_of(payload.ptr + pair.f_block.offset, pair.f_block.len);
+    pair.rest = imsg_view_of(payload.ptr + pair.f_rest.offset, pair.f_rest.len);
+    pair.signature = imsg_view_of(payload.ptr + pair.f_signature.offset, pair.f_signature.len);
+    *out = pair;
     return IMSG_OK;
 }
 
@@ -152,8 +224,8 @@ enum imsg_status imsg_pair_verify(const struct imsg_pair *pair, const struct ims
     return status;
 }
 
-/* What the RSA block held. Where it held nothing of use, key is random and len 0: the work that follows is the same,
- * and `verdict` is given at its end. */
+/* The contents of the RSA block. Where it does not open, key is random and len 0, so that the work that follows is the
+ * same; `verdict` is returned at its end. */
 struct unwrapped {
     uint8_t key[KEY];
     uint8_t ciphertext[INLINE_MAX];
@@ -161,13 +233,13 @@ struct unwrapped {
     enum imsg_status verdict;
 };
 
-static enum imsg_status unwrap(const struct imsg_rsa *key, struct imsg_view block, struct unwrapped *out,
-                               struct imsg_trace *trace, struct imsg_error *err)
+static enum imsg_status open_block(const struct imsg_rsa *key, struct imsg_view block, struct unwrapped *out,
+                                   struct imsg_trace *trace, struct imsg_error *err)
 {
     uint8_t plain[IMSG_OAEP_MAX];
     size_t len = 0;
     *out = (struct unwrapped){.verdict = IMSG_NOT_FOR_THIS_KEY};
-    /* Drawn also when it is not needed, for the same cost. */
+    /* Always drawn, so that the cost is the same. */
     enum imsg_status status = imsg_random(out->key, sizeof out->key, err);
     if (status != IMSG_OK)
         return status;
@@ -188,7 +260,7 @@ static enum imsg_status unwrap(const struct imsg_rsa *key, struct imsg_view bloc
     return status;
 }
 
-static enum imsg_status judge(enum imsg_status verdict, bool tag_fits, struct imsg_error *err)
+static enum imsg_status name_failure(enum imsg_status verdict, bool tag_fits, struct imsg_error *err)
 {
     if (verdict == IMSG_NOT_FOR_THIS_KEY)
         return imsg_fail(err, verdict, "RSA block does not open with this encryption key");
@@ -199,13 +271,13 @@ static enum imsg_status judge(enum imsg_status verdict, bool tag_fits, struct im
     return IMSG_OK;
 }
 
-/* The wire's side of it, before any secret is used. */
-static enum imsg_status verify_traced(const struct imsg_pair *pair, const struct imsg_public_identity *recipient,
-                                      const struct imsg_public_identity *sender, struct imsg_trace *trace,
-                                      struct imsg_error *err)
+/* Check the signature, before any secret is used. */
+static enum imsg_status verify_sender(const struct imsg_pair *pair, const struct imsg_pair_keys *keys,
+                                      struct imsg_trace *trace, struct imsg_error *err)
 {
-    enum imsg_status status = sender ? imsg_pair_verify(pair, sender, err)
-                                     : imsg_fail(err, IMSG_REFUSED, "the sender's keys are not known");
+    const struct imsg_public_identity *sender = keys->sender, *recipient = keys->recipient;
+    enum imsg_status status =
+        sender ? imsg_pair_verify(pair, sender, err) : imsg_fail(err, IMSG_REFUSED, "the sender's keys are not known");
     if (!trace)
         return status;
     uint8_t digest[20];
@@ -235,8 +307,11 @@ static void trace_key(struct imsg_trace *trace, const struct unwrapped *held, st
 {
     if (!trace)
         return;
-    imsg_trace_check(trace, "oaep", held->verdict != IMSG_NOT_FOR_THIS_KEY, "the block does not open with this key");
-    if (held->verdict != IMSG_OK) /* the key is a random one: it would say nothing */
+    trace->key_fits = held->verdict != IMSG_NOT_FOR_THIS_KEY;
+    imsg_trace_check(trace, "oaep", trace->key_fits, "the block does not open with this key");
+    if (trace->key_fits)
+        imsg_trace_check(trace, "rsa_plain", held->verdict == IMSG_OK, "fewer bytes than a key has");
+    if (held->verdict != IMSG_OK) /* then the key is a random one */
         return;
     imsg_trace_value(trace, "aes_key", imsg_view_of(held->key, KEY));
     imsg_trace_value(trace, "seed", imsg_view_of(held->key, SEED));
@@ -247,10 +322,10 @@ static void trace_key(struct imsg_trace *trace, const struct unwrapped *held, st
 
 /* Decrypt into `message` and recompute the tag. */
 static enum imsg_status decrypt(const struct imsg_pair *pair, const struct unwrapped *held,
-                                const struct imsg_public_identity *recipient,
-                                const struct imsg_public_identity *sender, uint8_t *message, struct imsg_trace *trace,
+                                const struct imsg_pair_keys *keys, uint8_t *message, struct imsg_trace *trace,
                                 struct imsg_error *err)
 {
+    const struct imsg_public_identity *sender = keys->sender;
     size_t len = held->len + pair->rest.len;
     uint8_t h[32] = {0};
     enum imsg_status status = IMSG_OK;
@@ -262,29 +337,27 @@ static enum imsg_status decrypt(const struct imsg_pair *pair, const struct unwra
     if (status == IMSG_OK && held->verdict == IMSG_OK)
         imsg_trace_value(trace, "plaintext", imsg_view_of(message, len));
     if (status == IMSG_OK && sender)
-        status = binding(held->key, imsg_view_of(message, len), sender, recipient, h, err);
+        status = binding(held->key, imsg_view_of(message, len), sender, keys->recipient, h, err);
     if (status == IMSG_OK) {
         bool fits = imsg_equal_ct(h, held->key + SEED, TAG);
         if (sender && held->verdict == IMSG_OK) {
             imsg_trace_value(trace, "hmac", imsg_view_of(h, sizeof h));
             imsg_trace_check(trace, "tag", fits, "the 40 bits do not bind this message, sender and recipient");
         }
-        status = judge(held->verdict, fits || !sender, err);
+        status = name_failure(held->verdict, fits || !sender, err);
     }
     imsg_wipe(h, sizeof h);
     return status;
 }
 
-enum imsg_status imsg_pair_open_traced(const struct imsg_pair *pair, const struct imsg_rsa *recipient_encryption,
-                                       const struct imsg_public_identity *recipient,
-                                       const struct imsg_public_identity *sender, struct imsg_buf *out,
-                                       struct imsg_trace *trace, struct imsg_error *err)
+enum imsg_status imsg_pair_open(const struct imsg_pair *pair, const struct imsg_pair_keys *keys, struct imsg_buf *out,
+                                struct imsg_trace *trace, struct imsg_error *err)
 {
     struct imsg_error late;
     struct imsg_pair real = *pair;
-    enum imsg_status first = verify_traced(pair, recipient, sender, trace, err), status;
-    /* What is not signed by the sender never meets the private key. The work is done all the same, on a block of our
-     * own, so that from outside (time, system calls) a bad signature looks like every other refusal. */
+    enum imsg_status first = verify_sender(pair, keys, trace, err), status;
+    /* The private key is not used on a block that the sender did not sign. The same work is done on a block of our own,
+     * so that from outside (time, system calls) a bad signature looks like every other refusal. */
     if (first != IMSG_OK && !trace)
         real.block = imsg_view_of(decoy_block, sizeof decoy_block);
     pair = &real;
@@ -294,10 +367,10 @@ enum imsg_status imsg_pair_open_traced(const struct imsg_pair *pair, const struc
         return status;
     uint8_t *message = out->ptr + out->len;
     struct unwrapped held;
-    trace_block(trace, recipient_encryption, pair);
-    status = unwrap(recipient_encryption, pair->block, &held, trace, first == IMSG_OK ? err : &late);
+    trace_block(trace, keys->encryption, pair);
+    status = open_block(keys->encryption, pair->block, &held, trace, first == IMSG_OK ? err : &late);
     if (status == IMSG_OK)
-        status = decrypt(pair, &held, recipient, sender, message, trace, first == IMSG_OK ? err : &late);
+        status = decrypt(pair, &held, keys, message, trace, first == IMSG_OK ? err : &late);
     if (first != IMSG_OK)
         status = first;
     if (status == IMSG_OK)
@@ -307,11 +380,4 @@ enum imsg_status imsg_pair_open_traced(const struct imsg_pair *pair, const struc
     out->ptr[out->len] = 0;
     imsg_wipe(&held, sizeof held);
     return status;
-}
-
-enum imsg_status imsg_pair_open(const struct imsg_pair *pair, const struct imsg_rsa *recipient_encryption,
-                                const struct imsg_public_identity *recipient, const struct imsg_public_identity *sender,
-                                struct imsg_buf *out, struct imsg_error *err)
-{
-    return imsg_pair_open_traced(pair, recipient_encryption, recipient, sender, out, NULL, err);
 }

@@ -21,13 +21,22 @@ enum imsg_status imsg_pair_ec_crypt(const struct imsg_pair_ec_cipher *cipher, co
     return imsg_aes256_ctr64(cipher->okm, cipher->okm + AES_KEY, in, out, len, err);
 }
 
-enum imsg_status imsg_pair_ec_hash(const uint8_t secret[static X], const uint8_t prekey_x[static X],
-                                   const uint8_t ephemeral_x[static X], const uint8_t recipient_device_x[static X],
-                                   struct imsg_view payload, uint8_t hash[static 32], struct imsg_error *err)
+void imsg_pair_ec_signed_parts(const struct imsg_pair_ec_signed *data,
+                               struct imsg_view parts[static IMSG_PAIR_EC_SIGNED])
 {
-    const struct imsg_view parts[] = {imsg_view_of(secret, X), imsg_view_of(prekey_x, X), imsg_view_of(ephemeral_x, X),
-                                      imsg_view_of(recipient_device_x, X), payload};
-    return imsg_sha256_parts(parts, 5, hash, err);
+    parts[0] = imsg_view_of(data->secret, X);
+    parts[1] = imsg_view_of(data->prekey_x, X);
+    parts[2] = imsg_view_of(data->ephemeral_x, X);
+    parts[3] = imsg_view_of(data->recipient_x, X);
+    parts[4] = data->payload;
+}
+
+enum imsg_status imsg_pair_ec_hash(const struct imsg_pair_ec_signed *data, uint8_t hash[static 32],
+                                   struct imsg_error *err)
+{
+    struct imsg_view parts[IMSG_PAIR_EC_SIGNED];
+    imsg_pair_ec_signed_parts(data, parts);
+    return imsg_sha256_parts(parts, IMSG_PAIR_EC_SIGNED, hash, err);
 }
 
 /* ---- Parsing ---- */
@@ -52,27 +61,49 @@ static struct imsg_pb_field *outer_slot(struct outer *outer, uint32_t number)
     }
 }
 
-/* Unknown fields are skipped; the last of a repeated one counts. */
-static enum imsg_status read_outer(struct imsg_view bytes, struct outer *out, struct imsg_error *err)
+static void lay_out_validator(struct imsg_layout *layout, const struct imsg_pb_field *field)
 {
-    struct imsg_pb_reader reader = {bytes, 0};
+    static const struct {
+        const char *name;
+        size_t offset, len;
+    } parts[] = {{"sender_hint", 0, 2}, {"device_hint", 2, 2}, {"prekey_hint", 4, 2}, {"version", 6, 1}};
+    if (field->at.len != VALIDATOR)
+        return;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        imsg_layout_add_inside(layout, parts[i].name,
+                               (struct imsg_field){field->at.offset + parts[i].offset, parts[i].len});
+}
+
+/* Unknown fields are skipped; the last of a repeated one counts. */
+static enum imsg_status read_outer(struct imsg_view bytes, struct outer *out, struct imsg_layout *layout,
+                                   struct imsg_error *err)
+{
+    static const struct imsg_pb_name names[] = {{OUTER_PAYLOAD, "payload"},
+                                                {OUTER_EPHEMERAL, "ephemeral_x"},
+                                                {OUTER_SIGNATURE, "signature"},
+                                                {OUTER_VALIDATOR, "validator"},
+                                                {0, NULL}};
+    struct imsg_pb_reader reader = {.bytes = bytes, .layout = layout, .names = names};
     struct imsg_pb_field field;
     bool more;
-    enum imsg_status status;
-    while ((status = imsg_pb_next(&reader, &field, &more, err)) == IMSG_OK && more) {
+    enum imsg_status status = IMSG_OK, next;
+    /* With a layout it reads on after a field of the wrong type. */
+    while ((next = imsg_pb_next(&reader, &field, &more, status == IMSG_OK ? err : NULL)) == IMSG_OK && more) {
         struct imsg_pb_field *slot = outer_slot(out, field.number);
-        if (!slot)
+        if (layout && field.number == OUTER_VALIDATOR)
+            lay_out_validator(layout, &field);
+        if (!slot || status != IMSG_OK)
             continue;
         status = imsg_pb_expect(&field, IMSG_PB_BYTES, err);
-        if (status != IMSG_OK)
+        if (status != IMSG_OK && !layout)
             break;
         *slot = field;
     }
-    return status;
+    return status != IMSG_OK ? status : next;
 }
 
-static enum imsg_status demand(const struct imsg_pb_field *field, size_t len, const char *name, size_t end,
-                               struct imsg_error *err)
+static enum imsg_status require_field(const struct imsg_pb_field *field, size_t len, const char *name, size_t end,
+                                      struct imsg_error *err)
 {
     if (field->number == 0)
         return imsg_fail_at(err, IMSG_MALFORMED, end, "there is no %s", name);
@@ -82,25 +113,28 @@ static enum imsg_status demand(const struct imsg_pb_field *field, size_t len, co
     return IMSG_OK;
 }
 
-enum imsg_status imsg_pair_ec_parse(struct imsg_view payload, struct imsg_pair_ec *out, struct imsg_error *err)
+enum imsg_status imsg_pair_ec_parse(struct imsg_view payload, struct imsg_pair_ec *out, struct imsg_layout *layout,
+                                    struct imsg_error *err)
 {
-    if (payload.len > IMSG_PAYLOAD_MAX)
+    if (payload.len > IMSG_PAYLOAD_MAX) {
+        (void)imsg_layout_add(layout, "unreadable", (struct imsg_field){0, payload.len}, IMSG_SHOWN_HEX);
         return imsg_fail_at(err, IMSG_MALFORMED, IMSG_PAYLOAD_MAX, "payload of %zu bytes is over the %d taken",
                             payload.len, IMSG_PAYLOAD_MAX);
+    }
     struct outer outer = {0};
-    enum imsg_status status = read_outer(payload, &outer, err);
+    enum imsg_status status = read_outer(payload, &outer, layout, err);
     if (status == IMSG_OK)
-        status = demand(&outer.payload, 0, "payload field", payload.len, err);
+        status = require_field(&outer.payload, 0, "payload field", payload.len, err);
     if (status == IMSG_OK && outer.payload.at.len < LENGTH)
         status = imsg_fail_at(err, IMSG_MALFORMED, outer.payload.at.offset,
                               "payload field has %zu bytes, fewer than %d", outer.payload.at.len, LENGTH);
     if (status == IMSG_OK)
-        status = demand(&outer.ephemeral, X, "ephemeral key", payload.len, err);
+        status = require_field(&outer.ephemeral, X, "ephemeral key", payload.len, err);
     if (status == IMSG_OK)
-        status = demand(&outer.signature, SIGNATURE, "signature", payload.len, err);
+        status = require_field(&outer.signature, SIGNATURE, "signature", payload.len, err);
     if (status == IMSG_OK)
-        status = demand(&outer.validator, VALIDATOR, "validator", payload.len, err);
-    /* Not signed: were it ignored, this byte alone could be changed on the way (docs/deviations.md). */
+        status = require_field(&outer.validator, VALIDATOR, "validator", payload.len, err);
+    /* The byte is not signed: if it were ignored, it could be changed on the way (docs/deviations.md). */
     if (status == IMSG_OK && outer.validator.bytes.ptr[VALIDATOR - 1] != VALIDATOR_END)
         status = imsg_fail_at(err, IMSG_UNSUPPORTED, outer.validator.at.offset + VALIDATOR - 1,
                               "validator of version %02x, not %02x", outer.validator.bytes.ptr[VALIDATOR - 1],
@@ -129,35 +163,37 @@ enum imsg_status imsg_pair_ec_parse(struct imsg_view payload, struct imsg_pair_e
 /* ---- Opening ---- */
 
 /* Whom the validator names. Nothing secret is used, so this need not take constant time. */
-static enum imsg_status check_validator(const uint8_t validator[static VALIDATOR], const uint8_t *sender_x,
-                                        const uint8_t recipient_x[static X], const uint8_t prekey_x[static X],
+static enum imsg_status check_validator(const uint8_t validator[static VALIDATOR], const struct imsg_pair_ec_keys *keys,
                                         struct imsg_trace *trace, struct imsg_error *err)
 {
     const char *device = "validator names another device", *prekey = "validator names another prekey",
                *sender = "validator names another sender";
+    const uint8_t *prekey_x = imsg_p256_point(keys->prekey) + 1;
     imsg_trace_value(trace, "validator", imsg_view_of(validator, VALIDATOR));
-    bool for_device = imsg_trace_check(trace, "validator_device", memcmp(validator + 2, recipient_x, 2) == 0, device);
+    bool for_device =
+        imsg_trace_check(trace, "validator_device", memcmp(validator + 2, keys->device_x, 2) == 0, device);
     bool for_prekey = imsg_trace_check(trace, "validator_prekey", memcmp(validator + 4, prekey_x, 2) == 0, prekey);
-    bool by_sender =
-        !sender_x || imsg_trace_check(trace, "validator_sender", memcmp(validator, sender_x, 2) == 0, sender);
+    bool by_sender = !keys->sender ||
+                     imsg_trace_check(trace, "validator_sender", memcmp(validator, keys->sender + 1, 2) == 0, sender);
+    if (trace)
+        trace->key_fits = for_device;
     if (!for_device || !for_prekey)
         return imsg_fail(err, IMSG_NOT_FOR_THIS_KEY, "%s", for_device ? prekey : device);
     return by_sender ? IMSG_OK : imsg_fail(err, IMSG_BAD_SIGNATURE, "%s", sender);
 }
 
 /* The bytes that are signed, their hash, and both forms of the signature. */
-static void trace_signed(struct imsg_trace *trace, const struct imsg_pair_ec *pair_ec, const uint8_t secret[static X],
-                         const uint8_t prekey_x[static X], const uint8_t recipient_x[static X])
+static void trace_signed(struct imsg_trace *trace, const struct imsg_pair_ec *pair_ec,
+                         const struct imsg_pair_ec_signed *data)
 {
     struct imsg_buf all = {0};
+    struct imsg_view parts[IMSG_PAIR_EC_SIGNED];
     uint8_t hash[32], der[72];
     size_t der_len = 0;
-    const struct imsg_view parts[] = {imsg_view_of(secret, X), imsg_view_of(prekey_x, X),
-                                      imsg_view_of(pair_ec->ephemeral_x, X), imsg_view_of(recipient_x, X),
-                                      pair_ec->payload};
     if (!trace)
         return;
-    for (size_t i = 0; i < 5; i++)
+    imsg_pair_ec_signed_parts(data, parts);
+    for (size_t i = 0; i < IMSG_PAIR_EC_SIGNED; i++)
         if (imsg_buf_append(&all, parts[i].ptr, parts[i].len, NULL) != IMSG_OK)
             trace->incomplete = true;
     imsg_trace_value(trace, "signed_data", imsg_buf_view(&all));
@@ -169,13 +205,11 @@ static void trace_signed(struct imsg_trace *trace, const struct imsg_pair_ec *pa
     imsg_buf_free(&all);
 }
 
-static enum imsg_status check_signature(const struct imsg_pair_ec *pair_ec, const uint8_t secret[static X],
-                                        const uint8_t prekey_x[static X], const uint8_t recipient_x[static X],
+static enum imsg_status check_signature(const struct imsg_pair_ec *pair_ec, const struct imsg_pair_ec_signed *data,
                                         const uint8_t sender[static 65], struct imsg_error *err)
 {
     uint8_t hash[32];
-    enum imsg_status status =
-        imsg_pair_ec_hash(secret, prekey_x, pair_ec->ephemeral_x, recipient_x, pair_ec->payload, hash, err);
+    enum imsg_status status = imsg_pair_ec_hash(data, hash, err);
     if (status != IMSG_OK)
         return status;
     status = imsg_p256_verify(sender, imsg_view_of(hash, sizeof hash), pair_ec->signature, err);
@@ -184,15 +218,12 @@ static enum imsg_status check_signature(const struct imsg_pair_ec *pair_ec, cons
     return status;
 }
 
-struct inner {
-    struct imsg_view message; /* into the decrypted bytes */
-    uint32_t counter;
-    bool has_counter;
-};
-
-static enum imsg_status read_inner(struct imsg_view padded, struct inner *out, struct imsg_trace *trace,
+/* *message points into the decrypted bytes. */
+static enum imsg_status read_inner(struct imsg_view padded, struct imsg_view *message, struct imsg_trace *trace,
                                    struct imsg_error *err)
 {
+    static const struct imsg_pb_name names[] = {
+        {INNER_MESSAGE, "message"}, {INNER_COUNTER, "counter"}, {3, "kt_gossip_data"}, {99, "debug_info"}, {0, NULL}};
     size_t room = padded.len - LENGTH;
     const uint8_t *l = padded.ptr + room;
     uint32_t padding = (uint32_t)l[0] | (uint32_t)l[1] << 8 | (uint32_t)l[2] << 16 | (uint32_t)l[3] << 24;
@@ -200,27 +231,31 @@ static enum imsg_status read_inner(struct imsg_view padded, struct inner *out, s
         return imsg_fail(err, IMSG_MALFORMED, "decrypted padding length %u exceeds the %zu bytes there", padding, room);
     imsg_trace_value(trace, "padding", imsg_view_of(padded.ptr + room - padding, padding));
     imsg_trace_value(trace, "inner", imsg_view_of(padded.ptr, room - padding));
-    struct imsg_pb_reader reader = {imsg_view_of(padded.ptr, room - padding), 0};
+    struct imsg_pb_reader reader = {
+        .bytes = imsg_view_of(padded.ptr, room - padding), .layout = trace ? &trace->inner : NULL, .names = names};
     struct imsg_pb_field field;
-    struct inner found = {0};
+    struct imsg_view found = {0};
     bool more;
     enum imsg_status status;
     while ((status = imsg_pb_next(&reader, &field, &more, err)) == IMSG_OK && more) {
         if (field.number == INNER_MESSAGE) {
             status = imsg_pb_expect(&field, IMSG_PB_BYTES, err);
-            found.message = field.bytes;
+            found = field.bytes;
         } else if (field.number == INNER_COUNTER) {
             status = imsg_pb_expect(&field, IMSG_PB_VARINT, err);
+            if (status == IMSG_OK)
+                imsg_trace_number(trace, "counter", field.varint);
             if (status == IMSG_OK && field.varint > UINT32_MAX)
                 status = imsg_fail_at(err, IMSG_MALFORMED, field.at.offset, "counter is over 32 bits");
-            found.counter = (uint32_t)field.varint;
-            found.has_counter = true;
         }
-        if (status != IMSG_OK)
+        if (status != IMSG_OK) {
+            if (trace)
+                imsg_pb_lay_out(&reader);
             break;
+        }
     }
     if (status == IMSG_OK) {
-        *out = found;
+        *message = found;
     } else if (err) {
         /* The offset is one of the decrypted bytes, not of the payload. */
         imsg_error_prefix(err, "inside, decrypted");
@@ -230,28 +265,32 @@ static enum imsg_status read_inner(struct imsg_view padded, struct inner *out, s
 }
 
 /* The secret and the signature: nothing is decrypted before both are right. */
-static enum imsg_status agree_and_verify(const struct imsg_pair_ec *pair_ec, const struct imsg_p256 *prekey,
-                                         const uint8_t recipient_x[static X], const uint8_t *sender,
+static enum imsg_status agree_and_verify(const struct imsg_pair_ec *pair_ec, const struct imsg_pair_ec_keys *keys,
                                          uint8_t secret[static X], struct imsg_trace *trace, struct imsg_error *err)
 {
-    const uint8_t *prekey_x = imsg_p256_point(prekey) + 1;
-    enum imsg_status status = imsg_p256_ecdh(prekey, pair_ec->ephemeral, secret, err);
+    const struct imsg_pair_ec_signed data = {.secret = secret,
+                                             .prekey_x = imsg_p256_point(keys->prekey) + 1,
+                                             .ephemeral_x = pair_ec->ephemeral_x,
+                                             .recipient_x = keys->device_x,
+                                             .payload = pair_ec->payload};
+    enum imsg_status status = imsg_p256_ecdh(keys->prekey, pair_ec->ephemeral, secret, err);
     if (status != IMSG_OK)
         return status;
-    imsg_trace_value(trace, "ephemeral_x", imsg_view_of(pair_ec->ephemeral_x, X));
-    imsg_trace_value(trace, "prekey_x", imsg_view_of(prekey_x, X));
-    imsg_trace_value(trace, "device_x", imsg_view_of(recipient_x, X));
+    imsg_trace_value(trace, "ephemeral_x", imsg_view_of(data.ephemeral_x, X));
+    imsg_trace_value(trace, "prekey_x", imsg_view_of(data.prekey_x, X));
+    imsg_trace_value(trace, "device_x", imsg_view_of(data.recipient_x, X));
     imsg_trace_value(trace, "secret", imsg_view_of(secret, X));
-    trace_signed(trace, pair_ec, secret, prekey_x, recipient_x);
-    if (!sender)
+    trace_signed(trace, pair_ec, &data);
+    if (!keys->sender)
         return imsg_fail(err, IMSG_REFUSED, "the sender's keys are not known");
-    status = check_signature(pair_ec, secret, prekey_x, recipient_x, sender, err);
+    status = check_signature(pair_ec, &data, keys->sender, err);
     imsg_trace_check(trace, "signature", status == IMSG_OK, "not the sender's over this payload and these keys");
     return status;
 }
 
-static enum imsg_status decrypt(const struct imsg_pair_ec *pair_ec, const uint8_t secret[static X], uint8_t *plain,
-                                struct inner *inner, struct imsg_trace *trace, struct imsg_error *err)
+static enum imsg_status decrypt_inner(const struct imsg_pair_ec *pair_ec, const uint8_t secret[static X],
+                                      uint8_t *plain, struct imsg_view *message, struct imsg_trace *trace,
+                                      struct imsg_error *err)
 {
     struct imsg_pair_ec_cipher cipher;
     size_t len = pair_ec->payload.len;
@@ -264,78 +303,46 @@ static enum imsg_status decrypt(const struct imsg_pair_ec *pair_ec, const uint8_
     }
     if (status == IMSG_OK) {
         imsg_trace_value(trace, "inner_padded", imsg_view_of(plain, len));
-        status = read_inner(imsg_view_of(plain, len), inner, trace, err);
+        status = read_inner(imsg_view_of(plain, len), message, trace, err);
         imsg_trace_check(trace, "inner", status == IMSG_OK, err ? err->text : "does not parse");
     }
     if (status == IMSG_OK)
-        imsg_trace_value(trace, "plaintext", inner->message);
+        imsg_trace_value(trace, "plaintext", *message);
     imsg_wipe(&cipher, sizeof cipher);
     return status;
 }
 
-enum imsg_status imsg_pair_ec_open_from(const struct imsg_pair_ec *pair_ec, const uint8_t recipient_device_x[static 32],
-                                        const struct imsg_p256 *recipient_prekey, const uint8_t *sender,
-                                        struct imsg_buf *out, uint32_t *counter, bool *has_counter,
-                                        struct imsg_trace *trace, struct imsg_error *err)
+enum imsg_status imsg_pair_ec_open(const struct imsg_pair_ec *pair_ec, const struct imsg_pair_ec_keys *keys,
+                                   struct imsg_buf *out, struct imsg_trace *trace, struct imsg_error *err)
 {
-    struct imsg_error late = {0};
-    enum imsg_status first = check_validator(pair_ec->validator, sender ? sender + 1 : NULL, recipient_device_x,
-                                             imsg_p256_point(recipient_prekey) + 1, trace, err);
+    struct imsg_error late = {0}, *first_err = err ? err : &late;
+    enum imsg_status first = check_validator(pair_ec->validator, keys, trace, err);
     size_t len = pair_ec->payload.len;
     enum imsg_status status = imsg_buf_reserve(out, len + 1, err);
     if (status != IMSG_OK)
         return status;
     uint8_t *plain = out->ptr + out->len, secret[X];
-    struct inner inner = {0};
-    status = agree_and_verify(pair_ec, recipient_prekey, recipient_device_x, sender, secret, trace,
-                              first == IMSG_OK ? err : &late);
+    struct imsg_view message = {0};
+    status = agree_and_verify(pair_ec, keys, secret, trace, first == IMSG_OK ? first_err : &late);
     if (first == IMSG_OK)
         first = status;
-    /* The work goes on after a failure, so that from outside (time, system calls) all refusals look alike; but what is
-     * not signed is decrypted with a key of zeros, unless somebody wants to see it. */
+    /* The work goes on after a failure, so that from outside (time, system calls) all refusals look alike; but without
+     * a trace, what is not signed is decrypted with a key of zeros. */
     if (first != IMSG_OK && !trace)
         memset(secret, 0, sizeof secret);
-    status = decrypt(pair_ec, secret, plain, &inner, trace, first == IMSG_OK ? err : &late);
+    status = decrypt_inner(pair_ec, secret, plain, &message, trace, first == IMSG_OK ? first_err : &late);
     if (first != IMSG_OK) {
         status = first;
-        inner.message.len = 0;
+        message.len = 0;
     }
     if (status == IMSG_OK) {
-        if (inner.message.len > 0)
-            memmove(plain, inner.message.ptr, inner.message.len);
-        out->len += inner.message.len;
-        if (counter)
-            *counter = inner.counter;
-        if (has_counter)
-            *has_counter = inner.has_counter;
+        if (message.len > 0)
+            memmove(plain, message.ptr, message.len);
+        out->len += message.len;
     }
-    /* All of it after a failure, what stood around the message otherwise. */
-    imsg_wipe(out->ptr + out->len, len - inner.message.len);
+    /* After a failure all of the plaintext, else what stood around the message. */
+    imsg_wipe(out->ptr + out->len, len - message.len);
     out->ptr[out->len] = 0;
     imsg_wipe(secret, sizeof secret);
     return status;
-}
-
-enum imsg_status imsg_pair_ec_open_traced(const struct imsg_pair_ec *pair_ec,
-                                          const uint8_t recipient_device_x[static 32],
-                                          const struct imsg_p256 *recipient_prekey, const uint8_t *sender_device_x,
-                                          struct imsg_buf *out, uint32_t *counter, bool *has_counter,
-                                          struct imsg_trace *trace, struct imsg_error *err)
-{
-    uint8_t sender[65];
-    enum imsg_status status = sender_device_x ? imsg_p256_lift(sender_device_x, sender, err) : IMSG_OK;
-    if (status != IMSG_OK) {
-        imsg_error_prefix(err, "sender's device key");
-        return status;
-    }
-    return imsg_pair_ec_open_from(pair_ec, recipient_device_x, recipient_prekey, sender_device_x ? sender : NULL, out,
-                                  counter, has_counter, trace, err);
-}
-
-enum imsg_status imsg_pair_ec_open(const struct imsg_pair_ec *pair_ec, const uint8_t recipient_device_x[static 32],
-                                   const struct imsg_p256 *recipient_prekey, const uint8_t sender_device_x[static 32],
-                                   struct imsg_buf *out, uint32_t *counter, bool *has_counter, struct imsg_error *err)
-{
-    return imsg_pair_ec_open_traced(pair_ec, recipient_device_x, recipient_prekey, sender_device_x, out, counter,
-                                    has_counter, NULL, err);
 }

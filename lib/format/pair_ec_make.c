@@ -11,14 +11,14 @@ enum {
     INNER_ROOM = (1 + 10) + (1 + 10) + ALIGN + LENGTH,
 };
 
-/* What one sealing has in hand. Wiped as a whole. */
+/* The secrets of one sealing, wiped together. */
 struct sealing {
     struct imsg_p256 *ephemeral;
     uint8_t secret[X];
     struct imsg_pair_ec_cipher cipher;
 };
 
-static enum imsg_status agree(struct sealing *sealing, const uint8_t prekey[static 65], struct imsg_error *err)
+static enum imsg_status agree_on_key(struct sealing *sealing, const uint8_t prekey[static 65], struct imsg_error *err)
 {
     /* Either root will do: only x travels, and x of the product is the same. */
     enum imsg_status status = imsg_p256_generate(&sealing->ephemeral, err);
@@ -67,18 +67,21 @@ static void make_validator(uint8_t out[static VALIDATOR], const uint8_t sender_x
 
 /* Append ephemeral key, signature and validator. */
 static enum imsg_status put_rest(struct imsg_buf *out, const struct imsg_p256 *sender_device,
-                                 const struct sealing *sealing, const uint8_t recipient_device_x[static X],
-                                 const uint8_t prekey_x[static X], struct imsg_view payload, struct imsg_error *err)
+                                 const struct sealing *sealing, const struct imsg_pair_ec_recipient *recipient,
+                                 struct imsg_view payload, struct imsg_error *err)
 {
-    const uint8_t *ephemeral_x = imsg_p256_point(sealing->ephemeral) + 1;
+    const struct imsg_pair_ec_signed data = {.secret = sealing->secret,
+                                             .prekey_x = recipient->prekey + 1,
+                                             .ephemeral_x = imsg_p256_point(sealing->ephemeral) + 1,
+                                             .recipient_x = recipient->device_x,
+                                             .payload = payload};
     uint8_t hash[32], signature[SIGNATURE], validator[VALIDATOR];
-    make_validator(validator, imsg_p256_point(sender_device) + 1, recipient_device_x, prekey_x);
-    enum imsg_status status =
-        imsg_pair_ec_hash(sealing->secret, prekey_x, ephemeral_x, recipient_device_x, payload, hash, err);
+    make_validator(validator, imsg_p256_point(sender_device) + 1, data.recipient_x, data.prekey_x);
+    enum imsg_status status = imsg_pair_ec_hash(&data, hash, err);
     if (status == IMSG_OK)
         status = imsg_p256_sign(sender_device, imsg_view_of(hash, sizeof hash), signature, err);
     if (status == IMSG_OK)
-        status = imsg_pb_put_bytes(out, OUTER_EPHEMERAL, imsg_view_of(ephemeral_x, X), err);
+        status = imsg_pb_put_bytes(out, OUTER_EPHEMERAL, imsg_view_of(data.ephemeral_x, X), err);
     if (status == IMSG_OK)
         status = imsg_pb_put_bytes(out, OUTER_SIGNATURE, imsg_view_of(signature, sizeof signature), err);
     if (status == IMSG_OK)
@@ -86,36 +89,35 @@ static enum imsg_status put_rest(struct imsg_buf *out, const struct imsg_p256 *s
     return status;
 }
 
-enum imsg_status imsg_pair_ec_seal_to(const struct imsg_p256 *sender_device,
-                                      const uint8_t recipient_device_x[static 32], const uint8_t prekey[static 65],
-                                      uint32_t counter, struct imsg_view message, struct imsg_buf *out,
-                                      struct imsg_error *err)
+enum imsg_status imsg_pair_ec_seal(const struct imsg_p256 *sender_device,
+                                   const struct imsg_pair_ec_recipient *recipient, struct imsg_view message,
+                                   struct imsg_buf *out, struct imsg_error *err)
 {
     if (message.len > IMSG_FORMAT_MAX)
         return imsg_fail(err, IMSG_TOO_LONG, "message of %zu bytes is over the %d that \"pair-ec\" can hold",
                          message.len, IMSG_FORMAT_MAX);
-    size_t start = out->len, inner = inner_len(message, counter), padding = (ALIGN - inner % ALIGN) % ALIGN;
+    size_t start = out->len, inner = inner_len(message, recipient->counter), padding = (ALIGN - inner % ALIGN) % ALIGN;
     size_t len = inner + padding + LENGTH;
-    /* All room at once: what follows never moves the plaintext, and payload can be pointed at. */
+    /* All memory at once: then the buffer does not move, and `payload` stays valid. */
     enum imsg_status status = imsg_buf_reserve(out, OUTER_ROOM + INNER_ROOM + len, err);
     if (status != IMSG_OK)
         return status;
     struct sealing sealing = {0};
     uint8_t *payload;
-    status = agree(&sealing, prekey, err);
+    status = agree_on_key(&sealing, recipient->prekey, err);
     if (status != IMSG_OK)
         goto out;
     status = imsg_pb_put_head(out, OUTER_PAYLOAD, len, err);
     if (status != IMSG_OK)
         goto out;
     payload = out->ptr + out->len;
-    status = put_padded(out, message, counter, padding, err);
+    status = put_padded(out, message, recipient->counter, padding, err);
     if (status != IMSG_OK)
         goto out;
     status = imsg_pair_ec_crypt(&sealing.cipher, payload, payload, len, err);
     if (status != IMSG_OK)
         goto out;
-    status = put_rest(out, sender_device, &sealing, recipient_device_x, prekey + 1, imsg_view_of(payload, len), err);
+    status = put_rest(out, sender_device, &sealing, recipient, imsg_view_of(payload, len), err);
 out:
     if (status != IMSG_OK) {
         imsg_wipe(out->ptr + start, out->len - start);
@@ -124,17 +126,5 @@ out:
     }
     imsg_p256_free(sealing.ephemeral);
     imsg_wipe(&sealing, sizeof sealing);
-    return status;
-}
-
-enum imsg_status imsg_pair_ec_seal(const struct imsg_p256 *sender_device, const uint8_t recipient_device_x[static 32],
-                                   const uint8_t recipient_prekey_x[static 32], uint32_t counter,
-                                   struct imsg_view message, struct imsg_buf *out, struct imsg_error *err)
-{
-    uint8_t prekey[65];
-    enum imsg_status status = imsg_p256_lift(recipient_prekey_x, prekey, err);
-    if (status == IMSG_OK)
-        return imsg_pair_ec_seal_to(sender_device, recipient_device_x, prekey, counter, message, out, err);
-    imsg_error_prefix(err, "prekey");
     return status;
 }

@@ -4,6 +4,7 @@
 
 #include "crypto/crypto.h"
 #include "format/device.h"
+#include "format/protobuf.h"
 
 enum { X = 2, SIGNATURE = 36, TIME = 101 };
 
@@ -86,4 +87,25 @@ enum imsg_status imsg_prekey_make(const struct imsg_p256 *device, const uint8_t 
     if (status != IMSG_OK)
         return status;
     return imsg_prekey_parse(imsg_view_of(raw, sizeof raw), out, err);
+}
+
+void imsg_prekey_lay_out(struct imsg_view bytes, struct imsg_layout *layout)
+{
+    static const struct imsg_pb_name names[] = {
+        {1, "prekey_x"}, {2, "signature"}, {IMSG_PREKEY_TIME, "time"}, {0, NULL}};
+    struct imsg_pb_reader reader = {.bytes = bytes, .layout = layout, .names = names};
+    if (bytes.len > IMSG_PAYLOAD_MAX) /* no record is so long, and each two bytes could be a field */
+        (void)imsg_layout_add(layout, "unreadable", (struct imsg_field){0, bytes.len}, IMSG_SHOWN_HEX);
+    else
+        imsg_pb_lay_out(&reader);
+}
+
+double imsg_prekey_seconds(const uint8_t time_bytes[static 8])
+{
+    uint64_t bits = 0;
+    double seconds;
+    for (size_t i = 8; i-- > 0;)
+        bits = bits << 8 | time_bytes[i];
+    memcpy(&seconds, &bits, sizeof seconds);
+    return seconds;
 }

@@ -1,6 +1,8 @@
 /* Protobuf's wire format, strictly (protobuf.h says what is refused). */
 #include "format/protobuf.h"
 
+#include <stdio.h>
+
 enum { NUMBER_MAX = 536870911, /* 2^29 - 1, protobuf's own limit */ VARINT_MAX = 10 };
 
 static enum imsg_status read_varint(struct imsg_pb_reader *reader, uint64_t *out, struct imsg_error *err)
@@ -24,12 +26,12 @@ static enum imsg_status read_varint(struct imsg_pb_reader *reader, uint64_t *out
     return IMSG_OK;
 }
 
-static enum imsg_status value_len(struct imsg_pb_reader *reader, struct imsg_pb_field *field, size_t *len,
+/* Read up to the value, whose length is found. *cut: fewer bytes are left than that. */
+static enum imsg_status value_len(struct imsg_pb_reader *reader, struct imsg_pb_field *field, uint64_t *len, bool *cut,
                                   struct imsg_error *err)
 {
     size_t start = reader->at;
-    uint64_t announced;
-    enum imsg_status status;
+    enum imsg_status status = IMSG_OK;
     switch (field->wire) {
     case IMSG_PB_VARINT:
         status = read_varint(reader, &field->varint, err);
@@ -37,53 +39,114 @@ static enum imsg_status value_len(struct imsg_pb_reader *reader, struct imsg_pb_
         reader->at = start;
         return status;
     case IMSG_PB_FIXED64:
-        announced = 8;
+        *len = 8;
         break;
     case IMSG_PB_FIXED32:
-        announced = 4;
+        *len = 4;
         break;
     case IMSG_PB_BYTES:
-        status = read_varint(reader, &announced, err);
-        if (status != IMSG_OK)
-            return status;
+        status = read_varint(reader, len, err);
         break;
     default:
         return imsg_fail_at(err, IMSG_MALFORMED, field->tag, "protobuf field %u has wire type %d", field->number,
                             (int)field->wire);
     }
+    if (status != IMSG_OK)
+        return status;
     size_t left = reader->bytes.len - reader->at;
-    if (announced > left)
+    *cut = *len > left;
+    if (*cut)
         return imsg_fail_at(err, IMSG_MALFORMED, start, "protobuf field %u of %llu bytes exceeds the %zu bytes left",
-                            field->number, (unsigned long long)announced, left);
-    *len = (size_t)announced;
+                            field->number, (unsigned long long)*len, left);
     return IMSG_OK;
 }
+
+/* ---- layouts ---- */
+
+static void field_name(const struct imsg_pb_name *names, uint32_t number, char out[static 40])
+{
+    snprintf(out, 40, "field_%u", number);
+    for (; names && names->number != 0; names++)
+        if (names->number == number)
+            snprintf(out, 40, "%s", names->name);
+}
+
+/* The tag and the length before a value, and the value, `shown` bytes of the `len` that were announced. */
+static void lay_out_field(const struct imsg_pb_reader *reader, const struct imsg_pb_field *field, uint64_t len,
+                          size_t shown)
+{
+    static const char *const wires[] = {
+        [IMSG_PB_VARINT] = "a number", [IMSG_PB_FIXED64] = "8 bytes", [IMSG_PB_FIXED32] = "4 bytes"};
+    char name[40], tag_name[48];
+    field_name(reader->names, field->number, name);
+    snprintf(tag_name, sizeof tag_name, "%s_tag", name);
+    struct imsg_layout_part *part = imsg_layout_add(
+        reader->layout, tag_name, (struct imsg_field){field->tag, field->at.offset - field->tag}, IMSG_SHOWN_HEX);
+    if (part && field->wire == IMSG_PB_BYTES)
+        snprintf(part->note, sizeof part->note, "protobuf: field %u, %llu bytes", field->number,
+                 (unsigned long long)len);
+    else if (part)
+        snprintf(part->note, sizeof part->note, "protobuf: field %u, %s", field->number, wires[field->wire]);
+    if (shown < len && shown == 0)
+        return;
+    part = imsg_layout_add(reader->layout, name, (struct imsg_field){field->at.offset, shown},
+                           field->wire == IMSG_PB_VARINT ? IMSG_SHOWN_NUMBER : IMSG_SHOWN_HEX);
+    if (part) {
+        part->number = field->varint;
+        part->field = shown < len ? 0 : field->number;
+    }
+}
+
+static void lay_out_rest(const struct imsg_pb_reader *reader)
+{
+    size_t left = reader->bytes.len - reader->at;
+    if (left > 0)
+        (void)imsg_layout_add(reader->layout, "unreadable", (struct imsg_field){reader->at, left}, IMSG_SHOWN_HEX);
+}
+
+void imsg_pb_lay_out(struct imsg_pb_reader *reader)
+{
+    struct imsg_pb_field field;
+    for (bool more = true; more;)
+        if (imsg_pb_next(reader, &field, &more, NULL) != IMSG_OK)
+            break;
+}
+
+/* ---- fields ---- */
 
 enum imsg_status imsg_pb_next(struct imsg_pb_reader *reader, struct imsg_pb_field *field, bool *more,
                               struct imsg_error *err)
 {
+    struct imsg_pb_reader ahead = *reader;
+    struct imsg_pb_field found = {.tag = reader->at};
+    uint64_t tag, len = 0;
+    bool cut = false;
     if (reader->at == reader->bytes.len) {
         *more = false;
         return IMSG_OK;
     }
-    struct imsg_pb_reader ahead = *reader;
-    uint64_t tag;
     enum imsg_status status = read_varint(&ahead, &tag, err);
-    if (status != IMSG_OK)
-        return status;
-    if (tag >> 3 == 0 || tag >> 3 > NUMBER_MAX)
-        return imsg_fail_at(err, IMSG_MALFORMED, reader->at, "protobuf field number %llu",
-                            (unsigned long long)(tag >> 3));
-    struct imsg_pb_field found = {
-        .number = (uint32_t)(tag >> 3), .wire = (enum imsg_pb_wire)(tag & 7), .tag = reader->at};
-    size_t len = 0;
-    status = value_len(&ahead, &found, &len, err);
-    if (status != IMSG_OK)
-        return status;
+    if (status == IMSG_OK && (tag >> 3 == 0 || tag >> 3 > NUMBER_MAX))
+        status =
+            imsg_fail_at(err, IMSG_MALFORMED, reader->at, "protobuf field number %llu", (unsigned long long)(tag >> 3));
+    if (status == IMSG_OK) {
+        found.number = (uint32_t)(tag >> 3);
+        found.wire = (enum imsg_pb_wire)(tag & 7);
+        status = value_len(&ahead, &found, &len, &cut, err);
+    }
     found.at.offset = ahead.at;
-    found.at.len = len;
-    found.bytes = imsg_view_of(ahead.bytes.ptr + ahead.at, len);
-    ahead.at += len;
+    if (status != IMSG_OK) {
+        if (cut)
+            lay_out_field(reader, &found, len, ahead.bytes.len - ahead.at);
+        else
+            lay_out_rest(reader);
+        return status;
+    }
+    found.at.len = (size_t)len;
+    found.bytes = imsg_view_of(ahead.bytes.ptr + ahead.at, found.at.len);
+    if (reader->layout)
+        lay_out_field(reader, &found, len, found.at.len);
+    ahead.at += found.at.len;
     *reader = ahead;
     *field = found;
     *more = true;

@@ -5,11 +5,18 @@
 #ifndef IMSG_FORMAT_PROTOBUF_H
 #define IMSG_FORMAT_PROTOBUF_H
 
-#include "imsg.h"
+#include "format/layout.h"
 
-struct imsg_pb_reader { /* {bytes, 0} to start */
+struct imsg_pb_name {
+    uint32_t number;
+    const char *name;
+};
+
+struct imsg_pb_reader { /* {.bytes = …} to start */
     struct imsg_view bytes;
-    size_t at; /* of the next field's tag */
+    size_t at;                        /* of the next field's tag */
+    struct imsg_layout *layout;       /* gets every field that is read, or NULL */
+    const struct imsg_pb_name *names; /* of the fields in the layout, up to one with number 0; others are field_N */
 };
 
 enum imsg_pb_wire { IMSG_PB_VARINT = 0, IMSG_PB_FIXED64 = 1, IMSG_PB_BYTES = 2, IMSG_PB_FIXED32 = 5 };
@@ -23,12 +30,15 @@ struct imsg_pb_field {
     uint64_t varint;        /* if wire is IMSG_PB_VARINT */
 };
 
-/* The next field and *more = true, or *more = false at the end. IMSG_MALFORMED with the offset. */
+/* The next field and *more = true, or *more = false at the end. IMSG_MALFORMED with the offset; the layout then gets
+ * the rest of the bytes: as a field that is cut off, or as "unreadable". */
 IMSG_CHECK enum imsg_status imsg_pb_next(struct imsg_pb_reader *reader, struct imsg_pb_field *field, bool *more,
                                          struct imsg_error *err);
 /* IMSG_MALFORMED at the field's tag unless its wire type is `wire`. */
 IMSG_CHECK enum imsg_status imsg_pb_expect(const struct imsg_pb_field *field, enum imsg_pb_wire wire,
                                            struct imsg_error *err);
+/* Read to the end for the layout alone. */
+void imsg_pb_lay_out(struct imsg_pb_reader *reader);
 
 /* Bytes that a varint takes, 1 to 10. */
 size_t imsg_pb_varint_len(uint64_t value);

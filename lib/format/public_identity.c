@@ -1,10 +1,11 @@
 /* The public identity of a "pair" device (formats.md §1).
  *
  * It looks like DER but is not (u16 lengths inside context tags), and every length in it is fixed. So it is read as
- * what it is, three runs of fixed bytes around two keys, and no general decoder ever sees it. */
+ * three runs of fixed bytes around two keys, without a general decoder. */
 #include <string.h>
 
 #include "crypto/crypto.h"
+#include "format/device.h"
 
 enum {
     EC_PART = 5, /* 00 41 04 X Y: the first of the two parts that are hashed */
@@ -76,7 +77,7 @@ enum imsg_status imsg_public_identity_make(const uint8_t signing[static 65], con
                                            struct imsg_public_identity *out, struct imsg_error *err)
 {
     uint8_t raw[IMSG_PUBLIC_IDENTITY];
-    /* The keys first: the point's 04 is one of the fixed bytes, so another point form must not be painted over. */
+    /* The point's 04 is one of the fixed bytes, which are written over it: another form must not be hidden by that. */
     if (signing[0] != 0x04)
         return imsg_fail(err, IMSG_MALFORMED, "signing key is not an uncompressed point");
     memcpy(raw + POINT, signing, POINT_LEN);
@@ -84,4 +85,24 @@ enum imsg_status imsg_public_identity_make(const uint8_t signing[static 65], con
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
         memcpy(raw + fixed[i].offset, fixed[i].bytes, fixed[i].len);
     return imsg_public_identity_parse(imsg_view_of(raw, sizeof raw), out, err);
+}
+
+void imsg_public_identity_lay_out(struct imsg_view bytes, struct imsg_layout *layout)
+{
+    static const struct {
+        const char *name;
+        size_t at;
+    } parts[] = {{"header", 0},
+                 {"signing_header", 3},
+                 {"signing_pub", POINT},
+                 {"rsa_header", POINT + POINT_LEN},
+                 {"rsa_n", MODULUS},
+                 {"rsa_e", MODULUS + MODULUS_LEN},
+                 {"trailing", IMSG_PUBLIC_IDENTITY},
+                 {NULL, SIZE_MAX}};
+    for (size_t i = 0; parts[i].name && parts[i].at < bytes.len; i++) {
+        size_t end = parts[i + 1].at < bytes.len ? parts[i + 1].at : bytes.len;
+        (void)imsg_layout_add(layout, parts[i].name, (struct imsg_field){parts[i].at, end - parts[i].at},
+                              IMSG_SHOWN_HEX);
+    }
 }

@@ -1,13 +1,14 @@
 /* Sealed files: chunks that are each encrypted and signed by themselves (formats.md §8).
  *
- * The signature covers a hash of ciphertext and tag, never the tag alone: to whoever has the key, and every recipient
- * has it, a GCM tag is no hash. */
+ * The signature covers a hash of ciphertext and tag, never the tag alone: every recipient has the key, and with the key
+ * another ciphertext for the same GCM tag can be made. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
 #include "crypto/crypto.h"
-#include "format/document.h"
+#include "format/member.h"
+#include "format/trace.h"
 
 enum { KEY = 32, UUID = 16, NONCE = 12, TAG = 16, SIGNATURE = 64 };
 _Static_assert(TAG + SIGNATURE == IMSG_STREAM_EXTRA, "what stands behind each chunk");
@@ -20,20 +21,38 @@ struct imsg_stream {
     uint8_t id[UUID];
 };
 
+/* The stream/1 line. */
+struct line {
+    json_t *json;
+    const char *id, *cipher;
+    uint64_t chunk;
+};
+
+static const struct imsg_member members[] = {
+    IMSG_ROW("id", UUID, REQUIRED, offsetof(struct line, id)),
+    IMSG_ROW("cipher", TEXT, REQUIRED, offsetof(struct line, cipher)),
+    IMSG_ROW("chunk", NUMBER, REQUIRED, offsetof(struct line, chunk), .min = 1, .max = INT64_MAX),
+    {0},
+};
+
+static enum imsg_status check_line(void *out, struct imsg_error *err)
+{
+    const struct line *line = out;
+    if (strcmp(line->cipher, cipher_name) != 0)
+        return imsg_fail(err, IMSG_UNSUPPORTED, "cipher \"%.64s\" is not known", line->cipher);
+    if (line->chunk != IMSG_STREAM_CHUNK)
+        return imsg_fail(err, IMSG_UNSUPPORTED, "chunks of %llu bytes, not %d", (unsigned long long)line->chunk,
+                         IMSG_STREAM_CHUNK);
+    return IMSG_OK;
+}
+
+static const struct imsg_document document = {
+    .kind = "stream/1", .members = members, .size = sizeof(struct line), .complete = check_line};
+
 enum imsg_status imsg_stream_print(const char *id, struct imsg_buf *out, struct imsg_error *err)
 {
-    json_t *document = NULL;
-    enum imsg_status status = imsg_document_new("stream/1", &document, err);
-    if (status == IMSG_OK)
-        status = imsg_json_set_string(document, "id", id, err);
-    if (status == IMSG_OK)
-        status = imsg_json_set_string(document, "cipher", cipher_name, err);
-    if (status == IMSG_OK)
-        status = imsg_json_set(document, "chunk", json_integer(IMSG_STREAM_CHUNK), err);
-    if (status == IMSG_OK)
-        status = imsg_document_line(document, out, err);
-    json_decref(document);
-    return status;
+    const struct line line = {.id = id, .cipher = cipher_name, .chunk = IMSG_STREAM_CHUNK};
+    return imsg_document_print(&document, &line, out, err);
 }
 
 bool imsg_stream_is(struct imsg_view line)
@@ -41,30 +60,20 @@ bool imsg_stream_is(struct imsg_view line)
     return line.len >= sizeof start - 1 && memcmp(line.ptr, start, sizeof start - 1) == 0;
 }
 
-enum imsg_status imsg_stream_parse(struct imsg_view line, char id[static 37], struct imsg_error *err)
+enum imsg_status imsg_stream_parse(struct imsg_view text, char id[static 37], struct imsg_error *err)
 {
-    json_t *document = NULL;
-    const char *cipher = NULL;
-    char *uuid = NULL;
-    uint64_t chunk = 0;
-    enum imsg_status status = imsg_json_document(line, IMSG_LINE_MAX, "stream/1", &document, err);
+    json_t *object = NULL;
+    struct line line = {0};
+    enum imsg_status status = imsg_json_parse(text, IMSG_LINE_MAX, &object, err);
     if (status == IMSG_OK)
-        status = imsg_json_uuid(document, "id", IMSG_REQUIRED, &uuid, err);
-    if (status == IMSG_OK)
-        status = imsg_json_peek(document, "cipher", IMSG_REQUIRED, &cipher, err);
-    if (status == IMSG_OK)
-        status = imsg_json_integer(document, "chunk", IMSG_REQUIRED, 1, INT64_MAX, &chunk, err);
-    if (status == IMSG_OK && strcmp(cipher, cipher_name) != 0)
-        status = imsg_fail(err, IMSG_UNSUPPORTED, "cipher \"%.64s\" is not known", cipher);
-    if (status == IMSG_OK && chunk != IMSG_STREAM_CHUNK)
-        status = imsg_fail(err, IMSG_UNSUPPORTED, "chunks of %llu bytes, not %d", (unsigned long long)chunk,
-                           IMSG_STREAM_CHUNK);
-    if (status == IMSG_OK)
-        memcpy(id, uuid, 37);
-    else
+        status = imsg_document_read(&document, object, &line, err);
+    if (status == IMSG_OK) {
+        memcpy(id, line.id, 37);
+        imsg_document_free(&document, &line);
+    } else {
         imsg_error_prefix(err, "sealed file");
-    free(uuid);
-    json_decref(document);
+    }
+    json_decref(object);
     return status;
 }
 
@@ -85,9 +94,8 @@ static enum imsg_status derive(struct imsg_stream *stream, const uint8_t key[sta
                                struct imsg_error *err)
 {
     uint8_t derived[KEY];
-    enum imsg_status status =
-        imsg_hkdf_sha256(imsg_view_of(key, KEY), imsg_view_of(stream->id, UUID), imsg_view_str("imsg stream/1"), derived,
-                         sizeof derived, err);
+    enum imsg_status status = imsg_hkdf_sha256(imsg_view_of(key, KEY), imsg_view_of(stream->id, UUID),
+                                               imsg_view_str("imsg stream/1"), derived, sizeof derived, err);
     imsg_trace_value(trace, "stream_key", imsg_view_of(key, KEY));
     if (status == IMSG_OK) {
         imsg_trace_value(trace, "chunk_key", imsg_view_of(derived, sizeof derived));
@@ -142,71 +150,76 @@ static enum imsg_status signed_hash(const struct imsg_stream *stream, const uint
     return status == IMSG_OK ? imsg_sha256_parts(parts, 4, hash, err) : status;
 }
 
-enum imsg_status imsg_stream_seal(struct imsg_stream *stream, const struct imsg_p256 *auth, uint64_t number, bool last,
-                                  uint8_t *chunk, size_t len, struct imsg_error *err)
+enum imsg_status imsg_stream_seal(struct imsg_stream *stream, const struct imsg_p256 *auth,
+                                  const struct imsg_chunk *chunk, struct imsg_error *err)
 {
-    uint8_t nonce[NONCE], hash[32];
-    if (len > IMSG_STREAM_CHUNK || (!last && len < IMSG_STREAM_CHUNK))
+    uint8_t nonce[NONCE], hash[32], *bytes = chunk->bytes;
+    size_t len = chunk->len;
+    if (len > IMSG_STREAM_CHUNK || (!chunk->last && len < IMSG_STREAM_CHUNK))
         return imsg_fail(err, IMSG_INTERNAL, "a chunk of %zu bytes cannot be sealed", len);
-    make_nonce(number, last, nonce);
+    make_nonce(chunk->number, chunk->last, nonce);
     enum imsg_status status =
-        imsg_gcm_seal(stream->gcm, nonce, (struct imsg_view){0}, chunk, chunk, len, chunk + len, err);
+        imsg_gcm_seal(stream->gcm, nonce, (struct imsg_view){0}, bytes, bytes, len, bytes + len, err);
     if (status == IMSG_OK)
-        status = signed_hash(stream, nonce, imsg_view_of(chunk, len + TAG), NULL, hash, err);
+        status = signed_hash(stream, nonce, imsg_view_of(bytes, len + TAG), NULL, hash, err);
     if (status == IMSG_OK)
-        status = imsg_p256_sign(auth, imsg_view_of(hash, sizeof hash), chunk + len + TAG, err);
+        status = imsg_p256_sign(auth, imsg_view_of(hash, sizeof hash), bytes + len + TAG, err);
     if (status != IMSG_OK)
-        imsg_wipe(chunk, len);
+        imsg_wipe(bytes, len);
     return status;
 }
 
-/* Its length says already that it is none of these chunks: only the last may be short, and it is empty only where the
+/* Whether a chunk at this place can have this length: only the last may be short, and it is empty only where the
  * content is. */
-static bool length_fits(uint64_t number, bool last, size_t len)
+static bool length_fits(const struct imsg_chunk *chunk)
 {
     const size_t full = IMSG_STREAM_CHUNK + IMSG_STREAM_EXTRA;
-    if (!last)
-        return len == full;
-    return len <= full && len >= IMSG_STREAM_EXTRA + (number > 0);
+    if (!chunk->last)
+        return chunk->len == full;
+    return chunk->len <= full && chunk->len >= IMSG_STREAM_EXTRA + (chunk->number > 0);
 }
 
-enum imsg_status imsg_stream_open_traced(struct imsg_stream *stream, const uint8_t *auth, uint64_t number, bool last,
-                                         uint8_t *chunk, size_t len, struct imsg_trace *trace, struct imsg_error *err)
+/* The signature and then the tag, with the class of the first that fails. */
+static enum imsg_status open_chunk(struct imsg_stream *stream, const uint8_t *auth, const struct imsg_chunk *chunk,
+                                   struct imsg_trace *trace, struct imsg_error *err)
 {
     uint8_t nonce[NONCE], hash[32];
     struct imsg_error late;
-    size_t content = len - IMSG_STREAM_EXTRA;
-    make_nonce(number, last, nonce);
-    if (!imsg_trace_check(trace, "chunk_length", length_fits(number, last, len),
-                          last ? "no length that the last chunk can have" : "no length that a chunk can have"))
-        return imsg_fail(err, IMSG_MALFORMED, "chunk %llu has %zu bytes", (unsigned long long)number, len);
-    enum imsg_status status = signed_hash(stream, nonce, imsg_view_of(chunk, content + TAG), trace, hash, err), tag;
+    size_t content = chunk->len - IMSG_STREAM_EXTRA;
+    uint8_t *bytes = chunk->bytes, *tag = bytes + content, *signature = tag + TAG;
+    make_nonce(chunk->number, chunk->last, nonce);
+    if (!imsg_trace_check(trace, "chunk_length", length_fits(chunk),
+                          chunk->last ? "no length that the last chunk can have" : "no length that a chunk can have"))
+        return imsg_fail(err, IMSG_MALFORMED, "chunk %llu has %zu bytes", (unsigned long long)chunk->number,
+                         chunk->len);
+    enum imsg_status status = signed_hash(stream, nonce, imsg_view_of(bytes, content + TAG), trace, hash, err), opened;
     if (status != IMSG_OK)
         return status;
     imsg_trace_value(trace, "chunk_sha256", imsg_view_of(hash, sizeof hash));
-    imsg_trace_value(trace, "signature", imsg_view_of(chunk + content + TAG, SIGNATURE));
+    imsg_trace_value(trace, "signature", imsg_view_of(signature, SIGNATURE));
     if (auth) {
-        status = imsg_p256_verify(auth, imsg_view_of(hash, sizeof hash), chunk + content + TAG, err);
+        status = imsg_p256_verify(auth, imsg_view_of(hash, sizeof hash), signature, err);
         imsg_trace_check(trace, "signature", status == IMSG_OK, "not the sender's over this chunk at this place");
     }
-    imsg_trace_value(trace, "gcm_tag", imsg_view_of(chunk + content, TAG));
+    imsg_trace_value(trace, "gcm_tag", imsg_view_of(tag, TAG));
     if (!stream->gcm || (status != IMSG_OK && !trace))
         return status;
-    tag = imsg_gcm_open(stream->gcm, nonce, (struct imsg_view){0}, chunk, chunk, content, chunk + content,
-                        status == IMSG_OK ? err : &late);
-    imsg_trace_check(trace, "gcm_tag", tag == IMSG_OK, "not that of this ciphertext, under this key, at this place");
-    return status == IMSG_OK ? tag : status;
+    opened = imsg_gcm_open(stream->gcm, nonce, (struct imsg_view){0}, bytes, bytes, content, tag,
+                           status == IMSG_OK ? err : &late);
+    imsg_trace_check(trace, "gcm_tag", opened == IMSG_OK, "not that of this ciphertext, under this key, at this place");
+    return status == IMSG_OK ? opened : status;
 }
 
-enum imsg_status imsg_stream_open(struct imsg_stream *stream, const uint8_t auth[static 65], uint64_t number, bool last,
-                                  uint8_t *chunk, size_t len, enum imsg_status *why, struct imsg_error *err)
+enum imsg_status imsg_stream_open(struct imsg_stream *stream, const uint8_t *auth, const struct imsg_chunk *chunk,
+                                  struct imsg_trace *trace, struct imsg_error *err)
 {
-    enum imsg_status status = imsg_stream_open_traced(stream, auth, number, last, chunk, len, NULL, err);
+    enum imsg_status status = open_chunk(stream, auth, chunk, trace, err);
     if (status == IMSG_OK)
         return status;
-    imsg_wipe(chunk, len);
-    if (why)
-        *why = status;
+    if (stream->gcm && !trace)
+        imsg_wipe(chunk->bytes, chunk->len);
+    if (trace)
+        trace->why = status;
     if (status == IMSG_NO_MEMORY || status == IMSG_INTERNAL)
         return status;
     return imsg_fail(err, IMSG_REFUSED, "refused");

@@ -4,7 +4,7 @@
 #ifndef IMSG_NET_BACKEND_H
 #define IMSG_NET_BACKEND_H
 
-#include "net/net.h"
+#include "imsg-net.h"
 
 struct directory_backend {
     const char *scheme;
@@ -34,7 +34,9 @@ struct relay_backend {
     /* Append at most `max` bytes (more: IMSG_PROTOCOL), with or without the line's newline. */
     enum imsg_status (*fetch)(void *state, const char *token, const char *name, size_t max, struct imsg_buf *out,
                               struct imsg_error *err);
-    enum imsg_status (*ack)(void *state, const char *token, const char *name, struct imsg_error *err);
+    /* At most IMSG_RELAY_ACKNOWLEDGE_MAX names. */
+    enum imsg_status (*acknowledge)(void *state, const char *token, const char *const *names, size_t count,
+                                    struct imsg_error *err);
     enum imsg_status (*wait)(void *state, const char *token, unsigned seconds, struct imsg_error *err);
     void (*close)(void *state);
 };
@@ -48,9 +50,11 @@ struct store_backend {
     enum imsg_status (*commit)(void *state, struct imsg_store_put *put, const char *sha256, char **uri,
                                struct imsg_error *err);
     void (*discard)(void *state, struct imsg_store_put *put); /* NULL: closing put->fd is enough */
+    /* NULL: no object is a file of this machine. */
+    enum imsg_status (*open_object)(void *state, const char *uri, int *fd, struct imsg_error *err);
     /* `max` lets an engine refuse early; store.c counts too. */
-    enum imsg_status (*get)(void *state, const char *uri, uint64_t from, uint64_t max, imsg_sink *sink,
-                            void *context, struct imsg_error *err);
+    enum imsg_status (*get)(void *state, const char *uri, uint64_t from, uint64_t max, imsg_sink *sink, void *context,
+                            struct imsg_error *err);
     void (*close)(void *state);
 };
 

@@ -48,7 +48,7 @@ static enum imsg_status file_get(void *opaque, const char *path, size_t max, str
 {
     struct state *state = opaque;
     char *full = NULL;
-    /* To whoever may make the directory one that is not there yet is empty, not away. */
+    /* A caller that may make the directory takes one that is not there yet for an empty one. */
     if (state->create && access(state->folder.base, F_OK) != 0 && errno == ENOENT) {
         *found = false;
         return IMSG_OK;
@@ -77,8 +77,8 @@ out:
     return status;
 }
 
-static enum imsg_status replace(const struct imsg_folder *folder, const char *full, struct imsg_view entry,
-                                struct imsg_error *err)
+static enum imsg_status replace_entry(const struct imsg_folder *folder, const char *full, struct imsg_view entry,
+                                      struct imsg_error *err)
 {
     enum imsg_status status;
     int fd = -1;
@@ -95,7 +95,7 @@ static enum imsg_status replace(const struct imsg_folder *folder, const char *fu
     status = imsg_folder_write(folder, temp, fd, entry, err);
     if (status != IMSG_OK)
         goto out;
-    /* rename for a first entry too: under the lock nobody can have made one meanwhile, and link is not everywhere. */
+    /* rename for a first entry too: the lock keeps others from making one, and not every file system has link. */
     if (rename(temp, full) != 0) {
         status = imsg_folder_fail(folder, full, errno, err);
         goto out;
@@ -144,7 +144,7 @@ static enum imsg_status file_put(void *opaque, const char *path, size_t max, str
             imsg_fail(err, IMSG_CONFLICT, "directory folder \"%s\": the entry was changed meanwhile", folder->base);
         goto out;
     }
-    status = replace(folder, full, entry, err);
+    status = replace_entry(folder, full, entry, err);
 out:
     if (lock >= 0)
         close(lock);

@@ -85,7 +85,7 @@ out:
     free(path);
 }
 
-/* One that cannot be written costs the next reader a transfer, no more. */
+/* A cache that cannot be written only costs the next reader a transfer. */
 static void cache_write(const struct state *state, const char *url, const char *etag, struct imsg_view entry)
 {
     char *path = NULL, *folder = NULL;
@@ -96,7 +96,7 @@ static void cache_write(const struct state *state, const char *url, const char *
         imsg_buf_text(&file, etag, NULL) == IMSG_OK && imsg_buf_text(&file, "\n", NULL) == IMSG_OK &&
         imsg_buf_append(&file, entry.ptr, entry.len, NULL) == IMSG_OK &&
         imsg_write_file(path, imsg_buf_view(&file), 0600, IMSG_REPLACE, NULL) != IMSG_OK) {
-        /* nothing is lost */
+        /* see above */
     }
     imsg_buf_free(&file);
     free(folder);
@@ -106,8 +106,8 @@ static void cache_write(const struct state *state, const char *url, const char *
 /* ---- get ---- */
 
 /* Remember what was read for a put. */
-static enum imsg_status keep(struct state *state, const char *path, const char *etag, struct imsg_view entry,
-                             struct imsg_error *err)
+static enum imsg_status keep_entry(struct state *state, const char *path, const char *etag, struct imsg_view entry,
+                                   struct imsg_error *err)
 {
     char *copy = NULL;
     enum imsg_status status = imsg_strdup(path, &copy, err);
@@ -118,8 +118,8 @@ static enum imsg_status keep(struct state *state, const char *path, const char *
     return status == IMSG_OK ? imsg_buf_append(&state->entry, entry.ptr, entry.len, err) : status;
 }
 
-static enum imsg_status ask(struct state *state, const char *url, size_t max, const char *cached_etag,
-                            struct imsg_http_answer *answer, struct imsg_error *err)
+static enum imsg_status ask_server(struct state *state, const char *url, size_t max, const char *cached_etag,
+                                   struct imsg_http_answer *answer, struct imsg_error *err)
 {
     char condition[IMSG_ETAG_MAX + 32];
     struct imsg_http_request request = imsg_remote_request(&state->remote, "GET", url);
@@ -148,7 +148,7 @@ static enum imsg_status http_get(void *opaque, const char *path, size_t max, str
     if (status != IMSG_OK)
         goto out;
     cache_read(state, url, max, etag, &cached);
-    status = ask(state, url, max, etag, &answer, err);
+    status = ask_server(state, url, max, etag, &answer, err);
     if (status != IMSG_OK)
         goto out;
     if (answer.status != 304)
@@ -157,7 +157,7 @@ static enum imsg_status http_get(void *opaque, const char *path, size_t max, str
     entry = answer.status == 304   ? imsg_buf_view(&cached)
             : answer.status == 200 ? imsg_buf_view(&answer.body)
                                    : (struct imsg_view){0};
-    status = keep(state, path, *found ? etag : "", entry, err);
+    status = keep_entry(state, path, *found ? etag : "", entry, err);
     if (status == IMSG_OK && answer.status == 200 && etag[0])
         cache_write(state, url, etag, entry);
     if (status == IMSG_OK)
@@ -171,7 +171,7 @@ out:
 
 /* ---- put ---- */
 
-static enum imsg_status conflict(const struct state *state, struct imsg_error *err)
+static enum imsg_status report_conflict(const struct state *state, struct imsg_error *err)
 {
     return imsg_fail(err, IMSG_CONFLICT, "directory \"%s\": the entry was changed meanwhile", state->remote.location);
 }
@@ -193,7 +193,7 @@ static enum imsg_status condition_for(struct state *state, const char *path, siz
     if (status != IMSG_OK)
         return status;
     if (!imsg_view_equal(imsg_buf_view(&state->entry), previous))
-        return conflict(state, err);
+        return report_conflict(state, err);
     if (!state->etag[0])
         return imsg_fail(err, IMSG_PROTOCOL, "directory \"%s\" gives no ETag, so nothing is changed there safely",
                          state->remote.location);
@@ -201,7 +201,7 @@ static enum imsg_status condition_for(struct state *state, const char *path, siz
     return IMSG_OK;
 }
 
-/* 412 also where it was we who changed it: the answer to the first try was lost. */
+/* 412 also comes where this process changed the entry itself and the answer to its first try was lost. */
 static enum imsg_status was_it_us(struct state *state, const char *path, size_t max, struct imsg_view entry,
                                   struct imsg_error *err)
 {
@@ -209,7 +209,7 @@ static enum imsg_status was_it_us(struct state *state, const char *path, size_t 
     bool found = false;
     enum imsg_status status = http_get(state, path, max, &current, &found, err);
     if (status == IMSG_OK && !imsg_view_equal(imsg_buf_view(&current), entry))
-        status = conflict(state, err);
+        status = report_conflict(state, err);
     imsg_buf_free(&current);
     return status;
 }
@@ -245,7 +245,7 @@ static enum imsg_status http_put(void *opaque, const char *path, size_t max, str
     } else if (answer.status != 200 && answer.status != 201 && answer.status != 204) {
         status = imsg_http_refused(&request, &answer, err);
         if (answer.status == 403 && !code)
-            imsg_error_hint(err, "a server may want an invitation from new accounts: --invite CODE");
+            imsg_error_suggest(err, IMSG_HINT_INVITE, NULL);
     }
 out:
     imsg_http_answer_free(&answer);

@@ -25,7 +25,7 @@ enum imsg_status imsg_folder_set(struct imsg_folder *folder, const char *role, c
     if (strncasecmp(location, "file:", 5) == 0) {
         enum imsg_status status =
             imsg_fail(err, IMSG_CONFIG, "%s \"%s\": a folder is named by its path", role, location);
-        imsg_error_hint(err, "leave out \"file://\"; for a folder really named so, write ./ in front");
+        imsg_error_suggest(err, IMSG_HINT_FOLDER, NULL);
         return status;
     }
     folder->role = role;
@@ -38,8 +38,8 @@ void imsg_folder_free(struct imsg_folder *folder)
     folder->base = NULL;
 }
 
-static enum imsg_status fail(const struct imsg_folder *folder, const char *path, int number, enum imsg_status denied,
-                             struct imsg_error *err)
+static enum imsg_status fail_as(const struct imsg_folder *folder, const char *path, int number, enum imsg_status denied,
+                                struct imsg_error *err)
 {
     enum imsg_status status = number == EACCES || number == EPERM ? denied
                               : number == ENOMEM                  ? IMSG_NO_MEMORY
@@ -50,13 +50,13 @@ static enum imsg_status fail(const struct imsg_folder *folder, const char *path,
 enum imsg_status imsg_folder_fail(const struct imsg_folder *folder, const char *path, int number,
                                   struct imsg_error *err)
 {
-    return fail(folder, path, number, IMSG_UNAVAILABLE, err);
+    return fail_as(folder, path, number, IMSG_UNAVAILABLE, err);
 }
 
 enum imsg_status imsg_folder_fail_read(const struct imsg_folder *folder, const char *path, int number,
                                        struct imsg_error *err)
 {
-    return fail(folder, path, number, IMSG_TEMPORARY, err);
+    return fail_as(folder, path, number, IMSG_TEMPORARY, err);
 }
 
 enum imsg_status imsg_folder_check(const struct imsg_folder *folder, struct imsg_error *err)
@@ -70,8 +70,7 @@ enum imsg_status imsg_folder_check(const struct imsg_folder *folder, struct imsg
     return IMSG_OK;
 }
 
-/* base/io.c reports a failed transfer without errno; on a service folder each of them is worth another try. */
-static enum imsg_status transfer(const struct imsg_folder *folder, enum imsg_status status, struct imsg_error *err)
+enum imsg_status imsg_folder_transfer(const struct imsg_folder *folder, enum imsg_status status, struct imsg_error *err)
 {
     if (status == IMSG_OK)
         return IMSG_OK;
@@ -87,7 +86,7 @@ enum imsg_status imsg_folder_make_base(const struct imsg_folder *folder, struct 
 {
     enum imsg_status status = imsg_make_folders(folder->base, 0777, err);
     if (status == IMSG_IO)
-        return transfer(folder, status, err);
+        return imsg_folder_transfer(folder, status, err);
     if (status != IMSG_OK)
         imsg_error_prefix(err, "%s folder", folder->role);
     return status;
@@ -106,7 +105,7 @@ enum imsg_status imsg_folder_make(const struct imsg_folder *folder, const char *
     return imsg_folder_sync_of(folder, path, err);
 }
 
-static enum imsg_status not_regular(const struct imsg_folder *folder, const char *path, struct imsg_error *err)
+static enum imsg_status fail_not_regular(const struct imsg_folder *folder, const char *path, struct imsg_error *err)
 {
     return imsg_fail(err, IMSG_PROTOCOL, "%s folder \"%s\": \"%s\" is not a regular file", folder->role, folder->base,
                      path);
@@ -130,7 +129,7 @@ enum imsg_status imsg_folder_open(const struct imsg_folder *folder, const char *
     }
     if (opened < 0) {
         bool odd = errno == ELOOP || errno == ENXIO; /* a link; a socket */
-        status = odd ? not_regular(folder, path, err) : imsg_folder_fail_read(folder, path, errno, err);
+        status = odd ? fail_not_regular(folder, path, err) : imsg_folder_fail_read(folder, path, errno, err);
         goto out;
     }
     if (fstat(opened, &st) != 0) {
@@ -138,7 +137,7 @@ enum imsg_status imsg_folder_open(const struct imsg_folder *folder, const char *
         goto out;
     }
     if (!S_ISREG(st.st_mode)) {
-        status = not_regular(folder, path, err);
+        status = fail_not_regular(folder, path, err);
         goto out;
     }
     *fd = opened;
@@ -162,7 +161,7 @@ enum imsg_status imsg_folder_read(const struct imsg_folder *folder, const char *
             status = imsg_fail(err, IMSG_PROTOCOL, "%s folder \"%s\": \"%s\" is over %zu bytes", folder->role,
                                folder->base, path, max);
         else
-            status = transfer(folder, status, err);
+            status = imsg_folder_transfer(folder, status, err);
     }
     if (fd >= 0)
         close(fd);
@@ -222,9 +221,8 @@ void imsg_folder_sweep(int fd, const char *prefix)
         return;
     }
     for (struct dirent *entry; (entry = readdir(folder)) != NULL;)
-        if ((!prefix || is_temp(entry->d_name, prefix)) &&
-            fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-            st.st_mtim.tv_sec < now - LEFTOVER_AGE)
+        if ((!prefix || is_temp(entry->d_name, prefix)) && fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(st.st_mode) && st.st_mtim.tv_sec < now - LEFTOVER_AGE)
             unlinkat(fd, entry->d_name, 0);
     closedir(folder);
 }
@@ -242,13 +240,13 @@ enum imsg_status imsg_folder_sync_file(const struct imsg_folder *folder, const c
 enum imsg_status imsg_folder_write(const struct imsg_folder *folder, const char *path, int fd, struct imsg_view bytes,
                                    struct imsg_error *err)
 {
-    enum imsg_status status = transfer(folder, imsg_write_all(fd, bytes, err), err);
+    enum imsg_status status = imsg_folder_transfer(folder, imsg_write_all(fd, bytes, err), err);
     return status == IMSG_OK ? imsg_folder_sync_file(folder, path, fd, err) : status;
 }
 
 enum imsg_status imsg_folder_sync_of(const struct imsg_folder *folder, const char *path, struct imsg_error *err)
 {
-    return transfer(folder, imsg_sync_folder_of(path, err), err);
+    return imsg_folder_transfer(folder, imsg_sync_folder_of(path, err), err);
 }
 
 enum imsg_status imsg_folder_lock(const struct imsg_folder *folder, const char *path, int *fd, struct imsg_error *err)

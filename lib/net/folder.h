@@ -1,5 +1,5 @@
-/* What the three folder backends share: a base folder that may be away (unmounted), temporary files, and what a failed
- * system call means to a service. Service folders follow the umask: a shared folder is shared. */
+/* What the three folder backends share: a base folder that may be missing (unmounted), temporary files, and what a
+ * failed system call means to a service. Files in service folders follow the umask, so that a folder can be shared. */
 #ifndef IMSG_NET_FOLDER_H
 #define IMSG_NET_FOLDER_H
 
@@ -28,6 +28,10 @@ enum imsg_status imsg_folder_fail(const struct imsg_folder *folder, const char *
 /* The same when reading, where a missing right may be a mount that is not up yet: IMSG_TEMPORARY. */
 enum imsg_status imsg_folder_fail_read(const struct imsg_folder *folder, const char *path, int number,
                                        struct imsg_error *err);
+/* What became of a read or write of base/io.h, which gives no errno: on a service folder each failure is worth another
+ * try (IMSG_TEMPORARY). */
+enum imsg_status imsg_folder_transfer(const struct imsg_folder *folder, enum imsg_status status,
+                                      struct imsg_error *err);
 /* Open for reading without ever following a link or waiting for a FIFO. *found = false and IMSG_OK: no such file below
  * a base that is there. Not a regular file: IMSG_PROTOCOL. */
 IMSG_CHECK enum imsg_status imsg_folder_open(const struct imsg_folder *folder, const char *path, int *fd, bool *found,
@@ -39,7 +43,7 @@ IMSG_CHECK enum imsg_status imsg_folder_read(const struct imsg_folder *folder, c
 IMSG_CHECK enum imsg_status imsg_folder_temp(const struct imsg_folder *folder, const char *parent, const char *prefix,
                                              int *fd, char **path, int *number, struct imsg_error *err);
 /* What killed processes left of these in the folder `fd`, which is closed (-1: nothing is done): regular files 36 hours
- * old, as in Maildir; prefix NULL: of whatever name. What cannot be removed stays: nobody's work fails for it. */
+ * old, as in Maildir; prefix NULL: of whatever name. A file that cannot be removed stays, and is no failure. */
 void imsg_folder_sweep(int fd, const char *prefix);
 /* Write `bytes` and sync them. */
 IMSG_CHECK enum imsg_status imsg_folder_write(const struct imsg_folder *folder, const char *path, int fd,

@@ -1,5 +1,5 @@
-/* libcurl, and nothing else knows it. It is loaded when the first remote URL turns up: a process that needs none starts
- * 10 ms sooner. */
+/* The only file that calls libcurl. The library is loaded when the first remote URL is used: a process without one
+ * starts 10 ms sooner. */
 #include <curl/curl.h>
 
 #include <dlfcn.h>
@@ -16,7 +16,8 @@
 #include "crypto/crypto.h"
 #include "net/http_transfer.h"
 
-#undef curl_easy_setopt /* macros that would check what goes to the functions of these names */
+#undef curl_easy_setopt /* macros that check the arguments of the functions of these names, which are called by        \
+                           pointer here */
 #undef curl_easy_getinfo
 #undef curl_multi_setopt
 
@@ -25,8 +26,9 @@
 #define CONNECT_TIMEOUT 10L  /* seconds */
 #define STALL 30             /* seconds without a byte */
 #define HOST_CONNECTIONS 16L
-#define KEPT_CONNECTIONS 64L /* idle ones; by itself libcurl keeps few when few transfers are left */
-#define BUFFER 131072L       /* bytes of one read or write */
+#define KEPT_CONNECTIONS 64L          /* idle ones; by itself libcurl keeps few when few transfers are left */
+#define BUFFER 131072L                /* bytes of one read or write */
+#define RETRY_AFTER_MAX (366 * 86400) /* seconds */
 
 #define FUNCTIONS(X)                                                                                                   \
     X(global_init)                                                                                                     \
@@ -39,6 +41,7 @@
     X(easy_getinfo)                                                                                                    \
     X(easy_cleanup)                                                                                                    \
     X(easy_strerror)                                                                                                   \
+    X(easy_header)                                                                                                     \
     X(multi_init)                                                                                                      \
     X(multi_setopt)                                                                                                    \
     X(multi_add_handle)                                                                                                \
@@ -55,7 +58,7 @@ static struct {
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static char load_error[256];
 
-static void load(void)
+static void load_libcurl(void)
 {
     imsg_crypto_add_names();
     void *library = dlopen(CURL_LIBRARY, RTLD_NOW | RTLD_LOCAL);
@@ -72,11 +75,11 @@ static void load(void)
 
 enum imsg_status imsg_http_load(struct imsg_error *err)
 {
-    pthread_once(&once, load);
+    pthread_once(&once, load_libcurl);
     if (!load_error[0])
         return IMSG_OK;
     enum imsg_status status = imsg_fail(err, IMSG_CONFIG, "cannot speak HTTP: %s", load_error);
-    imsg_error_hint(err, "install libcurl 4 (7.85 or newer)");
+    imsg_error_suggest(err, IMSG_HINT_LIBCURL, NULL);
     return status;
 }
 
@@ -107,18 +110,18 @@ void imsg_curl_close(struct imsg_http *http)
 
 /* ---- callbacks ---- */
 
-static size_t on_header(char *bytes, size_t size, size_t count, void *context)
+static size_t receive_header(char *bytes, size_t size, size_t count, void *context)
 {
     transfer_header(context, imsg_view_of(bytes, size * count));
     return size * count;
 }
 
-static size_t on_body(char *bytes, size_t size, size_t count, void *context)
+static size_t receive_body(char *bytes, size_t size, size_t count, void *context)
 {
     return transfer_body(context, imsg_view_of(bytes, size * count)) ? size * count : CURL_WRITEFUNC_ERROR;
 }
 
-static size_t on_read(char *buffer, size_t size, size_t count, void *context)
+static size_t read_body(char *buffer, size_t size, size_t count, void *context)
 {
     struct transfer *transfer = context;
     const struct imsg_http_request *request = transfer->request;
@@ -136,7 +139,7 @@ static size_t on_read(char *buffer, size_t size, size_t count, void *context)
     return got;
 }
 
-static int on_seek(void *context, curl_off_t offset, int origin)
+static int seek_body(void *context, curl_off_t offset, int origin)
 {
     struct transfer *transfer = context;
     if (origin != SEEK_SET || offset < 0)
@@ -145,8 +148,8 @@ static int on_seek(void *context, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_OK;
 }
 
-/* Every address a name resolves to comes by here before it is connected to, whoever answers for the name this time. */
-static curl_socket_t on_open(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+/* libcurl calls this with every address that it is about to connect to, whatever the name resolved to this time. */
+static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
     struct transfer *transfer = context;
     int fd = -1;
@@ -169,22 +172,22 @@ struct options {
     bool ok;
 };
 
-static void number(struct options *options, CURLoption option, long value)
+static void set_number(struct options *options, CURLoption option, long value)
 {
     options->ok = options->ok && api.easy_setopt(options->easy, option, value) == CURLE_OK;
 }
 
-static void text(struct options *options, CURLoption option, const char *value)
+static void set_text(struct options *options, CURLoption option, const char *value)
 {
     options->ok = options->ok && api.easy_setopt(options->easy, option, value) == CURLE_OK;
 }
 
-static void data(struct options *options, CURLoption option, void *value)
+static void set_pointer(struct options *options, CURLoption option, void *value)
 {
     options->ok = options->ok && api.easy_setopt(options->easy, option, value) == CURLE_OK;
 }
 
-static void size_of(struct options *options, CURLoption option, uint64_t value)
+static void set_size(struct options *options, CURLoption option, uint64_t value)
 {
     options->ok = options->ok && api.easy_setopt(options->easy, option, (curl_off_t)value) == CURLE_OK;
 }
@@ -192,34 +195,34 @@ static void size_of(struct options *options, CURLoption option, uint64_t value)
 #define CALLBACK(options, option, function)                                                                            \
     (options)->ok = (options)->ok && api.easy_setopt((options)->easy, (option), (function)) == CURLE_OK
 
-/* Who may answer, and over what. */
+/* The protocol, and which servers are trusted. */
 static void set_trust(struct options *options, struct transfer *transfer)
 {
     const struct imsg_net *net = transfer->net;
     const struct origin *origin = transfer->origin;
     bool plain = strncmp(transfer->request->url, "http:", 5) == 0;
     bool pinned = origin->configured && net->pin;
-    text(options, CURLOPT_PROTOCOLS_STR, plain ? "http" : "https");
-    number(options, CURLOPT_FOLLOWLOCATION, 0);
-    number(options, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
-    number(options, CURLOPT_SSL_VERIFYPEER, !pinned);
-    number(options, CURLOPT_SSL_VERIFYHOST, pinned ? 0 : 2);
+    set_text(options, CURLOPT_PROTOCOLS_STR, plain ? "http" : "https");
+    set_number(options, CURLOPT_FOLLOWLOCATION, 0);
+    set_number(options, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
+    set_number(options, CURLOPT_SSL_VERIFYPEER, !pinned);
+    set_number(options, CURLOPT_SSL_VERIFYHOST, pinned ? 0 : 2);
     if (pinned)
-        text(options, CURLOPT_PINNEDPUBLICKEY, net->pin);
+        set_text(options, CURLOPT_PINNEDPUBLICKEY, net->pin);
     if (origin->configured && net->cacert) {
-        text(options, CURLOPT_CAINFO, net->cacert);
-        text(options, CURLOPT_CAPATH, NULL); /* in place of the system's, not beside them */
+        set_text(options, CURLOPT_CAINFO, net->cacert);
+        set_text(options, CURLOPT_CAPATH, NULL); /* in place of the system's, not beside them */
     }
     if (origin->configured && net->client_cert) {
-        text(options, CURLOPT_SSLCERT, net->client_cert);
-        text(options, CURLOPT_SSLKEY, net->client_cert);
+        set_text(options, CURLOPT_SSLCERT, net->client_cert);
+        set_text(options, CURLOPT_SSLKEY, net->client_cert);
     }
     if (!origin->configured || origin->loopback_only)
-        text(options, CURLOPT_PROXY, "");
+        set_text(options, CURLOPT_PROXY, "");
     if (transfer->request->socket)
-        text(options, CURLOPT_UNIX_SOCKET_PATH, transfer->request->socket);
-    CALLBACK(options, CURLOPT_OPENSOCKETFUNCTION, on_open);
-    data(options, CURLOPT_OPENSOCKETDATA, transfer);
+        set_text(options, CURLOPT_UNIX_SOCKET_PATH, transfer->request->socket);
+    CALLBACK(options, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    set_pointer(options, CURLOPT_OPENSOCKETDATA, transfer);
 }
 
 static void set_method(struct options *options, struct transfer *transfer)
@@ -227,36 +230,36 @@ static void set_method(struct options *options, struct transfer *transfer)
     const struct imsg_http_request *request = transfer->request;
     bool sends = strcmp(request->method, "PUT") == 0 || strcmp(request->method, "POST") == 0;
     if (sends && request->fd >= 0) {
-        number(options, CURLOPT_UPLOAD, 1);
-        number(options, CURLOPT_UPLOAD_BUFFERSIZE, BUFFER);
-        size_of(options, CURLOPT_INFILESIZE_LARGE, request->size);
-        CALLBACK(options, CURLOPT_READFUNCTION, on_read);
-        data(options, CURLOPT_READDATA, transfer);
-        CALLBACK(options, CURLOPT_SEEKFUNCTION, on_seek);
-        data(options, CURLOPT_SEEKDATA, transfer);
+        set_number(options, CURLOPT_UPLOAD, 1);
+        set_number(options, CURLOPT_UPLOAD_BUFFERSIZE, BUFFER);
+        set_size(options, CURLOPT_INFILESIZE_LARGE, request->size);
+        CALLBACK(options, CURLOPT_READFUNCTION, read_body);
+        set_pointer(options, CURLOPT_READDATA, transfer);
+        CALLBACK(options, CURLOPT_SEEKFUNCTION, seek_body);
+        set_pointer(options, CURLOPT_SEEKDATA, transfer);
     } else if (sends) {
-        size_of(options, CURLOPT_POSTFIELDSIZE_LARGE, request->body.len);
-        text(options, CURLOPT_POSTFIELDS, request->body.len > 0 ? (const char *)request->body.ptr : "");
+        set_size(options, CURLOPT_POSTFIELDSIZE_LARGE, request->body.len);
+        set_text(options, CURLOPT_POSTFIELDS, request->body.len > 0 ? (const char *)request->body.ptr : "");
     }
     if (strcmp(request->method, "GET") == 0)
-        number(options, CURLOPT_HTTPGET, 1);
+        set_number(options, CURLOPT_HTTPGET, 1);
     else
-        text(options, CURLOPT_CUSTOMREQUEST, request->method);
+        set_text(options, CURLOPT_CUSTOMREQUEST, request->method);
 }
 
 static void set_limits(struct options *options, const struct transfer *transfer)
 {
     const struct imsg_http_request *request = transfer->request;
     unsigned stall = request->stall ? request->stall : transfer->net->stall ? transfer->net->stall : STALL;
-    number(options, CURLOPT_NOSIGNAL, 1);
-    number(options, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT);
-    number(options, CURLOPT_LOW_SPEED_LIMIT, 1);
-    number(options, CURLOPT_LOW_SPEED_TIME, (long)stall);
-    number(options, CURLOPT_TIMEOUT, (long)request->timeout);
-    number(options, CURLOPT_TCP_KEEPALIVE, 1);
-    number(options, CURLOPT_BUFFERSIZE, BUFFER);
-    number(options, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS);
-    number(options, CURLOPT_PIPEWAIT, 1);
+    set_number(options, CURLOPT_NOSIGNAL, 1);
+    set_number(options, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT);
+    set_number(options, CURLOPT_LOW_SPEED_LIMIT, 1);
+    set_number(options, CURLOPT_LOW_SPEED_TIME, (long)stall);
+    set_number(options, CURLOPT_TIMEOUT, (long)request->timeout);
+    set_number(options, CURLOPT_TCP_KEEPALIVE, 1);
+    set_number(options, CURLOPT_BUFFERSIZE, BUFFER);
+    set_number(options, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS);
+    set_number(options, CURLOPT_PIPEWAIT, 1);
 }
 
 static void add_header(struct options *options, struct curl_slist **list, const char *header)
@@ -271,9 +274,9 @@ static void set_signature(struct options *options, const struct imsg_s3 *s3)
 {
     char how[128];
     snprintf(how, sizeof how, "aws:amz:%.80s:s3", s3->region);
-    text(options, CURLOPT_AWS_SIGV4, how);
-    text(options, CURLOPT_USERNAME, s3->key);
-    text(options, CURLOPT_PASSWORD, s3->secret);
+    set_text(options, CURLOPT_AWS_SIGV4, how);
+    set_text(options, CURLOPT_USERNAME, s3->key);
+    set_text(options, CURLOPT_PASSWORD, s3->secret);
 }
 
 static void set_headers(struct options *options, struct transfer *transfer)
@@ -286,11 +289,11 @@ static void set_headers(struct options *options, struct transfer *transfer)
     for (size_t i = 0; i < IMSG_HEADERS_MAX && request->headers[i]; i++)
         add_header(options, &list, request->headers[i]);
     transfer->header_list = list;
-    data(options, CURLOPT_HTTPHEADER, list);
-    text(options, CURLOPT_USERAGENT, "imsg/" IMSG_VERSION);
+    set_pointer(options, CURLOPT_HTTPHEADER, list);
+    set_text(options, CURLOPT_USERAGENT, "imsg/" IMSG_VERSION);
     if (request->sink && transfer->given > 0) {
         snprintf(range, sizeof range, "%llu-", (unsigned long long)transfer->given);
-        text(options, CURLOPT_RANGE, range);
+        set_text(options, CURLOPT_RANGE, range);
     }
 }
 
@@ -301,19 +304,19 @@ enum imsg_status imsg_curl_begin(struct imsg_http *http, struct transfer *transf
         return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
     transfer->easy = options.easy;
     transfer->text[0] = '\0';
-    data(&options, CURLOPT_PRIVATE, transfer);
-    data(&options, CURLOPT_ERRORBUFFER, transfer->text);
-    text(&options, CURLOPT_URL, transfer->request->url);
+    set_pointer(&options, CURLOPT_PRIVATE, transfer);
+    set_pointer(&options, CURLOPT_ERRORBUFFER, transfer->text);
+    set_text(&options, CURLOPT_URL, transfer->request->url);
     set_trust(&options, transfer);
     set_method(&options, transfer);
     set_limits(&options, transfer);
     set_headers(&options, transfer);
     if (transfer->request->s3)
         set_signature(&options, transfer->request->s3);
-    CALLBACK(&options, CURLOPT_HEADERFUNCTION, on_header);
-    data(&options, CURLOPT_HEADERDATA, transfer);
-    CALLBACK(&options, CURLOPT_WRITEFUNCTION, on_body);
-    data(&options, CURLOPT_WRITEDATA, transfer);
+    CALLBACK(&options, CURLOPT_HEADERFUNCTION, receive_header);
+    set_pointer(&options, CURLOPT_HEADERDATA, transfer);
+    CALLBACK(&options, CURLOPT_WRITEFUNCTION, receive_body);
+    set_pointer(&options, CURLOPT_WRITEDATA, transfer);
     if (options.ok && api.multi_add_handle(http->multi, options.easy) == CURLM_OK)
         return IMSG_OK;
     imsg_curl_end(http, transfer);
@@ -350,24 +353,24 @@ enum imsg_status imsg_curl_step(struct imsg_http *http, int ms, int input, bool 
     return IMSG_OK;
 }
 
-/* A failed handshake: is it what the other side said that is wrong, or did the connection break off? */
-static enum try_result handshake_result(const char *words)
+/* A failed handshake: either the other side sent something wrong, or the connection broke off. */
+static enum try_result classify_handshake(const char *words)
 {
     bool ours = strstr(words, "SSL routines") || strstr(words, "error:");
     return ours && !strstr(words, "unexpected eof") && !strstr(words, "0A000126") ? TRY_NONSENSE : TRY_LOST;
 }
 
-static enum try_result result_of(const struct transfer *transfer, CURLcode code)
+static enum try_result classify_result(const struct transfer *transfer, CURLcode code)
 {
-    /* We ended it ourselves, or had heard enough of an error. */
+    /* The write callback ended the transfer: the body was too long, or enough of an error's body was read. */
     if (code == CURLE_WRITE_ERROR && transfer->answer.status > 0)
         return TRY_ANSWERED;
-    /* It said no before it had heard everything. */
+    /* The server refused the request before it had read all of it. */
     if ((code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR) && transfer->answer.status >= 400)
         return TRY_ANSWERED;
     switch (code) {
     case CURLE_OK:
-        /* Cut off in its headers it would pass for an answer without a body. */
+        /* An answer that broke off in its headers is CURLE_OK too, and looks like one without a body. */
         return transfer->answer.status == 0 ? TRY_NONSENSE : transfer->head_ended ? TRY_ANSWERED : TRY_LOST;
     case CURLE_COULDNT_CONNECT:
         return transfer->blocked ? TRY_BLOCKED : TRY_LOST;
@@ -377,7 +380,7 @@ static enum try_result result_of(const struct transfer *transfer, CURLcode code)
     case CURLE_URL_MALFORMAT:
         return TRY_UNKNOWN;
     case CURLE_SSL_CONNECT_ERROR:
-        return handshake_result(transfer->text);
+        return classify_handshake(transfer->text);
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
     case CURLE_SSL_ISSUER_ERROR:
@@ -397,6 +400,19 @@ static enum try_result result_of(const struct transfer *transfer, CURLcode code)
     }
 }
 
+/* Take over what libcurl read in the headers of the last answer. */
+static void read_headers(struct transfer *transfer, CURL *easy)
+{
+    struct curl_header *etag = NULL;
+    curl_off_t wait = 0;
+    transfer->answer.etag[0] = '\0';
+    if (api.easy_header(easy, "etag", 0, CURLH_HEADER, -1, &etag) != CURLHE_OK ||
+        !imsg_http_etag(imsg_view_str(etag->value), transfer->answer.etag))
+        transfer->answer.etag[0] = '\0';
+    if (api.easy_getinfo(easy, CURLINFO_RETRY_AFTER, &wait) == CURLE_OK && wait > 0)
+        transfer->retry_after = wait < RETRY_AFTER_MAX ? (uint64_t)wait : RETRY_AFTER_MAX;
+}
+
 struct transfer *imsg_curl_ended(struct imsg_http *http, enum try_result *result)
 {
     struct transfer *transfer = NULL;
@@ -408,7 +424,8 @@ struct transfer *imsg_curl_ended(struct imsg_http *http, enum try_result *result
     if (!message || api.easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&transfer) != CURLE_OK)
         return NULL;
     CURLcode code = message->data.result;
-    *result = result_of(transfer, code);
+    read_headers(transfer, message->easy_handle);
+    *result = classify_result(transfer, code);
     if (*result == TRY_BLOCKED)
         snprintf(transfer->text, sizeof transfer->text, "its address is not one of the public network");
     else if (code == CURLE_OK)

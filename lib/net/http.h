@@ -9,7 +9,7 @@
 #ifndef IMSG_NET_HTTP_H
 #define IMSG_NET_HTTP_H
 
-#include "net/net.h"
+#include "imsg-net.h"
 
 #define IMSG_ETAG_MAX 256  /* characters, quotes and NUL included */
 #define IMSG_REASON_MAX 64 /* characters of {"reason":"…"} and a NUL */
@@ -24,13 +24,13 @@ struct imsg_http_request {
     const char *headers[IMSG_HEADERS_MAX]; /* "name: value", up to the first NULL */
     const struct imsg_s3 *s3;              /* sign it with these, or NULL */
     struct imsg_remote *bearer;            /* whose bearer token goes with every try, or NULL */
-    struct imsg_view body;                 /* sent with PUT and POST, unless … */
-    int fd;                                /* … -1 is not what this is: then `size` bytes from its start */
+    struct imsg_view body;                 /* sent with PUT and POST where fd is -1 */
+    int fd;                                /* else `size` bytes from its start are sent */
     uint64_t size;
     const struct imsg_transfer *how; /* who is told of the bytes of fd that are sent, or NULL */
-    uint64_t from;   /* bytes that the sink has already */
-    uint64_t max;    /* bytes of a good answer's body; more is IMSG_PROTOCOL, or … */
-    bool cut;        /* … ends the transfer there, and answer.cut tells */
+    uint64_t from;                   /* bytes that the sink has already */
+    uint64_t max;                    /* bytes of a good answer's body; more is IMSG_PROTOCOL, or … */
+    bool cut;                        /* … ends the transfer there, and answer.cut tells */
     imsg_sink *sink; /* takes the body of a 2xx in order (NULL: answer.body); it is never given a byte twice: where a */
     void *context;   /* transfer breaks off, the next try asks for the rest only (Range) */
     unsigned stall;  /* seconds without a byte; 0: 30 */
@@ -71,13 +71,11 @@ enum imsg_status imsg_http_refused(const struct imsg_http_request *request, cons
 IMSG_CHECK enum imsg_status imsg_http_load(struct imsg_error *err);
 /* What was loaded, and what it is built on: "libcurl/7.88.1 OpenSSL/3.0.17 …". Only after imsg_http_load. */
 const char *imsg_http_version(void);
-/* Ends what is in flight without calling its done functions. NULL is nothing. */
+/* Ends what is in flight without calling its done functions. Safe on NULL. */
 void imsg_http_free(struct imsg_http *http);
 
-/* ---- http_answer.c: what stands in answers ---- */
+/* ---- http_answer.c: parts of answers ---- */
 
-/* Seconds from `now`, from a number of seconds or an IMF date (RFC 9110 §10.2.3), at most a year. False: neither. */
-bool imsg_http_retry_after(struct imsg_view value, time_t now, uint64_t *seconds);
 /* An entity tag as it stands (RFC 9110 §8.8.3). False: it is none, or longer than we keep. */
 bool imsg_http_etag(struct imsg_view value, char etag[static IMSG_ETAG_MAX]);
 /* The "reason" of a JSON body: letters, digits and spaces only, else "". */

@@ -1,5 +1,6 @@
-/* Which addresses a URL from outside may lead to: those of the public network, so that nobody's message makes us ask
- * our own router, a neighbour, or a cloud's metadata service (IANA's special-purpose registries, RFC 6890). */
+/* Which addresses a URL from outside may lead to: those of the public network, so that a message cannot make its
+ * reader connect to a router, a neighbour, or a cloud's metadata service (IANA's special-purpose registries, RFC 6890).
+ */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <string.h>

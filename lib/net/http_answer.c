@@ -1,4 +1,4 @@
-/* What stands in answers: little, and from anybody, so it is read strictly here. */
+/* Parsers for parts of HTTP answers. The sender may be hostile, so they are strict. */
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -7,14 +7,12 @@
 #include "base/text.h"
 #include "net/http.h"
 
-#define YEAR (366 * 86400) /* seconds */
-
 static bool is_digit(uint8_t c)
 {
     return c >= '0' && c <= '9';
 }
 
-static struct imsg_view trim(struct imsg_view value)
+static struct imsg_view trim_spaces(struct imsg_view value)
 {
     while (value.len > 0 && (value.ptr[0] == ' ' || value.ptr[0] == '\t'))
         value = imsg_view_of(value.ptr + 1, value.len - 1);
@@ -24,7 +22,7 @@ static struct imsg_view trim(struct imsg_view value)
 }
 
 /* Digits up to the first other byte. False: none, or too many. */
-static bool take_number(struct imsg_view *value, uint64_t *out)
+static bool read_number(struct imsg_view *value, uint64_t *out)
 {
     size_t len = 0;
     uint64_t number = 0;
@@ -38,47 +36,9 @@ static bool take_number(struct imsg_view *value, uint64_t *out)
     return len > 0;
 }
 
-/* "Sun, 06 Nov 1994 08:49:37 GMT" */
-static bool imf_date(struct imsg_view value, time_t *out)
-{
-    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    char text[30], iso[21];
-    if (value.len != sizeof text - 1)
-        return false;
-    memcpy(text, value.ptr, value.len);
-    text[value.len] = '\0';
-    if (strlen(text) != value.len || memcmp(text + 3, ", ", 2) != 0 || text[7] != ' ' || text[11] != ' ' ||
-        text[16] != ' ' || strcmp(text + 25, " GMT") != 0)
-        return false;
-    for (size_t i = 0; i < 12; i++)
-        if (memcmp(text + 8, months + 3 * i, 3) == 0) {
-            snprintf(iso, sizeof iso, "%.4s-%02zu-%.2sT%.8sZ", text + 12, i + 1, text + 5, text + 17);
-            return imsg_time_parse(iso, out, NULL) == IMSG_OK;
-        }
-    return false;
-}
-
-bool imsg_http_retry_after(struct imsg_view value, time_t now, uint64_t *seconds)
-{
-    time_t when;
-    uint64_t number;
-    value = trim(value);
-    struct imsg_view rest = value;
-    if (value.len > 0 && is_digit(value.ptr[0])) {
-        if (!take_number(&rest, &number) || rest.len > 0)
-            return false;
-        *seconds = number < YEAR ? number : YEAR;
-        return true;
-    }
-    if (!imf_date(value, &when))
-        return false;
-    *seconds = when <= now ? 0 : when - now < YEAR ? (uint64_t)(when - now) : YEAR;
-    return true;
-}
-
 bool imsg_http_etag(struct imsg_view value, char etag[static IMSG_ETAG_MAX])
 {
-    value = trim(value);
+    value = trim_spaces(value);
     size_t quote = value.len > 2 && memcmp(value.ptr, "W/", 2) == 0 ? 2 : 0;
     if (value.len < quote + 2 || value.len >= IMSG_ETAG_MAX || value.ptr[quote] != '"' ||
         value.ptr[value.len - 1] != '"')
@@ -107,14 +67,14 @@ void imsg_http_reason(struct imsg_view body, char reason[static IMSG_REASON_MAX]
 bool imsg_http_content_range(struct imsg_view value, uint64_t *first)
 {
     uint64_t from, last;
-    value = trim(value);
+    value = trim_spaces(value);
     if (value.len < 6 || strncasecmp((const char *)value.ptr, "bytes ", 6) != 0)
         return false;
     value = imsg_view_of(value.ptr + 6, value.len - 6);
-    if (!take_number(&value, &from) || value.len == 0 || value.ptr[0] != '-')
+    if (!read_number(&value, &from) || value.len == 0 || value.ptr[0] != '-')
         return false;
     value = imsg_view_of(value.ptr + 1, value.len - 1);
-    if (!take_number(&value, &last) || last < from || value.len == 0 || value.ptr[0] != '/')
+    if (!read_number(&value, &last) || last < from || value.len == 0 || value.ptr[0] != '/')
         return false;
     *first = from;
     return true;
@@ -139,6 +99,6 @@ enum imsg_status imsg_http_refused(const struct imsg_http_request *request, cons
                          answer->status, request->method);
     enum imsg_status status = imsg_fail(err, IMSG_PROTOCOL, "%s \"%s\": %u, which is not followed", request->role,
                                         request->place, answer->status);
-    imsg_error_hint(err, "if the service has moved, give its new address");
+    imsg_error_suggest(err, IMSG_HINT_MOVED, NULL);
     return status;
 }

@@ -85,7 +85,7 @@ enum imsg_status imsg_http_start(struct imsg_net *net, const struct imsg_http_re
         free(transfer);
         return status;
     }
-    /* Trouble of long ago, with nothing asked since, says nothing of now. */
+    /* A failure of long ago, with no request since, does not count. */
     if (imsg_monotonic() - transfer->origin->failed > (uint64_t)net->retry_for * 1000)
         transfer->origin->trouble = 0;
     transfer->net = net;
@@ -115,7 +115,7 @@ static void free_transfer(struct transfer *transfer)
     free(transfer);
 }
 
-/* A name that nobody has is not the same as a resolver that does not answer; libcurl does not tell them apart. */
+/* libcurl does not tell a name that does not exist from a resolver that does not answer. */
 static bool name_is_unknown(const struct transfer *transfer)
 {
     struct imsg_url parts;
@@ -137,7 +137,7 @@ static bool is_temporary(const struct transfer *transfer, enum try_result result
     return result == TRY_LOST || result == TRY_SILENT;
 }
 
-static enum imsg_status give_up(const struct transfer *transfer, enum try_result result, struct imsg_error *err)
+static enum imsg_status report_failure(const struct transfer *transfer, enum try_result result, struct imsg_error *err)
 {
     const struct imsg_http_request *request = transfer->request;
     const struct imsg_http_answer *answer = &transfer->answer;
@@ -147,7 +147,7 @@ static enum imsg_status give_up(const struct transfer *transfer, enum try_result
         imsg_http_reason(imsg_buf_view(&answer->body), reason);
         status = imsg_fail(err, IMSG_TEMPORARY, "%s \"%s\": %u%s%s", request->role, request->place, answer->status,
                            reason[0] ? " " : "", reason);
-        if (transfer->has_retry_after && err) {
+        if (transfer->retry_after > 0 && err) {
             size_t len = strlen(err->text);
             snprintf(err->text + len, sizeof err->text - len, ", retry after %llu s",
                      (unsigned long long)transfer->retry_after);
@@ -167,7 +167,7 @@ static enum imsg_status give_up(const struct transfer *transfer, enum try_result
     return imsg_fail(err, status, "%s \"%s\": %s", request->role, request->place, transfer->text);
 }
 
-static enum imsg_status judge(struct transfer *transfer, enum try_result result, struct imsg_error *err)
+static enum imsg_status judge_result(struct transfer *transfer, enum try_result result, struct imsg_error *err)
 {
     const struct imsg_http_request *request = transfer->request;
     if (transfer->sunk != IMSG_OK) {
@@ -182,23 +182,23 @@ static enum imsg_status judge(struct transfer *transfer, enum try_result result,
         return imsg_fail(err, IMSG_PROTOCOL, "%s \"%s\": not the part that was asked for", request->role,
                          request->place);
     if (result != TRY_ANSWERED || is_temporary(transfer, result))
-        return give_up(transfer, result, err);
+        return report_failure(transfer, result, err);
     return IMSG_OK;
 }
 
 /* Milliseconds until the next try: exponential with full jitter, so that those who failed together do not come back
  * together; never earlier than the service asked for. */
-static uint64_t delay(const struct transfer *transfer)
+static uint64_t choose_delay(const struct transfer *transfer)
 {
     uint32_t random = 0;
     uint64_t most = (uint64_t)BACKOFF << (transfer->tries <= DOUBLINGS ? transfer->tries - 1 : DOUBLINGS);
     if (imsg_random(&random, sizeof random, NULL) != IMSG_OK)
         random = UINT32_MAX;
-    return (most * random >> 32) + (transfer->has_retry_after ? transfer->retry_after * 1000 : 0);
+    return (most * random >> 32) + transfer->retry_after * 1000;
 }
 
 /* True: it is in the queue again. */
-static bool try_again(struct imsg_http *http, struct transfer *transfer, enum try_result result)
+static bool queue_again(struct imsg_http *http, struct transfer *transfer, enum try_result result)
 {
     struct origin *origin = transfer->origin;
     uint64_t now = imsg_monotonic(), wait;
@@ -213,19 +213,19 @@ static bool try_again(struct imsg_http *http, struct transfer *transfer, enum tr
     transfer->trouble = transfer->trouble ? transfer->trouble : now;
     origin->trouble = origin->trouble ? origin->trouble : now;
     origin->failed = now;
-    wait = delay(transfer);
+    wait = choose_delay(transfer);
     uint64_t since = origin->trouble < transfer->trouble ? origin->trouble : transfer->trouble;
     if (now + wait > since + (uint64_t)transfer->net->retry_for * 1000)
         return false;
     transfer->due = now + wait;
-    if (transfer->has_retry_after && origin->not_before < now + transfer->retry_after * 1000)
+    if (origin->not_before < now + transfer->retry_after * 1000)
         origin->not_before = now + transfer->retry_after * 1000;
     transfer->next = http->queue;
     http->queue = transfer;
     return true;
 }
 
-static void finish(struct imsg_http *http, struct transfer *transfer, enum try_result result)
+static void finish_transfer(struct imsg_http *http, struct transfer *transfer, enum try_result result)
 {
     struct imsg_error err = {0};
     imsg_curl_end(http, transfer);
@@ -233,24 +233,24 @@ static void finish(struct imsg_http *http, struct transfer *transfer, enum try_r
     http->flying_count--;
     if (result == TRY_UNKNOWN && !name_is_unknown(transfer))
         result = TRY_LOST;
-    if (try_again(http, transfer, result))
+    if (queue_again(http, transfer, result))
         return;
     transfer->answer.tries = transfer->tries;
-    enum imsg_status status = judge(transfer, result, &err);
+    enum imsg_status status = judge_result(transfer, result, &err);
     transfer->done(transfer->context, status, &transfer->answer, &err);
     free_transfer(transfer);
 }
 
 /* ---- run ---- */
 
-static void fail_to_start(struct transfer *transfer, enum imsg_status status, struct imsg_error *err)
+static void report_start_failure(struct transfer *transfer, enum imsg_status status, struct imsg_error *err)
 {
     transfer->done(transfer->context, status, &transfer->answer, err);
     free_transfer(transfer);
 }
 
 /* Start what is due; *next is when the next one is, in ms from now. */
-static void start_due(struct imsg_http *http, int *next)
+static void start_due_transfers(struct imsg_http *http, int *next)
 {
     struct imsg_error err = {0};
     uint64_t now = imsg_monotonic();
@@ -268,9 +268,9 @@ static void start_due(struct imsg_http *http, int *next)
         unlink_transfer(&http->queue, transfer);
         imsg_buf_clear(&transfer->answer.body);
         transfer->answer.status = 0;
-        transfer->received = transfer->sent = transfer->skip = 0;
+        transfer->received = transfer->sent = transfer->skip = transfer->retry_after = 0;
         transfer->given_before = transfer->given;
-        transfer->has_retry_after = transfer->has_range = transfer->blocked = transfer->head_ended = false;
+        transfer->has_range = transfer->blocked = transfer->head_ended = false;
         transfer->tries++;
         transfer->bearer = NULL;
         enum imsg_status status = IMSG_OK;
@@ -279,7 +279,7 @@ static void start_due(struct imsg_http *http, int *next)
         if (status == IMSG_OK)
             status = imsg_curl_begin(http, transfer, &err);
         if (status != IMSG_OK) {
-            fail_to_start(transfer, status, &err);
+            report_start_failure(transfer, status, &err);
             continue;
         }
         transfer->next = http->flying;
@@ -288,8 +288,8 @@ static void start_due(struct imsg_http *http, int *next)
     }
 }
 
-static enum imsg_status run(struct imsg_net *net, const size_t *pending, size_t most, int input, bool *signal,
-                            struct imsg_error *err)
+static enum imsg_status run_transfers(struct imsg_net *net, const size_t *pending, size_t most, int input, bool *signal,
+                                      struct imsg_error *err)
 {
     struct imsg_http *http = net->http;
     enum imsg_status status = IMSG_OK;
@@ -298,12 +298,12 @@ static enum imsg_status run(struct imsg_net *net, const size_t *pending, size_t 
         struct transfer *ended;
         enum try_result result;
         int next;
-        start_due(http, &next);
+        start_due_transfers(http, &next);
         if (*pending <= most)
             break;
         status = imsg_curl_step(http, next, input, &readable, signal, err);
         while ((ended = imsg_curl_ended(http, &result)) != NULL)
-            finish(http, ended, result);
+            finish_transfer(http, ended, result);
     }
     return status;
 }
@@ -314,7 +314,7 @@ enum imsg_status imsg_http_run(struct imsg_net *net, const size_t *pending, size
     enum imsg_status status = IMSG_OK;
     for (bool signal = true; signal && status == IMSG_OK;) {
         signal = false;
-        status = run(net, pending, most, input, &signal, err);
+        status = run_transfers(net, pending, most, input, &signal, err);
     }
     return status;
 }
@@ -326,7 +326,7 @@ struct one {
     size_t pending;
 };
 
-static void one_done(void *context, enum imsg_status status, struct imsg_http_answer *answer, struct imsg_error *err)
+static void keep_answer(void *context, enum imsg_status status, struct imsg_http_answer *answer, struct imsg_error *err)
 {
     struct one *one = context;
     one->pending = 0;
@@ -340,7 +340,7 @@ static void one_done(void *context, enum imsg_status status, struct imsg_http_an
 }
 
 /* Take it out of wherever it is. */
-static void cancel(struct imsg_http *http, const struct one *one)
+static void cancel_transfer(struct imsg_http *http, const struct one *one)
 {
     struct transfer *lists[] = {http->queue, http->flying};
     for (size_t i = 0; i < 2; i++)
@@ -362,12 +362,12 @@ enum imsg_status imsg_http_do(struct imsg_net *net, const struct imsg_http_reque
 {
     struct one one = {.answer = answer, .err = err, .status = IMSG_INTERNAL, .pending = 1};
     *answer = (struct imsg_http_answer){0};
-    enum imsg_status status = imsg_http_start(net, request, one_done, &one, err);
+    enum imsg_status status = imsg_http_start(net, request, keep_answer, &one, err);
     while (status == IMSG_OK && one.pending > 0) {
         bool signal = false;
-        status = run(net, &one.pending, 0, -1, &signal, err);
+        status = run_transfers(net, &one.pending, 0, -1, &signal, err);
         if (one.pending > 0 && (status != IMSG_OK || (signal && request->until_signal))) {
-            cancel(net->http, &one);
+            cancel_transfer(net->http, &one);
             return status;
         }
     }

@@ -13,7 +13,7 @@ enum try_result {
     TRY_BLOCKED, /* an address nobody may connect to */
     TRY_UNTRUSTED /* certificate or pin */,
     TRY_NONSENSE, /* not HTTP, not our TLS */
-    TRY_MISSET,   /* a file of ours: CA, client certificate */
+    TRY_MISSET,   /* a file of the user's is wrong: CA, client certificate */
     TRY_FAILED,   /* memory, or a bug */
 };
 
@@ -40,9 +40,8 @@ struct transfer {
     uint64_t trouble;         /* since when it has failed without progress; 0: it has not */
     unsigned tries;
     struct imsg_http_answer answer;
-    uint64_t retry_after; /* seconds */
-    bool has_retry_after;
     /* of this try */
+    uint64_t retry_after; /* seconds; 0: none was asked for */
     uint64_t received;    /* bytes of the body */
     uint64_t range_first; /* of a 206 */
     bool head_ended;      /* the empty line after the headers came */
@@ -64,7 +63,7 @@ struct imsg_http {
     void *multi;
 };
 
-/* http_answer_take.c, called as bytes come: false ends the transfer. */
+/* http_receive.c, called as bytes come: false ends the transfer. */
 void transfer_header(struct transfer *transfer, struct imsg_view line);
 bool transfer_body(struct transfer *transfer, struct imsg_view piece);
 /* May this transfer connect there? */

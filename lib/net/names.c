@@ -1,5 +1,5 @@
 /* The names of messages and objects, below the backends that use them. */
-#include "net/net.h"
+#include "imsg-net.h"
 
 #include <stdlib.h>
 #include <string.h>

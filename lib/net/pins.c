@@ -1,5 +1,6 @@
-/* pins.json: which account key a handle had when it was first seen. The one thing that tells a directory that lies from
- * one that does not, so a file that cannot be read in full is an error and never an empty one. */
+/* pins.json: which account key a handle had when it was first seen. It is the only
+ * protection against a directory that lies, so a file that cannot be read in full is an error and never an empty one.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,13 +11,12 @@
 #include "base/io.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "net/net.h"
+#include "imsg-net.h"
 
 #define KIND "pins/1"
-#define PINS_MAX (64 * 1048576)     /* bytes; about 300,000 handles */
-#define SEQ_MAX 9007199254740991ULL /* 2^53 - 1 */
+#define PINS_MAX (64 * 1048576) /* bytes; about 300,000 handles */
 
-static enum imsg_status damaged(const char *path, enum imsg_status status, struct imsg_error *err)
+static enum imsg_status report_damage(const char *path, enum imsg_status status, struct imsg_error *err)
 {
     if (status == IMSG_OK || status == IMSG_NO_MEMORY)
         return status;
@@ -51,9 +51,9 @@ static enum imsg_status read_pin(const char *handle, const json_t *object, struc
     if (status == IMSG_OK)
         status = check_thumbprint(account, err);
     if (status == IMSG_OK)
-        status = imsg_json_integer(object, "seq", IMSG_REQUIRED, 1, SEQ_MAX, &pin.seq, err);
+        status = imsg_json_integer(object, "seq", IMSG_REQUIRED, (struct imsg_range){1, IMSG_JSON_INTEGER_MAX}, &pin.seq, err);
     if (status == IMSG_OK)
-        status = imsg_json_hex(object, "payload", IMSG_REQUIRED, pin.hash, sizeof pin.hash, NULL, err);
+        status = imsg_json_hex(object, "payload", pin.hash, sizeof pin.hash, NULL, err);
     if (status == IMSG_OK) {
         memcpy(pin.thumbprint, account, sizeof pin.thumbprint);
         *out = pin;
@@ -63,7 +63,7 @@ static enum imsg_status read_pin(const char *handle, const json_t *object, struc
     return status;
 }
 
-static enum imsg_status parse(struct imsg_view text, json_t **out, struct imsg_error *err)
+static enum imsg_status parse_pins(struct imsg_view text, json_t **out, struct imsg_error *err)
 {
     json_t *json = NULL, *pins, *value;
     const char *handle;
@@ -100,14 +100,14 @@ static enum imsg_status make_empty(json_t **out, struct imsg_error *err)
     return status;
 }
 
-static enum imsg_status load(const char *path, json_t **out, struct imsg_error *err)
+static enum imsg_status load_pins(const char *path, json_t **out, struct imsg_error *err)
 {
     enum imsg_status status;
     struct imsg_buf text = {0};
     struct stat st;
     /* O_NONBLOCK: opening a FIFO would wait for its other end. */
     int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    /* lstat: a link to nowhere is a file out of reach, not one that never was. */
+    /* lstat: a link whose target is missing is a file that cannot be read, not a missing one. */
     if (fd < 0 && errno == ENOENT && lstat(path, &st) != 0 && errno == ENOENT) {
         status = make_empty(out, err);
         goto out;
@@ -122,7 +122,7 @@ static enum imsg_status load(const char *path, json_t **out, struct imsg_error *
     }
     status = imsg_read_all(fd, PINS_MAX, &text, err);
     if (status == IMSG_OK)
-        status = damaged(path, parse(imsg_buf_view(&text), out, err), err);
+        status = report_damage(path, parse_pins(imsg_buf_view(&text), out, err), err);
     else
         imsg_error_prefix(err, "pins file \"%s\"", path);
 out:
@@ -144,7 +144,7 @@ enum imsg_status imsg_pins_open(const char *path, struct imsg_pins *pins, struct
     if (status == IMSG_OK)
         status = imsg_lock((const char *)lock.ptr, 0600, &opened.lock, err);
     if (status == IMSG_OK)
-        status = load(path, &opened.json, err);
+        status = load_pins(path, &opened.json, err);
     if (status == IMSG_OK)
         *pins = opened;
     else
@@ -159,10 +159,10 @@ enum imsg_status imsg_pins_get(const struct imsg_pins *pins, const char *handle,
     json_t *all = NULL;
     enum imsg_status status = imsg_json_object(pins->json, "pins", IMSG_REQUIRED, &all, err);
     if (status != IMSG_OK)
-        return damaged(pins->path, status, err);
+        return report_damage(pins->path, status, err);
     const json_t *object = json_object_get(all, handle);
     if (object) {
-        status = damaged(pins->path, read_pin(handle, object, out, err), err);
+        status = report_damage(pins->path, read_pin(handle, object, out, err), err);
         if (status != IMSG_OK)
             return status;
     }
@@ -225,7 +225,7 @@ out:
 
 void imsg_pins_close(struct imsg_pins *pins)
 {
-    /* path tells whether it was opened: after {0} descriptor 0 is somebody else's. */
+    /* path tells whether it was opened: in {0} the descriptor 0 is standard input. */
     if (!pins->path)
         return;
     json_decref(pins->json);

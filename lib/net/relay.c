@@ -1,4 +1,4 @@
-/* The generic half of the relay: limits, and names that cannot be anything but names. */
+/* The generic half of the relay: limits, and a check that the names of messages are hashes and not paths. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,8 +15,8 @@ struct imsg_relay {
     char *location;
 };
 
-static enum imsg_status open_with(const struct relay_backend *backend, const char *location, struct imsg_net *net,
-                                  struct imsg_relay **out, struct imsg_error *err)
+static enum imsg_status open_backend(const struct relay_backend *backend, const char *location, struct imsg_net *net,
+                                     struct imsg_relay **out, struct imsg_error *err)
 {
     enum imsg_status status = IMSG_NO_MEMORY;
     struct imsg_relay *relay = calloc(1, sizeof *relay);
@@ -48,13 +48,13 @@ enum imsg_status imsg_relay_open(const char *location, struct imsg_net *net, str
         i++;
     if (!backends[i])
         return imsg_fail(err, IMSG_CONFIG, "relay \"%s\": there is no support for \"%s\"", location, scheme);
-    return open_with(backends[i], location, net, out, err);
+    return open_backend(backends[i], location, net, out, err);
 }
 
 enum imsg_status imsg_relay_open_foreign(const char *location, struct imsg_net *net, struct imsg_relay **out,
                                          struct imsg_error *err)
 {
-    return open_with(&imsg_relay_http_foreign, location, net, out, err);
+    return open_backend(&imsg_relay_http_foreign, location, net, out, err);
 }
 
 enum imsg_status imsg_relay_mailbox(struct imsg_relay *relay, const uint8_t token[static 32], struct imsg_error *err)
@@ -64,7 +64,7 @@ enum imsg_status imsg_relay_mailbox(struct imsg_relay *relay, const uint8_t toke
     return relay->backend->mailbox(relay->state, hex, err);
 }
 
-/* What no relay takes. */
+/* Refuse what no relay accepts. */
 static enum imsg_status check_line(const struct imsg_envelope *envelope, struct imsg_view line, struct imsg_error *err)
 {
     if (envelope->payload.len > IMSG_RELAY_PAYLOAD_MAX)
@@ -73,7 +73,7 @@ static enum imsg_status check_line(const struct imsg_envelope *envelope, struct 
     if (line.len > IMSG_LINE_MAX)
         return imsg_fail(err, IMSG_TOO_LONG, "the envelope line is %zu bytes, at most %d are allowed", line.len,
                          IMSG_LINE_MAX);
-    /* White space in JSON, but it would be two lines for everybody after us. */
+    /* A newline is white space in JSON, but the relay and the receiver would read two lines. */
     if (line.len == 0 || memchr(line.ptr, '\n', line.len))
         return imsg_fail(err, IMSG_MALFORMED, "the envelope is not one line");
     return IMSG_OK;
@@ -108,7 +108,7 @@ struct one {
     struct imsg_error *err;
 };
 
-static void one_done(void *context, enum imsg_status status, bool duplicate, struct imsg_error *err)
+static void keep_result(void *context, enum imsg_status status, bool duplicate, struct imsg_error *err)
 {
     struct one *one = context;
     one->status = status;
@@ -121,7 +121,7 @@ enum imsg_status imsg_relay_deliver(struct imsg_relay *relay, const struct imsg_
                                     struct imsg_view line, bool *duplicate, struct imsg_error *err)
 {
     struct one one = {.status = IMSG_INTERNAL, .err = err};
-    imsg_relay_send(relay, envelope, line, one_done, &one);
+    imsg_relay_send(relay, envelope, line, keep_result, &one);
     enum imsg_status status = imsg_relay_settle(relay, 0, -1, err);
     if (status == IMSG_OK)
         status = one.status;
@@ -164,14 +164,20 @@ out:
     return status;
 }
 
-enum imsg_status imsg_relay_ack(struct imsg_relay *relay, const uint8_t token[static 32], const char *name,
-                                struct imsg_error *err)
+enum imsg_status imsg_relay_acknowledge(struct imsg_relay *relay, const uint8_t token[static 32],
+                                        const char *const *names, size_t count, struct imsg_error *err)
 {
     char hex[65];
-    if (!imsg_name_is_hash(name))
-        return imsg_fail(err, IMSG_MALFORMED, "\"%s\" is not the name of a message", name);
+    enum imsg_status status = IMSG_OK;
+    for (size_t i = 0; i < count; i++)
+        if (!imsg_name_is_hash(names[i]))
+            return imsg_fail(err, IMSG_MALFORMED, "\"%s\" is not the name of a message", names[i]);
     imsg_hex(token, 32, hex);
-    return relay->backend->ack(relay->state, hex, name, err);
+    for (size_t at = 0, len; status == IMSG_OK && at < count; at += len) {
+        len = count - at < IMSG_RELAY_ACKNOWLEDGE_MAX ? count - at : IMSG_RELAY_ACKNOWLEDGE_MAX;
+        status = relay->backend->acknowledge(relay->state, hex, names + at, len, err);
+    }
+    return status;
 }
 
 enum imsg_status imsg_relay_wait(struct imsg_relay *relay, const uint8_t token[static 32], unsigned seconds,

@@ -39,7 +39,7 @@ static enum imsg_status file_open(const char *location, struct imsg_net *net, vo
     return IMSG_OK;
 }
 
-/* Nobody takes anything out of such a mailbox. */
+/* Is part of the mailbox a symbolic link? Nothing is removed through one, so nothing is delivered there. */
 static bool is_linked(const struct mailbox *box)
 {
     const char *const paths[] = {box->path, box->tmp, box->new};
@@ -110,7 +110,7 @@ static enum imsg_status link_message(const struct relay_folder *relay, const cha
     int number = errno;
     if (number == ENOENT || number == ENOTDIR) {
         enum imsg_status status = imsg_mailbox_missing(relay, token, err);
-        /* The mailbox may be whole again, or our file was taken for a leftover: the next try tells. */
+        /* The mailbox may be there again, or the temporary file was swept as a leftover: trying again will tell. */
         return status == IMSG_UNAVAILABLE && access(temp, F_OK) != 0
                    ? imsg_folder_fail(&relay->folder, temp, ENOENT, err)
                    : status;
@@ -151,7 +151,7 @@ static enum imsg_status file_deliver(void *opaque, const char *token, const char
         if (status != IMSG_OK)
             goto out;
     }
-    /* For a duplicate too: whoever made the name may not have come as far as this. */
+    /* For a duplicate too: the process that made the name may have ended before it synced the folder. */
     status = imsg_folder_sync_of(&relay->folder, message, err);
     if (status == IMSG_OK)
         *duplicate = twice;
@@ -174,10 +174,10 @@ static enum imsg_status file_fetch(void *opaque, const char *token, const char *
         status = imsg_path_join(box.new, name, &message, err);
     if (status == IMSG_OK)
         status = imsg_folder_read(&relay->folder, message, max, out, &found, err);
-    /* By its sender's umask, say: it may stay so, and is no reason to leave the others. */
+    /* The sender's umask may forbid reading it: this does not pass by itself, and must not stop the other messages. */
     if (status == IMSG_TEMPORARY && access(message, R_OK) != 0 && errno == EACCES)
-        status = imsg_fail(err, IMSG_PROTOCOL, "relay folder \"%s\": message %.8s… may not be read",
-                           relay->folder.base, name);
+        status = imsg_fail(err, IMSG_PROTOCOL, "relay folder \"%s\": message %.8s… may not be read", relay->folder.base,
+                           name);
     if (status == IMSG_OK && !found)
         status = imsg_fail(err, IMSG_NO_INPUT, "relay folder \"%s\": message %.8s… is gone", relay->folder.base, name);
     free(message);
@@ -185,28 +185,33 @@ static enum imsg_status file_fetch(void *opaque, const char *token, const char *
     return status;
 }
 
-static enum imsg_status file_ack(void *opaque, const char *token, const char *name, struct imsg_error *err)
+static enum imsg_status file_acknowledge(void *opaque, const char *token, const char *const *names, size_t count,
+                                         struct imsg_error *err)
 {
     struct relay_folder *relay = opaque;
     struct mailbox box = {0};
-    char *message = NULL;
+    bool removed = false;
     int new = -1;
     enum imsg_status status = imsg_mailbox_paths(relay, token, &box, err);
-    if (status == IMSG_OK)
-        status = imsg_path_join(box.new, name, &message, err);
     if (status != IMSG_OK)
         goto out;
     new = imsg_mailbox_open(&box, "new");
-    if (new >= 0 && unlinkat(new, name, 0) == 0)
-        status = imsg_folder_sync_of(&relay->folder, message, err);
-    else if (errno == ENOENT || errno == ENOTDIR)
-        status = imsg_folder_check(&relay->folder, err);
-    else
-        status = imsg_folder_fail(&relay->folder, message, errno, err);
+    if (new < 0) { /* no mailbox, no message */
+        status = errno == ENOENT || errno == ENOTDIR ? imsg_folder_check(&relay->folder, err)
+                                                     : imsg_folder_fail(&relay->folder, box.new, errno, err);
+        goto out;
+    }
+    for (size_t i = 0; status == IMSG_OK && i < count; i++) {
+        if (unlinkat(new, names[i], 0) == 0)
+            removed = true;
+        else if (errno != ENOENT)
+            status = imsg_folder_fail(&relay->folder, box.new, errno, err);
+    }
+    if (status == IMSG_OK && removed)
+        status = imsg_folder_sync_file(&relay->folder, box.new, new, err);
 out:
     if (new >= 0)
         close(new);
-    free(message);
     imsg_mailbox_free(&box);
     return status;
 }
@@ -218,7 +223,7 @@ const struct relay_backend imsg_relay_file = {
     .deliver = file_deliver,
     .list = imsg_relay_file_list,
     .fetch = file_fetch,
-    .ack = file_ack,
+    .acknowledge = file_acknowledge,
     .wait = imsg_relay_file_wait,
     .close = file_close,
 };

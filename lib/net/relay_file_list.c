@@ -25,7 +25,7 @@ struct list {
     size_t count, cap;
 };
 
-static enum imsg_status add(struct list *list, const char *name, const struct stat *st, struct imsg_error *err)
+static enum imsg_status add_found(struct list *list, const char *name, const struct stat *st, struct imsg_error *err)
 {
     if (list->count == list->cap) {
         size_t cap = list->cap ? 2 * list->cap : 64;
@@ -58,7 +58,7 @@ static bool is_old(const struct stat *st, time_t now, time_t age)
 
 /* Between looking at a message and removing its name, others may have removed it and delivered it anew; so take what
  * has the name aside first, look again, and put a fresh one back. */
-static void expire(const struct mailbox *box, int new, const char *name, time_t now)
+static void expire_message(const struct mailbox *box, int new, const char *name, time_t now)
 {
     uint8_t random[16];
     char aside[2 * sizeof random + 1];
@@ -91,7 +91,7 @@ bool imsg_mailbox_has(const struct mailbox *box, const char *name)
         goto out;
     has = !is_old(&st, now, MESSAGE_AGE);
     if (!has)
-        expire(box, new, name, now);
+        expire_message(box, new, name, now);
 out:
     if (new >= 0)
         close(new);
@@ -111,8 +111,8 @@ static DIR *open_folder(const struct mailbox *box, const char *name)
 }
 
 /* One look at new: old messages go, the others are added to *list (may be NULL). */
-static enum imsg_status look(const struct relay_folder *relay, const char *token, const struct mailbox *box,
-                             struct list *list, struct imsg_error *err)
+static enum imsg_status read_mailbox(const struct relay_folder *relay, const char *token, const struct mailbox *box,
+                                     struct list *list, struct imsg_error *err)
 {
     enum imsg_status status = IMSG_OK;
     struct dirent *entry;
@@ -134,9 +134,9 @@ static enum imsg_status look(const struct relay_folder *relay, const char *token
             !S_ISREG(st.st_mode))
             continue;
         if (is_old(&st, now, MESSAGE_AGE))
-            expire(box, dirfd(new), entry->d_name, now);
+            expire_message(box, dirfd(new), entry->d_name, now);
         else if (list)
-            status = add(list, entry->d_name, &st, err);
+            status = add_found(list, entry->d_name, &st, err);
     }
     closedir(new);
     return status;
@@ -160,7 +160,7 @@ void imsg_mailbox_sweep(struct relay_folder *relay, const char *token, const str
     if (!sweep_is_due(relay, token))
         return;
     imsg_folder_sweep(imsg_mailbox_open(box, "tmp"), NULL);
-    (void)look(relay, token, box, NULL, NULL);
+    (void)read_mailbox(relay, token, box, NULL, NULL);
 }
 
 enum imsg_status imsg_relay_file_list(void *opaque, const char *token, struct imsg_waiting *out, struct imsg_error *err)
@@ -175,7 +175,7 @@ enum imsg_status imsg_relay_file_list(void *opaque, const char *token, struct im
     imsg_relay_watch(relay, token, &box);
     if (sweep_is_due(relay, token))
         imsg_folder_sweep(imsg_mailbox_open(&box, "tmp"), NULL);
-    status = look(relay, token, &box, &list, err);
+    status = read_mailbox(relay, token, &box, &list, err);
     if (status != IMSG_OK || list.count == 0)
         goto out;
     qsort(list.items, list.count, sizeof *list.items, older_first);

@@ -1,5 +1,5 @@
 /* The parts of the folder relay: relay_mailbox.c (the folders of a mailbox), relay_file.c (delivering, fetching),
- * relay_file_list.c (what waits, what expires), relay_file_wait.c (inotify). */
+ * relay_file_list.c (what waits, what expires), relay_file_wait.c (waiting). */
 #ifndef IMSG_NET_RELAY_FOLDER_H
 #define IMSG_NET_RELAY_FOLDER_H
 
@@ -12,7 +12,7 @@
 
 struct relay_folder {
     struct imsg_folder folder;
-    int notify;       /* inotify descriptor watching one mailbox, or -1 */
+    int notify;       /* imsg_os_watch of one mailbox, or -1 */
     char watched[65]; /* its token, or "" */
     struct {
         char token[65];
@@ -31,8 +31,7 @@ void imsg_mailbox_free(struct mailbox *box);
 int imsg_mailbox_open(const struct mailbox *box, const char *name);
 /* Which it is after ENOENT: no mailbox (IMSG_UNAVAILABLE) or no relay (IMSG_TEMPORARY). Never IMSG_OK. */
 enum imsg_status imsg_mailbox_missing(const struct relay_folder *relay, const char *token, struct imsg_error *err);
-/* Drop what is too old, if this was not done within the hour. What cannot be dropped stays: nobody's delivery fails
- * for it. */
+/* Remove what is too old, if this was not done within the hour. A failure to do so is none of the delivery. */
 void imsg_mailbox_sweep(struct relay_folder *relay, const char *token, const struct mailbox *box);
 
 /* Is the message there? One that is too old goes, and is not. */

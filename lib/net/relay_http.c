@@ -1,5 +1,5 @@
-/* A relay on a server (imsg-serve): POST delivers, a GET that waits brings what is there, DELETE acknowledges. One GET
- * serves a list and the fetching of all it names: the lines come with it. */
+/* A relay on a server (imsg-serve): POST delivers, a GET that waits brings what is there, POST acknowledge deletes. One
+ * GET serves a list and the fetching of all it names: the lines come with it. */
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,8 +17,7 @@
 #define LOOK_AGAIN 5        /* seconds from one wait to the next where nothing new comes */
 #define BATCH_MAX (8 << 20) /* bytes of one list; more comes with the next */
 #define LINES_MAX 32768     /* of it; as many envelopes are longer than that */
-#define ACKS_UNDER_WAY 64
-#define ANSWER_MAX 65536 /* bytes of any other answer, which nobody reads */
+#define ANSWER_MAX 65536    /* bytes of any other answer, which nobody reads */
 
 struct line {
     char name[65];
@@ -27,13 +26,13 @@ struct line {
 
 struct state {
     struct imsg_remote remote;
-    size_t pending;            /* deliveries and acknowledgements without a result */
-    struct imsg_error ack_err; /* the first failure of the latter */
+    size_t pending; /* deliveries without a result */
     struct imsg_buf lines;
     struct line *index; /* what they hold */
     size_t count;
-    bool more;  /* than these wait at the relay */
-    bool fresh; /* a wait has brought them: the next list need not ask */
+    size_t next; /* the line that is probably fetched next */
+    bool more;   /* than these wait at the relay */
+    bool fresh;  /* a wait has brought them: the next list need not ask */
 };
 
 static void http_close(void *opaque)
@@ -47,8 +46,8 @@ static void http_close(void *opaque)
     free(state);
 }
 
-static enum imsg_status open_as(const char *location, struct imsg_net *net, bool configured, void **out,
-                                struct imsg_error *err)
+static enum imsg_status open_relay(const char *location, struct imsg_net *net, bool configured, void **out,
+                                   struct imsg_error *err)
 {
     struct state *state = calloc(1, sizeof *state);
     if (!state)
@@ -63,12 +62,13 @@ static enum imsg_status open_as(const char *location, struct imsg_net *net, bool
 
 static enum imsg_status http_open(const char *location, struct imsg_net *net, void **out, struct imsg_error *err)
 {
-    return open_as(location, net, true, out, err);
+    return open_relay(location, net, true, out, err);
 }
 
-static enum imsg_status foreign_open(const char *location, struct imsg_net *net, void **out, struct imsg_error *err)
+static enum imsg_status http_open_foreign(const char *location, struct imsg_net *net, void **out,
+                                          struct imsg_error *err)
 {
-    return open_as(location, net, false, out, err);
+    return open_relay(location, net, false, out, err);
 }
 
 /* The server has a mailbox for every device in its directory. */
@@ -107,7 +107,8 @@ static void free_delivery(struct delivery *delivery)
     free(delivery);
 }
 
-static void posted(void *context, enum imsg_status status, struct imsg_http_answer *answer, struct imsg_error *err)
+static void finish_delivery(void *context, enum imsg_status status, struct imsg_http_answer *answer,
+                            struct imsg_error *err)
 {
     struct delivery *delivery = context;
     if (status == IMSG_OK && answer->status != 200) {
@@ -120,8 +121,9 @@ static void posted(void *context, enum imsg_status status, struct imsg_http_answ
     free_delivery(delivery);
 }
 
-static enum imsg_status start(struct state *state, const char *token, const struct imsg_envelope *envelope,
-                              struct imsg_view line, imsg_delivered *done, void *context, struct imsg_error *err)
+static enum imsg_status start_delivery(struct state *state, const char *token, const struct imsg_envelope *envelope,
+                                       struct imsg_view line, imsg_delivered *done, void *context,
+                                       struct imsg_error *err)
 {
     struct delivery *delivery = calloc(1, sizeof *delivery);
     if (!delivery)
@@ -145,7 +147,7 @@ static enum imsg_status start(struct state *state, const char *token, const stru
     delivery->request.headers[0] = delivery->id;
     delivery->request.headers[1] = delivery->expires;
     delivery->request.headers[2] = "content-type: application/json";
-    status = imsg_http_start(state->remote.net, &delivery->request, posted, delivery, err);
+    status = imsg_http_start(state->remote.net, &delivery->request, finish_delivery, delivery, err);
 out:
     if (status != IMSG_OK)
         free_delivery(delivery);
@@ -159,7 +161,7 @@ static void http_send(void *opaque, const char *token, const char *name, const s
 {
     struct imsg_error err = {0};
     (void)name;
-    enum imsg_status status = start(opaque, token, envelope, line, done, context, &err);
+    enum imsg_status status = start_delivery(opaque, token, envelope, line, done, context, &err);
     if (status != IMSG_OK)
         done(context, status, false, &err);
 }
@@ -167,19 +169,13 @@ static void http_send(void *opaque, const char *token, const char *name, const s
 static enum imsg_status http_settle(void *opaque, size_t most, int input, struct imsg_error *err)
 {
     struct state *state = opaque;
-    enum imsg_status status = imsg_http_run(state->remote.net, &state->pending, most, input, err);
-    if (status == IMSG_OK && state->ack_err.status != IMSG_OK) {
-        status = state->ack_err.status;
-        if (err)
-            *err = state->ack_err;
-        state->ack_err = (struct imsg_error){0};
-    }
-    return status;
+    return imsg_http_run(state->remote.net, &state->pending, most, input, err);
 }
 
 /* ---- receive ---- */
 
-/* A message's name is its payload's hash; of what is no envelope, the line's, so that it can be reported and passed. */
+/* The name of a message is its payload's hash. A line that is no envelope gets its own hash for a name, so that it can
+ * be reported and skipped. */
 static enum imsg_status name_line(struct imsg_view text, char name[static 65], struct imsg_error *err)
 {
     struct imsg_envelope envelope = {0};
@@ -226,7 +222,7 @@ static enum imsg_status index_lines(struct state *state, struct imsg_error *err)
     return status;
 }
 
-static enum imsg_status receive(struct state *state, const char *token, unsigned seconds, struct imsg_error *err)
+static enum imsg_status receive_lines(struct state *state, const char *token, unsigned seconds, struct imsg_error *err)
 {
     struct imsg_http_answer answer = {0};
     char *url = NULL, query[32];
@@ -245,8 +241,7 @@ static enum imsg_status receive(struct state *state, const char *token, unsigned
     if (status == IMSG_OK && answer.status != 200 && answer.status != 204 && answer.status != 0) {
         status = imsg_http_refused(&request, &answer, err);
         if (answer.status == 404 || answer.status == 410)
-            imsg_error_hint(err,
-                            "a server has mailboxes for the devices of its directory: imsg-keygen -y | imsg-register");
+            imsg_error_suggest(err, IMSG_HINT_REGISTER, NULL);
     }
     if (status != IMSG_OK)
         goto out;
@@ -268,7 +263,7 @@ static enum imsg_status http_list(void *opaque, const char *token, struct imsg_w
 {
     struct state *state = opaque;
     struct imsg_waiting waiting = {0};
-    enum imsg_status status = state->fresh ? IMSG_OK : receive(state, token, 0, err);
+    enum imsg_status status = state->fresh ? IMSG_OK : receive_lines(state, token, 0, err);
     state->fresh = false;
     if (status != IMSG_OK || state->count == 0)
         goto out;
@@ -294,9 +289,11 @@ static enum imsg_status http_fetch(void *opaque, const char *token, const char *
     struct state *state = opaque;
     (void)token;
     for (size_t i = 0; i < state->count; i++) {
-        const struct line *line = &state->index[i];
+        size_t at = (state->next + i) % state->count;
+        const struct line *line = &state->index[at];
         if (strcmp(line->name, name) != 0)
             continue;
+        state->next = at + 1;
         if (line->text.len > max)
             return imsg_fail(err, IMSG_PROTOCOL, "relay \"%s\": message %.8s… is over %zu bytes",
                              state->remote.location, name, max);
@@ -305,7 +302,7 @@ static enum imsg_status http_fetch(void *opaque, const char *token, const char *
     return imsg_fail(err, IMSG_NO_INPUT, "relay \"%s\": message %.8s… is gone", state->remote.location, name);
 }
 
-static bool are_the_same(const struct line *a, const struct line *b, size_t count)
+static bool have_same_names(const struct line *a, const struct line *b, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (strcmp(a[i].name, b[i].name) != 0)
@@ -320,11 +317,11 @@ static enum imsg_status http_wait(void *opaque, const char *token, unsigned seco
     size_t count = state->count;
     state->index = NULL;
     state->count = 0;
-    enum imsg_status status = receive(state, token, seconds < WAIT_MAX ? seconds : WAIT_MAX, err);
+    enum imsg_status status = receive_lines(state, token, seconds < WAIT_MAX ? seconds : WAIT_MAX, err);
     state->fresh = status == IMSG_OK;
-    /* What the caller cannot take, and so leaves where it is, would end every wait at once. */
+    /* Messages that the caller refuses stay at the relay and end every long poll at once. */
     bool nothing_new =
-        status == IMSG_OK && count > 0 && count == state->count && are_the_same(before, state->index, count);
+        status == IMSG_OK && count > 0 && count == state->count && have_same_names(before, state->index, count);
     free(before);
     if (nothing_new)
         poll(NULL, 0, LOOK_AGAIN * 1000);
@@ -333,59 +330,41 @@ static enum imsg_status http_wait(void *opaque, const char *token, unsigned seco
 
 /* ---- acknowledge ---- */
 
-struct ack {
-    struct state *state;
-    struct imsg_http_request request;
-    char *url;
-};
-
-static void free_ack(struct ack *ack)
-{
-    free(ack->url);
-    free(ack);
-}
-
-/* The first failure is told by http_settle. */
-static void acked(void *context, enum imsg_status status, struct imsg_http_answer *answer, struct imsg_error *err)
-{
-    struct ack *ack = context;
-    struct state *state = ack->state;
-    if (status == IMSG_OK && answer->status != 200 && answer->status != 204 && answer->status != 404)
-        status = imsg_http_refused(&ack->request, answer, err);
-    if (status != IMSG_OK && state->ack_err.status == IMSG_OK)
-        state->ack_err = *err;
-    state->pending--;
-    free_ack(ack);
-}
-
-static enum imsg_status http_ack(void *opaque, const char *token, const char *name, struct imsg_error *err)
+static enum imsg_status http_acknowledge(void *opaque, const char *token, const char *const *names, size_t count,
+                                         struct imsg_error *err)
 {
     struct state *state = opaque;
-    char more[80];
-    struct ack *ack = calloc(1, sizeof *ack);
-    if (!ack)
-        return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
-    ack->state = state;
-    snprintf(more, sizeof more, "/%s", name);
-    enum imsg_status status = token_url(state, token, more, &ack->url, err);
-    if (status == IMSG_OK) {
-        ack->request = imsg_remote_request(&state->remote, "DELETE", ack->url);
-        ack->request.bearer = &state->remote;
-        ack->request.max = ANSWER_MAX;
-        ack->request.timeout = TIMEOUT;
-        status = imsg_http_start(state->remote.net, &ack->request, acked, ack, err);
+    struct imsg_http_request request;
+    struct imsg_http_answer answer = {0};
+    struct imsg_buf body = {0};
+    char *url = NULL;
+    enum imsg_status status = token_url(state, token, "/acknowledge", &url, err);
+    for (size_t i = 0; status == IMSG_OK && i < count; i++) {
+        status = imsg_buf_text(&body, names[i], err);
+        if (status == IMSG_OK)
+            status = imsg_buf_text(&body, "\n", err);
     }
-    if (status != IMSG_OK) {
-        free_ack(ack);
-        return status;
-    }
-    state->pending++;
-    return imsg_http_run(state->remote.net, &state->pending, ACKS_UNDER_WAY - 1, -1, err);
+    if (status != IMSG_OK)
+        goto out;
+    request = imsg_remote_request(&state->remote, "POST", url);
+    request.bearer = &state->remote;
+    request.headers[0] = "content-type: text/plain";
+    request.body = imsg_buf_view(&body);
+    request.max = ANSWER_MAX;
+    request.timeout = TIMEOUT;
+    status = imsg_http_do(state->remote.net, &request, &answer, err);
+    if (status == IMSG_OK && answer.status != 200)
+        status = imsg_http_refused(&request, &answer, err);
+out:
+    imsg_http_answer_free(&answer);
+    imsg_buf_free(&body);
+    free(url);
+    return status;
 }
 
 #define COMMON                                                                                                         \
     .mailbox = http_mailbox, .send = http_send, .settle = http_settle, .list = http_list, .fetch = http_fetch,         \
-    .ack = http_ack, .wait = http_wait, .close = http_close
+    .acknowledge = http_acknowledge, .wait = http_wait, .close = http_close
 
 const struct relay_backend imsg_relay_http = {.scheme = "https", .open = http_open, COMMON};
-const struct relay_backend imsg_relay_http_foreign = {.scheme = "https", .open = foreign_open, COMMON};
+const struct relay_backend imsg_relay_http_foreign = {.scheme = "https", .open = http_open_foreign, COMMON};

@@ -128,7 +128,7 @@ static enum imsg_status read_location(struct imsg_remote *remote, bool configure
     if (plain && !imsg_host_is_loopback(parts.host) && !remote->net->insecure_http) {
         enum imsg_status status =
             imsg_fail(err, IMSG_CONFIG, "%s \"%s\": http is for this machine only", remote->role, location);
-        imsg_error_hint(err, "use https, or --insecure-http where the network itself is safe");
+        imsg_error_suggest(err, IMSG_HINT_HTTPS, NULL);
         return status;
     }
     if (plain && remote->net->pin)

@@ -1,5 +1,5 @@
 /* What all connections of a run share: which origins are the user's own, and the end of it all. */
-#include "net/net.h"
+#include "imsg-net.h"
 
 #include "base/json.h"
 #include "net/http.h"

@@ -1,4 +1,4 @@
-/* The generic half of the store: which engine, and that nobody gets more bytes than asked for. */
+/* The generic half of the store: it picks the engine and enforces the size limit. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -58,7 +58,7 @@ enum imsg_status imsg_store_begin(struct imsg_store *store, struct imsg_store_pu
     return status;
 }
 
-static void release(struct imsg_store_put *put)
+static void release_put(struct imsg_store_put *put)
 {
     if (put->fd >= 0)
         close(put->fd);
@@ -72,18 +72,17 @@ enum imsg_status imsg_store_commit(struct imsg_store *store, struct imsg_store_p
     char hex[65];
     imsg_hex(sha256, 32, hex);
     enum imsg_status status = store->backend->commit(store->state, put, hex, uri, err);
-    release(put);
+    release_put(put);
     return status;
 }
 
 void imsg_store_abort(struct imsg_store *store, struct imsg_store_put *put)
 {
-    /* temp, not fd, tells whether there is one: after {0} descriptor 0 is somebody else's. */
-    if (!put->temp)
+    if (put->fd < 0)
         return;
     if (store->backend->discard)
         store->backend->discard(store->state, put);
-    release(put);
+    release_put(put);
 }
 
 struct counted {
@@ -93,7 +92,7 @@ struct counted {
     void *context;
 };
 
-static enum imsg_status count(void *opaque, struct imsg_view piece, struct imsg_error *err)
+static enum imsg_status count_bytes(void *opaque, struct imsg_view piece, struct imsg_error *err)
 {
     struct counted *counted = opaque;
     if (piece.len > counted->left)
@@ -103,14 +102,27 @@ static enum imsg_status count(void *opaque, struct imsg_view piece, struct imsg_
     return counted->sink(counted->context, piece, err);
 }
 
+/* An https URL leads to a server, whatever one's own store is. */
+static bool is_foreign(const struct imsg_store *store, const char *uri)
+{
+    return store->net && strncmp(uri, "https://", 8) == 0 && strcmp(store->backend->scheme, "https") != 0;
+}
+
+enum imsg_status imsg_store_open_object(struct imsg_store *store, const char *uri, int *fd, struct imsg_error *err)
+{
+    *fd = -1;
+    if (!store->backend->open_object || is_foreign(store, uri))
+        return IMSG_OK;
+    return store->backend->open_object(store->state, uri, fd, err);
+}
+
 enum imsg_status imsg_store_get(struct imsg_store *store, const char *uri, uint64_t from, uint64_t max, imsg_sink *sink,
                                 void *context, struct imsg_error *err)
 {
     struct counted counted = {store->location, from < max ? max - from : 0, max, sink, context};
-    /* On a server, whatever one's own store is. */
-    if (store->net && strncmp(uri, "https://", 8) == 0 && strcmp(store->backend->scheme, "https") != 0)
-        return imsg_store_get_foreign(store->net, uri, from, max, count, &counted, err);
-    return store->backend->get(store->state, uri, from, max, count, &counted, err);
+    if (is_foreign(store, uri))
+        return imsg_store_get_foreign(store->net, uri, from, max, count_bytes, &counted, err);
+    return store->backend->get(store->state, uri, from, max, count_bytes, &counted, err);
 }
 
 const char *imsg_store_location(const struct imsg_store *store)

@@ -1,4 +1,4 @@
-/* A store in a folder: BASE/<sha256 of the ciphertext>. What a descriptor names is a hash and never a path. */
+/* A store in a folder: BASE/<sha256 of the ciphertext>. A descriptor names the hash and never a path. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@
 #define PIECE 262144 /* bytes per read */
 
 struct state {
-    struct imsg_folder folder; /* first: all but file_begin want no more */
+    struct imsg_folder folder; /* first: most functions use only this */
     bool swept;
 };
 
@@ -118,22 +118,35 @@ static enum imsg_status check_uri(const struct imsg_folder *folder, const char *
     return IMSG_OK;
 }
 
-static enum imsg_status send_pieces(const struct imsg_folder *folder, const char *path, int fd, imsg_sink *sink,
-                                    void *context, struct imsg_error *err)
+static enum imsg_status file_open_object(void *opaque, const char *uri, int *fd, struct imsg_error *err)
+{
+    const struct imsg_folder *folder = opaque;
+    const char *name = NULL;
+    char *path = NULL;
+    bool found = false;
+    enum imsg_status status = check_uri(folder, uri, &name, err);
+    if (status == IMSG_OK)
+        status = imsg_path_join(folder->base, name, &path, err);
+    if (status == IMSG_OK)
+        status = imsg_folder_open(folder, path, fd, &found, err);
+    if (status == IMSG_OK && !found)
+        status = imsg_fail(err, IMSG_UNAVAILABLE, "store folder \"%s\" has no object %.8s…", folder->base, name);
+    free(path);
+    return status;
+}
+
+static enum imsg_status pass_pieces(const struct imsg_folder *folder, int fd, imsg_sink *sink, void *context,
+                                    struct imsg_error *err)
 {
     enum imsg_status status = IMSG_OK;
+    size_t got = PIECE;
     uint8_t *piece = malloc(PIECE);
     if (!piece)
         return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
-    while (status == IMSG_OK) {
-        ssize_t got = read(fd, piece, PIECE);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            status = imsg_folder_fail_read(folder, path, errno, err);
-        if (got <= 0)
-            break;
-        status = sink(context, imsg_view_of(piece, (size_t)got), err);
+    while (status == IMSG_OK && got == PIECE) {
+        status = imsg_folder_transfer(folder, imsg_read_into(fd, piece, PIECE, &got, err), err);
+        if (status == IMSG_OK && got > 0)
+            status = sink(context, imsg_view_of(piece, got), err);
     }
     free(piece);
     return status;
@@ -142,39 +155,20 @@ static enum imsg_status send_pieces(const struct imsg_folder *folder, const char
 static enum imsg_status file_get(void *opaque, const char *uri, uint64_t from, uint64_t max, imsg_sink *sink,
                                  void *context, struct imsg_error *err)
 {
-    struct imsg_folder *folder = opaque;
-    const char *name = NULL;
-    char *full = NULL;
+    const struct imsg_folder *folder = opaque;
     int fd = -1;
-    bool found = false;
     struct stat st;
-    enum imsg_status status = check_uri(folder, uri, &name, err);
+    enum imsg_status status = file_open_object(opaque, uri, &fd, err);
     if (status != IMSG_OK)
-        goto out;
-    status = imsg_path_join(folder->base, name, &full, err);
-    if (status != IMSG_OK)
-        goto out;
-    status = imsg_folder_open(folder, full, &fd, &found, err);
-    if (status != IMSG_OK)
-        goto out;
-    if (!found) {
-        status = imsg_fail(err, IMSG_UNAVAILABLE, "store folder \"%s\" has no object %.8s…", folder->base, name);
-        goto out;
-    }
-    if (fstat(fd, &st) == 0 && (uint64_t)st.st_size > max) {
-        status = imsg_fail(err, IMSG_PROTOCOL, "store folder \"%s\": object %.8s… is %lld bytes, expected at most %llu",
-                           folder->base, name, (long long)st.st_size, (unsigned long long)max);
-        goto out;
-    }
-    if (from > 0 && lseek(fd, (off_t)from, SEEK_SET) < 0) {
-        status = imsg_folder_fail_read(folder, full, errno, err);
-        goto out;
-    }
-    status = send_pieces(folder, full, fd, sink, context, err);
-out:
-    if (fd >= 0)
-        close(fd);
-    free(full);
+        return status;
+    if (fstat(fd, &st) == 0 && (uint64_t)st.st_size > max)
+        status = imsg_fail(err, IMSG_PROTOCOL, "store folder \"%s\": an object of %lld bytes, expected at most %llu",
+                           folder->base, (long long)st.st_size, (unsigned long long)max);
+    else if (from > 0 && lseek(fd, (off_t)from, SEEK_SET) < 0)
+        status = imsg_folder_fail_read(folder, uri, errno, err);
+    if (status == IMSG_OK)
+        status = pass_pieces(folder, fd, sink, context, err);
+    close(fd);
     return status;
 }
 
@@ -184,6 +178,7 @@ const struct store_backend imsg_store_file = {
     .begin = file_begin,
     .commit = file_commit,
     .discard = file_discard,
+    .open_object = file_open_object,
     .get = file_get,
     .close = file_close,
 };

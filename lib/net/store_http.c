@@ -44,27 +44,10 @@ static enum imsg_status http_open(const char *location, struct imsg_net *net, vo
 
 enum imsg_status imsg_store_temp(const struct imsg_net *net, struct imsg_store_put *put, struct imsg_error *err)
 {
-    const char *folder = net->temp ? net->temp : "/var/tmp";
-    uint8_t random[16];
-    char name[2 * sizeof random + 16] = "imsg-", *path = NULL;
-    int fd = -1;
-    enum imsg_status status = imsg_random(random, sizeof random, err);
+    enum imsg_status status = imsg_unnamed_create(net->temp ? net->temp : "/var/tmp", 0600, &put->fd, err);
     if (status != IMSG_OK)
-        return status;
-    imsg_hex(random, sizeof random, name + strlen(name));
-    status = imsg_path_join(folder, name, &path, err);
-    if (status != IMSG_OK)
-        return status;
-    fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        status = imsg_fail_errno(err, IMSG_CANNOT_CREATE, errno, "temporary file \"%s\"", path);
-        free(path);
-        return status;
-    }
-    unlink(path); /* whatever happens, nothing is left */
-    put->fd = fd;
-    put->temp = path;
-    return IMSG_OK;
+        imsg_error_prefix(err, "temporary file");
+    return status;
 }
 
 static enum imsg_status http_begin(void *opaque, struct imsg_store_put *put, struct imsg_error *err)
@@ -132,8 +115,8 @@ enum imsg_status imsg_store_fetch(struct imsg_net *net, struct imsg_http_request
     return status;
 }
 
-static enum imsg_status get_from(struct imsg_net *net, const char *place, const char *uri, const char *socket,
-                                 uint64_t from, uint64_t max, imsg_sink *sink, void *context, struct imsg_error *err)
+static enum imsg_status get_object(struct imsg_net *net, const char *place, const char *uri, const char *socket,
+                                   uint64_t from, uint64_t max, imsg_sink *sink, void *context, struct imsg_error *err)
 {
     struct imsg_http_request request = {
         .role = "store", .place = place, .method = "GET", .url = uri, .socket = socket, .fd = -1};
@@ -149,7 +132,7 @@ enum imsg_status imsg_store_get_foreign(struct imsg_net *net, const char *uri, u
         return imsg_fail(err, IMSG_REFUSED, "the attachment is neither at an https URL nor in the store configured");
     enum imsg_status status = imsg_buf_append(&place, uri, parts.origin, err);
     if (status == IMSG_OK)
-        status = get_from(net, (const char *)place.ptr, uri, NULL, from, max, sink, context, err);
+        status = get_object(net, (const char *)place.ptr, uri, NULL, from, max, sink, context, err);
     imsg_buf_free(&place);
     return status;
 }
@@ -161,7 +144,7 @@ static enum imsg_status http_get(void *opaque, const char *uri, uint64_t from, u
     size_t len = strlen(remote->base), objects = strlen(OBJECTS);
     if (strncmp(uri, remote->base, len) == 0 && strncmp(uri + len, "/" OBJECTS, objects + 1) == 0 &&
         imsg_name_is_hash(uri + len + 1 + objects))
-        return get_from(remote->net, remote->location, uri, remote->socket, from, max, sink, context, err);
+        return get_object(remote->net, remote->location, uri, remote->socket, from, max, sink, context, err);
     return imsg_store_get_foreign(remote->net, uri, from, max, sink, context, err);
 }
 

@@ -1,5 +1,5 @@
-/* A store in a bucket of S3, or of what speaks as it does: s3://BUCKET[/PREFIX], objects at PREFIX/<sha256>. Requests are
- * signed by libcurl (Signature Version 4), the body's hash being the object's own name. */
+/* A store in a bucket of S3, or of what speaks as it does: s3://BUCKET[/PREFIX], objects at PREFIX/<sha256>. Requests
+ * are signed by libcurl (Signature Version 4), the body's hash being the object's own name. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,14 +31,15 @@ static void s3_close(void *opaque)
     free(bucket);
 }
 
-/* What needs no escape in a URL, and so no thought about how the other side escapes it for the signature. */
+/* Only characters that need no escape in a URL: the server may escape others differently when it checks the signature.
+ */
 static bool is_plain(const char *text)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./";
     return text[strspn(text, plain)] == 0 && !strstr(text, "//") && !strstr(text, "/../") && !strstr(text, "/./");
 }
 
-/* The rules for the names of buckets, as far as they keep anything else out of a URL's host. */
+/* The rules for the names of buckets, as far as they keep other characters out of a URL's host. */
 static bool is_bucket(const char *name, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
@@ -74,7 +75,7 @@ static enum imsg_status make_base(const struct bucket *bucket, struct imsg_buf *
     return status == IMSG_OK ? imsg_buf_text(base, memchr(rest, '.', len) ? rest : rest + len, err) : status;
 }
 
-static enum imsg_status set_up(struct bucket *bucket, struct imsg_error *err)
+static enum imsg_status set_up_bucket(struct bucket *bucket, struct imsg_error *err)
 {
     struct imsg_buf base = {0};
     enum imsg_status status = make_base(bucket, &base, err);
@@ -114,7 +115,7 @@ static enum imsg_status s3_open(const char *location, struct imsg_net *net, void
     if (status == IMSG_OK) {
         while (bucket->location[len - 1] == '/')
             bucket->location[--len] = 0;
-        status = set_up(bucket, err);
+        status = set_up_bucket(bucket, err);
     }
     if (status == IMSG_OK)
         *out = bucket;
@@ -127,7 +128,8 @@ static enum imsg_status s3_open(const char *location, struct imsg_net *net, void
 static struct imsg_http_request request_for(const struct bucket *bucket, const char *method, const char *url,
                                             const char *hash, const char *condition)
 {
-    struct imsg_http_request request = {.role = "store", .place = bucket->location, .method = method, .url = url, .fd = -1};
+    struct imsg_http_request request = {
+        .role = "store", .place = bucket->location, .method = method, .url = url, .fd = -1};
     size_t i = 0;
     request.s3 = bucket->s3;
     request.headers[i++] = hash;

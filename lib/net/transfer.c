@@ -1,6 +1,8 @@
-/* Attachments: one pass for the cipher and both hashes on the way out; on the way in the ciphertext is checked whole,
- * in the file that then becomes the plaintext, before a byte of it is decrypted. What came of an object before the
- * transfer broke off stays, under the object's name, for the next try. */
+/* Attachments, in one pass: the cipher and both hashes run beside each other while the bytes come.
+ *
+ * On the way in the plaintext goes into a file that has no name until both hashes are right, so that nobody reads what
+ * is not verified and a killed run leaves no plaintext. What comes over a network is also kept as it came, as
+ * ciphertext in a part named by the object, and the next try goes on with it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,19 +14,17 @@
 #include "base/io.h"
 #include "base/text.h"
 #include "crypto/crypto.h"
-#include "net/net.h"
+#include "imsg-net.h"
 #include "net/pieces.h"
 
 #define NAME_TRIES 10000 /* name-1, name-2 … */
 
-static const uint8_t counter_zero[16]; /* a new key for every file: the counter starts at 0 (formats.md §7) */
-
-static unsigned threads_of(const struct imsg_transfer *how)
+static unsigned count_threads(const struct imsg_transfer *how)
 {
     return how && how->threads > 1 ? how->threads : 1;
 }
 
-static void tell(const struct imsg_transfer *how, uint64_t done, uint64_t size)
+static void report_progress(const struct imsg_transfer *how, uint64_t done, uint64_t size)
 {
     if (how && how->progress)
         how->progress(how->context, done, size);
@@ -32,7 +32,7 @@ static void tell(const struct imsg_transfer *how, uint64_t done, uint64_t size)
 
 /* ---- put ---- */
 
-/* The size of what is to come, where that can be told. */
+/* Bytes that are still to be read from fd; 0: not known. */
 static uint64_t size_ahead(int fd)
 {
     struct stat st;
@@ -53,8 +53,8 @@ static enum imsg_status read_piece(struct imsg_view *first, int fd, uint8_t *roo
     return fd >= 0 ? imsg_read_into(fd, room, IMSG_PIECE, len, err) : IMSG_OK;
 }
 
-/* A full disk, most likely, and not the reader's. */
-static enum imsg_status written(enum imsg_status status, struct imsg_error *err)
+/* A failed write is the store's failure (a full disk, most likely) and may pass by itself; IMSG_IO is for the input. */
+static enum imsg_status as_store_failure(enum imsg_status status, struct imsg_error *err)
 {
     if (status != IMSG_IO)
         return status;
@@ -73,12 +73,14 @@ static enum imsg_status encrypt_all(struct imsg_ctr *ctr, struct imsg_pieces *pi
         enum imsg_status status = read_piece(&first, fd, room, &len, err);
         if (status == IMSG_OK && len > 0)
             status = imsg_ctr_update(ctr, room, room, len, err);
+        if (status != IMSG_OK)
+            imsg_wipe(room, IMSG_PIECE);
         if (status != IMSG_OK || len == 0)
             return status;
-        status = written(imsg_pieces_give(pieces, len, true, err), err);
+        status = as_store_failure(imsg_pieces_add(pieces, len, false, err), err);
         if (status != IMSG_OK)
             return status;
-        tell(how, imsg_pieces_size(pieces), size);
+        report_progress(how, imsg_pieces_size(pieces), size);
     }
 }
 
@@ -88,30 +90,28 @@ enum imsg_status imsg_attachment_put(struct imsg_store *store, struct imsg_view 
 {
     struct imsg_attachment made = {0};
     struct imsg_store_put put = {.fd = -1};
+    static const uint8_t counter_zero[16]; /* a new key for every file: the counter starts at 0 (formats.md §7) */
+    struct imsg_pieces_plan plan = {.part = -1, .threads = count_threads(how)};
     struct imsg_ctr *ctr = NULL;
     struct imsg_pieces *pieces = NULL;
-    bool begun = false;
     enum imsg_status status = imsg_random(made.key, sizeof made.key, err);
     if (status == IMSG_OK)
         status = imsg_ctr_new(made.key, counter_zero, &ctr, err);
-    if (status == IMSG_OK) {
-        status = imsg_store_begin(store, &put, err);
-        begun = status == IMSG_OK;
-    }
     if (status == IMSG_OK)
-        status = imsg_pieces_new(put.fd, threads_of(how), &pieces, err);
+        status = imsg_store_begin(store, &put, err);
+    plan.fd = put.fd;
+    if (status == IMSG_OK)
+        status = imsg_pieces_new(&plan, &pieces, err);
     if (status == IMSG_OK)
         status = encrypt_all(ctr, pieces, first, fd, how, err);
     if (status == IMSG_OK)
-        status = written(imsg_pieces_end(pieces, made.sha1, made.sha256, err), err);
+        status = as_store_failure(imsg_pieces_end(pieces, made.sha1, made.sha256, err), err);
     if (status == IMSG_OK) {
-        begun = false;
         made.size = imsg_pieces_size(pieces);
         put.how = how;
         status = imsg_store_commit(store, &put, made.sha256, &made.uri, err);
     }
-    if (begun)
-        imsg_store_abort(store, &put);
+    imsg_store_abort(store, &put);
     imsg_pieces_free(pieces);
     imsg_ctr_free(ctr);
     if (status != IMSG_OK)
@@ -127,39 +127,81 @@ struct fetch {
     struct imsg_store *store;
     const struct imsg_attachment *attachment;
     const struct imsg_transfer *how;
+    int object;            /* the ciphertext where it is a file of this machine; -1: it comes over a network */
+    int plain;             /* the plaintext, in a file without a name */
+    struct imsg_part part; /* the ciphertext that came over a network */
     struct imsg_pieces *pieces;
-    size_t filled; /* bytes of the room, not yet given */
+    size_t filled; /* bytes of the room, not added yet */
 };
 
-static enum imsg_status give(struct fetch *fetch, size_t len, bool write, struct imsg_error *err)
+static enum imsg_status add_piece(struct fetch *fetch, size_t len, bool from_part, struct imsg_error *err)
 {
-    enum imsg_status status = len > 0 ? imsg_pieces_give(fetch->pieces, len, write, err) : IMSG_OK;
-    tell(fetch->how, imsg_pieces_size(fetch->pieces), fetch->attachment->size);
+    enum imsg_status status = len > 0 ? imsg_pieces_add(fetch->pieces, len, from_part, err) : IMSG_OK;
+    report_progress(fetch->how, imsg_pieces_size(fetch->pieces), fetch->attachment->size);
     return status;
 }
 
-/* What comes may be in small pieces. */
-static enum imsg_status take_piece(void *context, struct imsg_view piece, struct imsg_error *err)
+/* Refuses more bytes than the descriptor says before they are written. */
+static enum imsg_status check_room(const struct fetch *fetch, size_t len, struct imsg_error *err)
+{
+    if (len <= fetch->attachment->size - imsg_pieces_size(fetch->pieces) - fetch->filled)
+        return IMSG_OK;
+    return imsg_fail(err, IMSG_REFUSED, "the object has more bytes than the %llu the descriptor says",
+                     (unsigned long long)fetch->attachment->size);
+}
+
+/* What a network brings may be in small pieces. */
+static enum imsg_status collect_bytes(void *context, struct imsg_view bytes, struct imsg_error *err)
 {
     struct fetch *fetch = context;
-    enum imsg_status status = IMSG_OK;
-    if (piece.len > fetch->attachment->size - imsg_pieces_size(fetch->pieces) - fetch->filled)
-        return imsg_fail(err, IMSG_REFUSED, "the object has more bytes than the %llu the descriptor says",
-                         (unsigned long long)fetch->attachment->size);
-    while (status == IMSG_OK && piece.len > 0) {
-        size_t len = piece.len < IMSG_PIECE - fetch->filled ? piece.len : IMSG_PIECE - fetch->filled;
-        memcpy(imsg_pieces_room(fetch->pieces) + fetch->filled, piece.ptr, len);
+    enum imsg_status status = check_room(fetch, bytes.len, err);
+    while (status == IMSG_OK && bytes.len > 0) {
+        size_t len = bytes.len < IMSG_PIECE - fetch->filled ? bytes.len : IMSG_PIECE - fetch->filled;
+        memcpy(imsg_pieces_room(fetch->pieces) + fetch->filled, bytes.ptr, len);
         fetch->filled += len;
-        piece = imsg_view_of(piece.ptr + len, piece.len - len);
+        bytes = imsg_view_of(bytes.ptr + len, bytes.len - len);
         if (fetch->filled == IMSG_PIECE) {
-            status = give(fetch, fetch->filled, true, err);
+            status = add_piece(fetch, fetch->filled, false, err);
             fetch->filled = 0;
         }
     }
     return status;
 }
 
-static enum imsg_status check(struct fetch *fetch, struct imsg_error *err)
+static enum imsg_status read_part(struct fetch *fetch, struct imsg_error *err)
+{
+    enum imsg_status status = IMSG_OK;
+    if (lseek(fetch->part.fd, 0, SEEK_SET) != 0)
+        return imsg_fail_errno(err, IMSG_IO, errno, "seek");
+    for (uint64_t left = fetch->part.size; status == IMSG_OK && left > 0;) {
+        size_t len = left < IMSG_PIECE ? (size_t)left : IMSG_PIECE, got = 0;
+        status = imsg_read_into(fetch->part.fd, imsg_pieces_room(fetch->pieces), len, &got, err);
+        if (status == IMSG_OK && got < len)
+            status = imsg_fail(err, IMSG_REFUSED, "the part has become shorter");
+        if (status == IMSG_OK)
+            status = add_piece(fetch, got, true, err);
+        left -= got;
+    }
+    return status;
+}
+
+static enum imsg_status read_object(struct fetch *fetch, uint64_t from, struct imsg_error *err)
+{
+    enum imsg_status status = IMSG_OK;
+    if (lseek(fetch->object, (off_t)from, SEEK_SET) < 0)
+        return imsg_fail_errno(err, IMSG_TEMPORARY, errno, "store: seek");
+    for (size_t got = IMSG_PIECE; status == IMSG_OK && got == IMSG_PIECE;) {
+        status = imsg_read_into(fetch->object, imsg_pieces_room(fetch->pieces), IMSG_PIECE, &got, err);
+        if (status != IMSG_OK)
+            return as_store_failure(status, err);
+        status = check_room(fetch, got, err);
+        if (status == IMSG_OK)
+            status = add_piece(fetch, got, false, err);
+    }
+    return status;
+}
+
+static enum imsg_status check_object(struct fetch *fetch, struct imsg_error *err)
 {
     const struct imsg_attachment *attachment = fetch->attachment;
     uint64_t size = imsg_pieces_size(fetch->pieces);
@@ -168,62 +210,68 @@ static enum imsg_status check(struct fetch *fetch, struct imsg_error *err)
     if (status == IMSG_OK && size != attachment->size)
         status = imsg_fail(err, IMSG_REFUSED, "the object has %llu bytes, the descriptor says %llu",
                            (unsigned long long)size, (unsigned long long)attachment->size);
-    if (status == IMSG_OK && (memcmp(sha1, attachment->sha1, sizeof sha1) != 0 ||
-                              memcmp(sha256, attachment->sha256, sizeof sha256) != 0))
+    if (status == IMSG_OK &&
+        (memcmp(sha1, attachment->sha1, sizeof sha1) != 0 || memcmp(sha256, attachment->sha256, sizeof sha256) != 0))
         status = imsg_fail(err, IMSG_REFUSED, "the object's hashes are not the descriptor's");
     return status;
 }
 
-/* The ciphertext, whole and verified, into the file, of which the first `kept` bytes are there. On failure *kept is what
- * is there now. */
-static enum imsg_status fetch_all(struct fetch *fetch, int fd, uint64_t *kept, struct imsg_error *err)
+/* The whole object, verified, decrypted into the file without a name; what the part has of it is not fetched again. */
+static enum imsg_status fetch_object(struct fetch *fetch, struct imsg_error *err)
 {
     const struct imsg_attachment *attachment = fetch->attachment;
-    uint64_t from = *kept;
-    enum imsg_status status = imsg_pieces_new(fd, threads_of(fetch->how), &fetch->pieces, err);
+    struct imsg_pieces_plan plan = {.fd = fetch->plain,
+                                    .key = attachment->key,
+                                    .part = fetch->object < 0 ? fetch->part.fd : -1,
+                                    .threads = count_threads(fetch->how)};
+    uint64_t from = fetch->part.size;
+    enum imsg_status status = imsg_pieces_new(&plan, &fetch->pieces, err);
+    if (status != IMSG_OK)
+        return status;
     fetch->filled = 0;
-    if (status == IMSG_OK && lseek(fd, 0, SEEK_SET) != 0)
-        status = imsg_fail_errno(err, IMSG_IO, errno, "seek");
-    for (uint64_t at = 0; status == IMSG_OK && at < from;) {
-        size_t len = from - at < IMSG_PIECE ? (size_t)(from - at) : IMSG_PIECE, got = 0;
-        status = imsg_read_into(fd, imsg_pieces_room(fetch->pieces), len, &got, err);
-        if (status == IMSG_OK && got < len)
-            status = imsg_fail(err, IMSG_REFUSED, "the file has become shorter");
-        if (status == IMSG_OK)
-            status = give(fetch, got, false, err);
-        at += got;
+    if (from > 0)
+        status = read_part(fetch, err);
+    if (status == IMSG_OK && (from == 0 || from < attachment->size)) {
+        status = fetch->object >= 0
+                     ? read_object(fetch, from, err)
+                     : imsg_store_get(fetch->store, attachment->uri, from, INT64_MAX, collect_bytes, fetch, err);
+        /* The part is to have every byte that came. */
+        if (status == IMSG_TEMPORARY && add_piece(fetch, fetch->filled, false, NULL) == IMSG_OK)
+            (void)!imsg_pieces_wait(fetch->pieces, NULL);
+        else if (status == IMSG_OK)
+            status = add_piece(fetch, fetch->filled, false, err);
     }
-    /* take_piece counts: too many bytes are a changed object, refused like any other. */
-    if (status == IMSG_OK && (from == 0 || from < attachment->size))
-        status = imsg_store_get(fetch->store, attachment->uri, from, INT64_MAX, take_piece, fetch, err);
     if (status == IMSG_OK)
-        status = give(fetch, fetch->filled, true, err);
-    else if (status == IMSG_TEMPORARY && give(fetch, fetch->filled, true, NULL) == IMSG_OK)
-        (void)!imsg_pieces_settle(fetch->pieces, NULL); /* it is kept to the last byte */
-    *kept = fetch->pieces ? imsg_pieces_size(fetch->pieces) : 0;
-    if (status == IMSG_OK)
-        status = check(fetch, err);
+        status = check_object(fetch, err);
+    fetch->part.size = imsg_pieces_size(fetch->pieces);
     imsg_pieces_free(fetch->pieces);
     fetch->pieces = NULL;
     return status;
 }
 
-/* An object of which an earlier run left a part that is not its beginning is fetched whole, once. */
-static enum imsg_status fetch_on(struct fetch *fetch, int fd, uint64_t *kept, struct imsg_error *err)
+static enum imsg_status empty_file(int fd, struct imsg_error *err)
 {
-    bool resumed = *kept > 0;
-    enum imsg_status status = fetch_all(fetch, fd, kept, err);
+    return ftruncate(fd, 0) == 0 && lseek(fd, 0, SEEK_SET) == 0 ? IMSG_OK
+                                                                : imsg_fail_errno(err, IMSG_IO, errno, "truncate");
+}
+
+/* Where a part turns out not to be the beginning of the object, the object is fetched whole, once. */
+static enum imsg_status fetch_resumed(struct fetch *fetch, struct imsg_error *err)
+{
+    bool resumed = fetch->part.size > 0;
+    enum imsg_status status = fetch_object(fetch, err);
     if (!resumed || status == IMSG_OK || status == IMSG_TEMPORARY || status == IMSG_IO || status == IMSG_NO_MEMORY)
         return status;
-    *kept = 0;
-    if (ftruncate(fd, 0) != 0)
-        return imsg_fail_errno(err, IMSG_IO, errno, "truncate");
-    return fetch_all(fetch, fd, kept, err);
+    fetch->part.size = 0;
+    status = empty_file(fetch->part.fd, err);
+    if (status == IMSG_OK)
+        status = empty_file(fetch->plain, err);
+    return status == IMSG_OK ? fetch_object(fetch, err) : status;
 }
 
 /* "photo.jpg", 2 -> "photo-2.jpg"; a leading dot starts no extension. */
-static enum imsg_status numbered(const char *folder, const char *name, unsigned number, char **path,
-                                 struct imsg_error *err)
+static enum imsg_status make_numbered_path(const char *folder, const char *name, unsigned number, char **path,
+                                           struct imsg_error *err)
 {
     char file[512];
     const char *dot = strrchr(name, '.');
@@ -234,46 +282,65 @@ static enum imsg_status numbered(const char *folder, const char *name, unsigned 
     return imsg_path_join(folder, file, path, err);
 }
 
-static enum imsg_status publish(struct imsg_file *file, const char *folder, const char *name, char **path,
-                                struct imsg_error *err)
+/* The name is durable, or taken back: a second try is not to find it and take another. */
+static enum imsg_status sync_name(const char *path, struct imsg_error *err)
 {
-    for (unsigned i = 0; i < NAME_TRIES; i++) {
+    enum imsg_status status = imsg_sync_folder_of(path, err);
+    if (status != IMSG_OK)
+        unlink(path);
+    return status;
+}
+
+static enum imsg_status publish_file(int fd, const char *folder, const char *name, char **path, struct imsg_error *err)
+{
+    enum imsg_status status = imsg_sync_file(fd, name, err);
+    for (unsigned i = 0; status == IMSG_OK && i < NAME_TRIES; i++) {
         char *candidate = NULL;
-        enum imsg_status status = numbered(folder, name, i, &candidate, err);
+        status = make_numbered_path(folder, name, i, &candidate, err);
         if (status == IMSG_OK)
-            status = imsg_file_link(file, candidate, err);
+            status = imsg_unnamed_name(fd, candidate, err);
+        if (status == IMSG_OK)
+            status = sync_name(candidate, err);
         if (status == IMSG_OK) {
             *path = candidate;
             return IMSG_OK;
         }
         free(candidate);
-        if (status != IMSG_CONFLICT)
-            return status;
+        if (status == IMSG_CONFLICT)
+            status = IMSG_OK;
     }
-    return imsg_fail(err, IMSG_CANNOT_CREATE, "\"%s\": too many files of this name in \"%s\"", name, folder);
+    return status != IMSG_OK
+               ? status
+               : imsg_fail(err, IMSG_CANNOT_CREATE, "\"%s\": too many files of this name in \"%s\"", name, folder);
 }
 
 enum imsg_status imsg_attachment_get(struct imsg_store *store, const struct imsg_attachment *attachment,
-                                     const char *folder, const char *name, const struct imsg_transfer *how,
-                                     char **path, struct imsg_error *err)
+                                     const char *folder, const char *name, const struct imsg_transfer *how, char **path,
+                                     struct imsg_error *err)
 {
-    struct imsg_file file = {.fd = -1};
-    struct fetch fetch = {.store = store, .attachment = attachment, .how = how};
-    char *target = NULL, object[65];
-    uint64_t kept = 0;
-    imsg_hex(attachment->sha256, sizeof attachment->sha256, object); /* until checked, a name nobody chose */
-    enum imsg_status status = imsg_path_join(folder, object, &target, err);
+    struct fetch fetch = {.store = store, .attachment = attachment, .how = how, .object = -1, .plain = -1};
+    char *target = NULL, hash[65];
+    fetch.part.fd = -1;
+    imsg_hex(attachment->sha256, sizeof attachment->sha256, hash); /* the sender cannot choose it */
+    enum imsg_status status = imsg_store_open_object(store, attachment->uri, &fetch.object, err);
     if (status == IMSG_OK)
-        status = imsg_file_resume(&file, target, 0666, attachment->size, &kept, err);
+        status = imsg_path_join(folder, hash, &target, err);
     if (status == IMSG_OK)
-        status = fetch_on(&fetch, file.fd, &kept, err);
-    if (status == IMSG_TEMPORARY && kept > 0)
-        imsg_file_keep(&file);
+        status = imsg_unnamed_create(folder, 0666, &fetch.plain, err);
     if (status == IMSG_OK)
-        status = imsg_pieces_decrypt(file.fd, attachment->size, attachment->key, threads_of(how), err);
+        status = imsg_part_open(&fetch.part, target, fetch.object < 0, attachment->size, err);
     if (status == IMSG_OK)
-        status = publish(&file, folder, name, path, err);
-    imsg_file_abort(&file);
+        status = fetch_resumed(&fetch, err);
+    if (status == IMSG_OK)
+        status = publish_file(fetch.plain, folder, name, path, err);
+    if (status == IMSG_TEMPORARY && fetch.part.size > 0)
+        imsg_part_keep(&fetch.part);
+    else
+        imsg_part_remove(&fetch.part);
+    if (fetch.plain >= 0)
+        close(fetch.plain);
+    if (fetch.object >= 0)
+        close(fetch.object);
     free(target);
     return status;
 }

@@ -74,8 +74,6 @@ static void people(size_t count, const char *folder, const char *origin)
 {
     struct imsg_p256 *account = NULL;
     time_t now = imsg_now();
-    char updated[21];
-    imsg_time_format(now, updated);
     must(imsg_p256_generate(&account, &err));
     for (size_t made = 0, person = 0; made < count; person++) {
         char handle[64], *path = NULL, *slash;
@@ -84,7 +82,7 @@ static void people(size_t count, const char *folder, const char *origin)
         snprintf(handle, sizeof handle, "mailto:crowd-%zu@example.com", person);
         for (; made < count && devices.count < IMSG_DEVICES_MAX; made++)
             add_device(handle, origin, now, &devices);
-        must(imsg_entry_sign(account, handle, NULL, &devices, updated, NULL, &file, &err));
+        must(imsg_entry_sign(account, &(struct imsg_entry){.handle = handle, .devices = devices}, NULL, &file, &err));
         must(imsg_entry_path(handle, &name, &err));
         must(imsg_path_join(folder, (char *)name.ptr, &path, &err));
         slash = strrchr(path, '/');

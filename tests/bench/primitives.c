@@ -6,7 +6,9 @@
  *       open, seal            a message of 1 KiB in "pair-ec"; the device's record is checked already
  *       device                the same sealed, for a device whose record is not
  *       seal-chunk, open-chunk  1 MiB of a sealed file
- *       attach                1 MiB of an attachment, either way */
+ *       attach                1 MiB of an attachment, either way
+ *       file                  a new file of 2 KiB in the current folder, on the disk: written and synced */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -298,12 +300,22 @@ static void attach(void)
     sha256_1m();
 }
 
+static void sync_file(void)
+{
+    static unsigned number;
+    char name[64];
+    snprintf(name, sizeof name, "%ld.%u", (long)getpid(), number++);
+    int fd = open(name, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    if (fd < 0 || write(fd, with.large, 2 * KIB) != 2 * KIB || fsync(fd) != 0 || close(fd) != 0)
+        must(IMSG_IO);
+}
+
 static const struct {
     const char *name;
     void (*once)(void);
 } works[] = {
     {"open", open_message},     {"seal", seal_message},     {"device", seal_for_device},
-    {"seal-chunk", seal_chunk}, {"open-chunk", open_chunk}, {"attach", attach},
+    {"seal-chunk", seal_chunk}, {"open-chunk", open_chunk}, {"attach", attach},         {"file", sync_file},
 };
 
 /* Processes, so that no two share what they write to. */

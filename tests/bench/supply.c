@@ -70,13 +70,13 @@ static void device_pair_ec(void)
     imsg_p256_free(prekey);
 }
 
-static void devices(long count, enum imsg_format format)
+static void devices(long count, const struct imsg_format *format)
 {
     struct imsg_rsa *rsa = NULL;
-    if (format == IMSG_PAIR)
+    if (format == imsg_format_of("pair"))
         must(imsg_rsa_generate(&rsa, &err));
     for (long i = 0; i < count; i++) {
-        if (format == IMSG_PAIR)
+        if (format == imsg_format_of("pair"))
             device_pair(rsa);
         else
             device_pair_ec();
@@ -88,19 +88,23 @@ static void devices(long count, enum imsg_format format)
 static void message(const struct imsg_identity *sender, const struct imsg_device *device, struct imsg_view content)
 {
     struct imsg_buf plaintext = {0}, payload = {0}, line = {0};
-    char id[37], time[21];
-    const struct imsg_compose compose = {.id = id,
-                                         .from = sender->handles[0],
-                                         .time = time,
-                                         .to = device->handles,
-                                         .to_count = 1,
-                                         .type = "text/plain; charset=utf-8"};
-    must(imsg_uuid_v4(id, &err));
-    imsg_time_format(imsg_now(), time);
-    must(imsg_message_print(&compose, content, &plaintext, &err));
-    must(imsg_seal_payload(sender, device, IMSG_PAIR_EC, 0, 0, imsg_buf_view(&plaintext), &payload, &err));
-    must(imsg_envelope_print(id, sender->handles[0], sender->token, device->handles[0], device->token, IMSG_PAIR_EC,
-                             time, NULL, imsg_buf_view(&payload), &line, &err));
+    struct imsg_message sealed = {.from = sender->handles[0],
+                                  .to = device->handles,
+                                  .to_count = 1,
+                                  .type = "text/plain; charset=utf-8",
+                                  .content = content};
+    must(imsg_message_print(&sealed, &plaintext, &err));
+    const struct imsg_seal_how how = {.format = imsg_format_of("pair-ec")};
+    must(imsg_seal_payload(sender, device, &how, imsg_buf_view(&plaintext), &payload, &err));
+    struct imsg_envelope envelope = {.id = sealed.id,
+                                     .from = sender->handles[0],
+                                     .to = device->handles[0],
+                                     .time = sealed.time,
+                                     .format = how.format,
+                                     .payload = payload};
+    memcpy(envelope.from_token, sender->token, IMSG_TOKEN);
+    memcpy(envelope.to_token, device->token, IMSG_TOKEN);
+    must(imsg_envelope_print(&envelope, &line, &err));
     print(&line);
     imsg_buf_free(&plaintext);
     imsg_buf_free(&payload);

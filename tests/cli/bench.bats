@@ -11,8 +11,8 @@ setup() {
   done
   build_folder
   env -u MAKEFLAGS -u MAKELEVEL make -s -C "$ROOT" BUILD="$(from_root "$OWN_BUILD")" bench-programs >log 2>&1 || { cat log; false; }
-  export PROGRAMS=$OWN_BUILD/bench STATIC_BIN=$BIN OUT=$T/results WORK=$T
-  export PAIRS=1 REPEAT=1 DEVICES=3 MESSAGES=5 LOOP=2 FILE_SIZE=1500000 GROWTH_DEVICES=10 GROWTH_BYTES=65536
+  export PROGRAMS=$OWN_BUILD/bench STATIC_BIN=$BIN OUT=$T/results WORK=$T DISK=$T
+  export PAIRS=1 REPEAT=1 DEVICES=3 MESSAGES=5 LOOP=2 WAITING=3 FILE_SIZE=1500000 GROWTH_DEVICES=10 GROWTH_BYTES=65536
 }
 teardown() { teardown_common; }
 

@@ -309,10 +309,17 @@ EOF
   expect 75 plain
   err_has "directory \"http://127.0.0.1:$PORT\": 503 Busy, retry after 31 s"
   [ "$(requests wire)" -eq 1 ]
+  # As a date as well; one that is past asks for nothing.
+  : | answer busy '503 Service Unavailable' "retry-after: $(LC_ALL=C date -u -d '+1 hour' '+%a, %d %b %Y %H:%M:%S GMT')"
+  expect 75 plain
+  grep -qE '503, retry after 3[0-9]{3} s' err
+  : | answer busy '503 Service Unavailable' 'retry-after: Sun, 06 Nov 1994 08:49:37 GMT'
+  expect 75 plain --retry-for 0
+  without grep 'retry after' err
   : | answer busy '503 Service Unavailable'
   expect 75 plain --retry-for 0
   err_has "directory \"http://127.0.0.1:$PORT\": 503"
-  [ "$(requests wire)" -eq 2 ]
+  [ "$(requests wire)" -eq 4 ]
 }
 
 @test "a connection cut before, in, and after the request, or in the answer, is tried again" {

@@ -881,7 +881,7 @@ decryption-key=00ab'
   awk '/^\.Sh / { section = $2 } /^\.Ss / { section = $2 }
     /^\.It Li / { for (i = 3; i <= NF; i++) if ($i != "," && $i != "Li") print section, $i }' \
     "$ROOT/docs/man/imsg-inspect.1" | sort -u >explained
-  sed -n 's/^    {"\([^"]*\)", "\([^"]*\)", ".*/\1 \2/p' "$ROOT/cmd/inspect/meaning.c" |
+  sed -n 's/^    {"\([^"]*\)", "\([^"]*\)", ".*/\1 \2/p' "$ROOT/cmd/inspect/meaning.c" "$ROOT"/lib/format/*.c |
     sed -E 's/^value /VALUES /; s/^check /CHECKS /; s/^\* /FIELDS /; s/^jws-header[^ ]*/jws/; s,^([a-z]*/1)\.[^ ]*,\1,
       s/^(gzip|bplist|plist|text|bytes) /Bodies /' | sort -u >table
   [ "$(wc -l <table)" -gt 150 ]

@@ -29,7 +29,8 @@ tools() { (cd "$ROOT/cmd" && printf '%s\n' imsg-*.c) | sed 's/\.c$//'; }
   for page in "$ROOT"/docs/man/*; do
     [ -e "$share/man/man${page##*.}/${page##*/}" ]
   done
-  cmp "$ROOT/lib/imsg.h" root/usr/include/imsg.h
+  [ "$(cd root/usr/include && echo *)" = 'imsg-client.h imsg-net.h imsg.h' ]
+  for header in root/usr/include/*; do cmp "$ROOT/lib/${header##*/}" "$header"; done
   cmp "$BUILD/libimsg.a" root/usr/lib/libimsg.a
   for doc in README.md docs/threat-model.md examples/demo.sh; do
     cmp "$ROOT/$doc" "$share/doc/imsg/${doc#docs/}"

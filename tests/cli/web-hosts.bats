@@ -136,7 +136,7 @@ proxied() {
     jq -r 'select(.header.attachments | not).content' "$device.opened" | sort -n | cmp - <(seq 100)
   done
   grep -q 'POST /3/device/.* HTTP/2.0" 200' front.log
-  grep -q 'DELETE /3/device/.* HTTP/2.0" 200' front.log
+  grep -q 'POST /3/device/.*/acknowledge HTTP/2.0" 200' front.log
   expect 67 imsg-lookup nobody@example.com
 }
 

@@ -18,8 +18,7 @@ static void can_be_followed(const struct imsg_entry *first, const struct imsg_p2
     memcpy(pin.hash, first->hash, sizeof pin.hash);
     memcpy(pin.thumbprint, first->thumbprint, sizeof pin.thumbprint);
     MUST_OK(imsg_pin_check(&pin, first, &fuzz_err));
-    enum imsg_status status =
-        imsg_entry_sign(account, HANDLE, first, &first->devices, first->updated, first->expires, &file, &fuzz_err);
+    enum imsg_status status = imsg_entry_sign(account, first, first, &file, &fuzz_err);
     MUST(status == (first->seq == (UINT64_C(1) << 53) - 1 ? IMSG_REFUSED : IMSG_OK));
     if (status == IMSG_OK) {
         MUST_OK(imsg_entry_parse(imsg_buf_view(&file), HANDLE, NOW, &second, &fuzz_err));

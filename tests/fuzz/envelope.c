@@ -6,8 +6,7 @@ static void prints_the_same(const struct imsg_envelope *first)
 {
     struct imsg_envelope second;
     struct imsg_buf line = {0};
-    MUST_OK(imsg_envelope_print(first->id, first->from, first->from_token, first->to, first->to_token, first->format,
-                                first->time, first->relay, imsg_buf_view(&first->payload), &line, &fuzz_err));
+    MUST_OK(imsg_envelope_print(first, &line, &fuzz_err));
     MUST(line.len > 0 && memchr(line.ptr, '\n', line.len) == line.ptr + line.len - 1);
     MUST_OK(imsg_envelope_parse(imsg_buf_view(&line), &second, &fuzz_err));
     MUST(fuzz_same(first->id, second.id) && fuzz_same(first->time, second.time));

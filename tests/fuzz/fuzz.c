@@ -88,6 +88,31 @@ bool fuzz_untouched(const void *out, size_t len)
     return true;
 }
 
+void fuzz_lies_within(const struct imsg_layout *layout, size_t size)
+{
+    struct imsg_field outer = {0, size};
+    MUST(!layout->incomplete);
+    for (size_t i = 0; i < layout->count; i++) {
+        const struct imsg_layout_part *part = &layout->parts[i];
+        MUST(part->name[0] && part->at.offset <= size && part->at.len <= size - part->at.offset);
+        if (!part->inside)
+            outer = part->at;
+        MUST(part->at.offset >= outer.offset && part->at.offset + part->at.len <= outer.offset + outer.len);
+    }
+}
+
+void fuzz_covers(const struct imsg_layout *layout, size_t size)
+{
+    size_t at = 0;
+    fuzz_lies_within(layout, size);
+    for (size_t i = 0; i < layout->count; i++)
+        if (!layout->parts[i].inside) {
+            MUST(layout->parts[i].at.offset == at);
+            at += layout->parts[i].at.len;
+        }
+    MUST(at == size);
+}
+
 bool fuzz_mode(struct imsg_view *input, char mode)
 {
     bool is = input->len > 0 && input->ptr[0] == (uint8_t)mode;

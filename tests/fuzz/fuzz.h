@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-#include "imsg.h"
+#include "format/layout.h"
 
 /* libFuzzer's. Always return 0. */
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -35,6 +35,10 @@ void fuzz_refused_document(enum imsg_status status, const struct imsg_error *err
 /* Fill an output before a call, and see whether one that failed left it as it was. */
 void fuzz_paint(void *out, size_t len);
 bool fuzz_untouched(const void *out, size_t len);
+/* A layout's parts lie within `size` bytes, and those inside others within these. */
+void fuzz_lies_within(const struct imsg_layout *layout, size_t size);
+/* And they leave none of them out. */
+void fuzz_covers(const struct imsg_layout *layout, size_t size);
 /* True if the input starts with `mode`, which is taken off. */
 bool fuzz_mode(struct imsg_view *input, char mode);
 /* Up to `len` bytes off the front. */

@@ -39,7 +39,7 @@ static struct item inspect(struct inspect *run, struct imsg_view input)
     else if (input.ptr[0] == 0x30)
         inspect_public_identity(&item);
     else
-        inspect_payload(&item, input.ptr[0] == 0x02 ? IMSG_PAIR : IMSG_PAIR_EC);
+        inspect_payload(&item, imsg_format_of(input.ptr[0] == 0x02 ? "pair" : "pair-ec"));
     return item;
 }
 

@@ -1,6 +1,6 @@
 /* Where the members of a JSON text stand (lib/base/json_walk.c), against what jansson reads.
  * max_len 4096 */
-#include "base/json_walk.h"
+#include "inspect/json_walk.h"
 
 #include <stdlib.h>
 

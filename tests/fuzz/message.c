@@ -4,24 +4,18 @@
 
 #include "fuzz.h"
 
-static void prints_the_same(const struct imsg_message *first)
+static void prints_the_same(struct imsg_message *first)
 {
-    struct imsg_compose compose = {.id = first->id,
-                                   .from = first->from,
-                                   .time = first->time,
-                                   .to = first->to,
-                                   .to_count = first->to_count,
-                                   .type = first->type,
-                                   .group_id = first->group_id,
-                                   .group_name = first->group_name,
-                                   .attachments = json_object_get(first->header, "attachments")};
     struct imsg_message second;
     struct imsg_buf plain = {0};
-    MUST_OK(imsg_message_print(&compose, first->content, &plain, &fuzz_err));
+    MUST_OK(imsg_message_print(first, &plain, &fuzz_err));
     MUST_OK(imsg_message_parse(imsg_buf_view(&plain), &second, &fuzz_err));
     MUST(fuzz_same(first->id, second.id) && fuzz_same(first->from, second.from));
     MUST(fuzz_same(first->time, second.time) && fuzz_same(first->type, second.type));
     MUST(fuzz_same(first->group_id, second.group_id) && fuzz_same(first->group_name, second.group_name));
+    MUST(fuzz_same(first->reply_to, second.reply_to) && fuzz_same(first->receipt, second.receipt));
+    MUST(fuzz_same(first->receipt_of, second.receipt_of) && first->attachment_count == second.attachment_count);
+    MUST(first->has_stream == second.has_stream && memcmp(first->stream_key, second.stream_key, 32) == 0);
     MUST(first->to_count == second.to_count);
     for (size_t i = 0; i < first->to_count; i++)
         MUST(fuzz_same(first->to[i], second.to[i]));

@@ -5,18 +5,25 @@
  *   L message              sealed by the library: must open
  * max_len 1024 */
 #include "crypto/crypto.h"
+#include "format/pair.h"
 #include "fuzz.h"
 #include "../unit/vector.h"
 
 enum { KEY = 16, SEED = 11, HEAD = 3, DER_MAX = 72, INLINE_MAX = IMSG_OAEP_MAX - KEY };
 
+static struct imsg_pair_keys keys_of_both(void)
+{
+    const struct vector_device *alice = vector_device("alice"), *bob = vector_device("bob");
+    return (struct imsg_pair_keys){bob->encryption, &bob->identity, &alice->identity};
+}
+
 /* imsg-inspect's way through the same steps ends where imsg-open's does. */
 static void traces_the_same(const struct imsg_pair *pair, enum imsg_status status, struct imsg_view plain)
 {
-    const struct vector_device *alice = vector_device("alice"), *bob = vector_device("bob");
+    const struct imsg_pair_keys keys = keys_of_both();
     struct imsg_trace trace = {0};
     struct imsg_buf out = {0};
-    MUST(imsg_pair_open_traced(pair, bob->encryption, &bob->identity, &alice->identity, &out, &trace, NULL) == status);
+    MUST(imsg_pair_open(pair, &keys, &out, &trace, NULL) == status);
     MUST(imsg_view_equal(imsg_buf_view(&out), plain) && trace.count > 0 && !trace.incomplete);
     imsg_trace_free(&trace);
     imsg_buf_free(&out);
@@ -24,10 +31,13 @@ static void traces_the_same(const struct imsg_pair *pair, enum imsg_status statu
 
 static enum imsg_status open_payload(struct imsg_view payload, struct imsg_buf *out, struct imsg_error *err)
 {
-    const struct vector_device *alice = vector_device("alice"), *bob = vector_device("bob");
+    const struct imsg_pair_keys keys = keys_of_both();
+    struct imsg_layout layout = {0};
     struct imsg_pair pair;
     fuzz_paint(&pair, sizeof pair);
-    enum imsg_status status = imsg_pair_parse(payload, &pair, err);
+    enum imsg_status status = imsg_pair_parse(payload, &pair, &layout, err);
+    fuzz_covers(&layout, payload.len);
+    imsg_layout_free(&layout);
     if (status != IMSG_OK) {
         MUST(fuzz_untouched(&pair, sizeof pair));
         return status;
@@ -36,10 +46,10 @@ static enum imsg_status open_payload(struct imsg_view payload, struct imsg_buf *
     MUST(pair.signature.ptr == payload.ptr + pair.f_signature.offset && pair.signature.len == pair.f_signature.len);
     MUST(HEAD + pair.body.len + 1 + pair.signature.len == payload.len);
     MUST(pair.block.len == IMSG_RSA_BYTES && pair.block.len + pair.rest.len == pair.body.len);
-    status = imsg_pair_open(&pair, bob->encryption, &bob->identity, &alice->identity, out, err);
+    status = imsg_pair_open(&pair, &keys, out, NULL, err);
     MUST(status == IMSG_OK || out->len == 0);
     traces_the_same(&pair, status, imsg_buf_view(out));
-    MUST(status != IMSG_BAD_SIGNATURE || imsg_pair_verify(&pair, &alice->identity, NULL) == IMSG_BAD_SIGNATURE);
+    MUST(status != IMSG_BAD_SIGNATURE || imsg_pair_verify(&pair, keys.sender, NULL) == IMSG_BAD_SIGNATURE);
     return status;
 }
 

@@ -5,6 +5,7 @@
  * Neither letter can start a payload: both are protobuf groups.
  * max_len 1024 */
 #include "crypto/crypto.h"
+#include "format/pair_ec.h"
 #include "format/protobuf.h"
 #include "fuzz.h"
 #include "../unit/vector.h"
@@ -16,27 +17,39 @@ static struct imsg_view x_of(const struct imsg_p256 *key)
     return imsg_view_of(imsg_p256_point(key) + 1, 32);
 }
 
-/* imsg-inspect's way through the same steps ends where imsg-open's does. */
-static void traces_the_same(const struct imsg_pair_ec *parsed, enum imsg_status status, struct imsg_view plain)
+static struct imsg_pair_ec_keys keys_of_both(void)
 {
     const struct vector_device *alice = vector_device("alice"), *bob = vector_device("bob");
+    return (struct imsg_pair_ec_keys){x_of(bob->device).ptr, bob->prekey, imsg_p256_point(alice->device)};
+}
+
+/* imsg-inspect's way through the same steps ends where imsg-open's does. */
+static void traces_the_same(const struct imsg_pair_ec *parsed, enum imsg_status status, struct imsg_view plain,
+                            uint64_t *counter)
+{
+    const struct imsg_pair_ec_keys keys = keys_of_both();
     struct imsg_trace trace = {0};
     struct imsg_buf out = {0};
-    MUST(imsg_pair_ec_open_traced(parsed, x_of(bob->device).ptr, bob->prekey, x_of(alice->device).ptr, &out, NULL, NULL,
-                                  &trace, NULL) == status);
+    MUST(imsg_pair_ec_open(parsed, &keys, &out, &trace, NULL) == status);
+    const struct imsg_step *found = imsg_trace_find(&trace, "counter", IMSG_STEP_NUMBER);
+    *counter = found ? found->number : 0;
+    const struct imsg_step *inner = imsg_trace_find(&trace, "inner", IMSG_STEP_VALUE);
+    fuzz_covers(&trace.inner, inner ? inner->bytes.len : 0);
     MUST(imsg_view_equal(imsg_buf_view(&out), plain) && trace.count > 0 && !trace.incomplete);
     imsg_trace_free(&trace);
     imsg_buf_free(&out);
 }
 
-static enum imsg_status open_payload(struct imsg_view payload, struct imsg_buf *out, uint32_t *counter,
+static enum imsg_status open_payload(struct imsg_view payload, struct imsg_buf *out, uint64_t *counter,
                                      struct imsg_error *err)
 {
-    const struct vector_device *alice = vector_device("alice"), *bob = vector_device("bob");
+    const struct imsg_pair_ec_keys keys = keys_of_both();
+    struct imsg_layout layout = {0};
     struct imsg_pair_ec parsed;
-    bool has_counter = false;
     fuzz_paint(&parsed, sizeof parsed);
-    enum imsg_status status = imsg_pair_ec_parse(payload, &parsed, err);
+    enum imsg_status status = imsg_pair_ec_parse(payload, &parsed, &layout, err);
+    fuzz_covers(&layout, payload.len);
+    imsg_layout_free(&layout);
     if (status != IMSG_OK) {
         MUST(fuzz_untouched(&parsed, sizeof parsed));
         return status;
@@ -47,10 +60,9 @@ static enum imsg_status open_payload(struct imsg_view payload, struct imsg_buf *
     MUST(memcmp(parsed.ephemeral_x, parsed.ephemeral + 1, sizeof parsed.ephemeral_x) == 0);
     MUST(memcmp(parsed.signature, payload.ptr + parsed.f_signature.offset, sizeof parsed.signature) == 0);
     MUST(memcmp(parsed.validator, payload.ptr + parsed.f_validator.offset, sizeof parsed.validator) == 0);
-    status = imsg_pair_ec_open(&parsed, x_of(bob->device).ptr, bob->prekey, x_of(alice->device).ptr, out, counter,
-                               &has_counter, err);
+    status = imsg_pair_ec_open(&parsed, &keys, out, NULL, err);
     MUST(status == IMSG_OK ? out->len <= parsed.payload.len : out->len == 0);
-    traces_the_same(&parsed, status, imsg_buf_view(out));
+    traces_the_same(&parsed, status, imsg_buf_view(out), counter);
     return status;
 }
 
@@ -80,7 +92,7 @@ static enum imsg_status open_padded(struct imsg_view padded, struct imsg_buf *ou
     MUST_OK(imsg_pb_put_bytes(&payload, 2, x_of(ephemeral), &fuzz_err));
     MUST_OK(imsg_pb_put_bytes(&payload, 3, imsg_view_of(signature, sizeof signature), &fuzz_err));
     MUST_OK(imsg_pb_put_bytes(&payload, 99, imsg_view_of(validator, sizeof validator), &fuzz_err));
-    uint32_t counter;
+    uint64_t counter;
     enum imsg_status status = open_payload(imsg_buf_view(&payload), out, &counter, err);
     MUST(status == IMSG_OK || status == IMSG_MALFORMED);
     imsg_buf_free(&payload);
@@ -92,13 +104,13 @@ static void open_sealed(struct imsg_view message, struct imsg_buf *out)
 {
     const struct vector_device *alice = vector_device("alice"), *bob = vector_device("bob");
     struct imsg_view bytes = fuzz_take(&message, 4);
-    uint32_t counter = 0, found = 0;
+    struct imsg_pair_ec_recipient recipient = {x_of(bob->device).ptr, imsg_p256_point(bob->prekey), 0};
+    uint64_t found = 0;
     struct imsg_buf payload = {0};
-    memcpy(&counter, bytes.ptr, bytes.len);
-    MUST_OK(imsg_pair_ec_seal(alice->device, x_of(bob->device).ptr, x_of(bob->prekey).ptr, counter, message, &payload,
-                              &fuzz_err));
+    memcpy(&recipient.counter, bytes.ptr, bytes.len);
+    MUST_OK(imsg_pair_ec_seal(alice->device, &recipient, message, &payload, &fuzz_err));
     MUST_OK(open_payload(imsg_buf_view(&payload), out, &found, &fuzz_err));
-    MUST(imsg_view_equal(imsg_buf_view(out), message) && found == counter);
+    MUST(imsg_view_equal(imsg_buf_view(out), message) && found == recipient.counter);
     imsg_buf_free(&payload);
 }
 
@@ -108,7 +120,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct imsg_buf out = {0};
     struct imsg_error err = {0};
     enum imsg_status status = IMSG_OK;
-    uint32_t counter;
+    uint64_t counter;
     if (fuzz_mode(&input, 'D'))
         status = open_padded(input, &out, &err);
     else if (fuzz_mode(&input, 'S'))

@@ -6,7 +6,7 @@
 
 #include "base/io.h"
 #include "fuzz.h"
-#include "net/net.h"
+#include "imsg-net.h"
 
 #define HANDLE "mailto:alice@example.com"
 

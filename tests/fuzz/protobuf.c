@@ -15,7 +15,7 @@ static void writes_the_same(const struct imsg_pb_field *field)
         MUST_OK(imsg_pb_put_varint(&out, field->number, field->varint, &fuzz_err));
     else
         return;
-    struct imsg_pb_reader reader = {imsg_buf_view(&out), 0};
+    struct imsg_pb_reader reader = {.bytes = imsg_buf_view(&out)};
     MUST_OK(imsg_pb_next(&reader, &again, &more, &fuzz_err));
     MUST(more && reader.at == out.len && again.number == field->number && again.wire == field->wire);
     if (field->wire == IMSG_PB_BYTES)
@@ -27,7 +27,8 @@ static void writes_the_same(const struct imsg_pb_field *field)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct imsg_pb_reader reader = {imsg_view_of(data, size), 0};
+    struct imsg_layout layout = {0};
+    struct imsg_pb_reader reader = {.bytes = imsg_view_of(data, size), .layout = &layout};
     struct imsg_pb_field field;
     struct imsg_error err = {0};
     bool more = true;
@@ -37,6 +38,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (status != IMSG_OK) {
             fuzz_refused(status, &err, size);
             MUST(status == IMSG_MALFORMED && err.has_offset && err.offset >= before && reader.at == before);
+            fuzz_covers(&layout, size);
+            imsg_layout_free(&layout);
             return 0;
         }
         if (!more)
@@ -50,5 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         writes_the_same(&field);
     }
     MUST(reader.at == size);
+    fuzz_covers(&layout, size);
+    imsg_layout_free(&layout);
     return 0;
 }

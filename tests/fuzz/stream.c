@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "crypto/crypto.h"
+#include "format/trace.h"
 #include "fuzz.h"
 
 static const char id[] = "6f668a43-3901-4e37-ad3b-4c62ad860bba";
@@ -42,18 +43,16 @@ static enum imsg_status both(const struct imsg_p256 *auth, uint64_t number, bool
     MUST_OK(imsg_stream_new(key, id, NULL, &stream, &fuzz_err));
     MUST_OK(imsg_stream_new(NULL, id, NULL, &without, &fuzz_err));
     memcpy(copy, chunk.ptr, chunk.len);
-    enum imsg_status signature = imsg_stream_open_traced(without, imsg_p256_point(auth), number, last, copy, chunk.len,
-                                                         &trace, &err);
+    const struct imsg_chunk shown = {number, last, copy, chunk.len}, opened = {number, last, content, chunk.len};
+    enum imsg_status signature = imsg_stream_open(without, imsg_p256_point(auth), &shown, &trace, &err);
     MUST(memcmp(copy, chunk.ptr, chunk.len) == 0);
     imsg_trace_free(&trace);
-    enum imsg_status traced = imsg_stream_open_traced(stream, imsg_p256_point(auth), number, last, copy, chunk.len,
-                                                      &trace, &err);
-    MUST(traced == IMSG_OK ? signature == IMSG_OK : signature != IMSG_OK || traced == IMSG_BAD_TAG);
+    enum imsg_status traced = imsg_stream_open(stream, imsg_p256_point(auth), &shown, &trace, &err);
+    MUST(traced == IMSG_OK ? signature == IMSG_OK : signature != IMSG_OK || trace.why == IMSG_BAD_TAG);
     imsg_trace_free(&trace);
     memcpy(content, chunk.ptr, chunk.len);
-    enum imsg_status status =
-        imsg_stream_open(stream, imsg_p256_point(auth), number, last, content, chunk.len, NULL, &err);
-    MUST((status == IMSG_OK) == (traced == IMSG_OK));
+    enum imsg_status status = imsg_stream_open(stream, imsg_p256_point(auth), &opened, NULL, &err);
+    MUST(status == traced);
     MUST(status == IMSG_OK || status == IMSG_REFUSED);
     for (size_t i = 0; status != IMSG_OK && i < chunk.len; i++)
         MUST(content[i] == 0);
@@ -75,7 +74,7 @@ static void changed(const struct imsg_p256 *auth, struct imsg_view input)
     MUST(chunk && out);
     memcpy(chunk, content.ptr, content.len);
     MUST_OK(imsg_stream_new(key, id, NULL, &stream, &fuzz_err));
-    MUST_OK(imsg_stream_seal(stream, auth, number, true, chunk, content.len, &fuzz_err));
+    MUST_OK(imsg_stream_seal(stream, auth, &(struct imsg_chunk){number, true, chunk, content.len}, &fuzz_err));
     chunk[at % len] ^= mask;
     enum imsg_status status = both(auth, number, true, imsg_view_of(chunk, len), out);
     bool fits = content.len > 0 || number == 0;

@@ -57,20 +57,20 @@ static void test_errors(void)
 
     tap_ok(imsg_fail(NULL, IMSG_IO, "no one listens") == IMSG_IO, "fail without an error struct");
     imsg_error_prefix(NULL, "a");
-    imsg_error_hint(NULL, "a");
+    imsg_error_suggest(NULL, IMSG_HINT_MODE, "a");
     tap_status(imsg_fail_at(&err, IMSG_MALFORMED, 118, "body length %d exceeds the %d bytes left", 9000, 412),
                IMSG_MALFORMED, &err, "fail_at gives its status back");
     tap_ok(strcmp(err.text, "at byte 118: body length 9000 exceeds the 412 bytes left") == 0, "fail_at: %s", err.text);
-    tap_ok(err.has_offset && err.offset == 118 && err.status == IMSG_MALFORMED && !err.hint[0], "fail_at: fields");
+    tap_ok(err.has_offset && err.offset == 118 && err.status == IMSG_MALFORMED && !err.hint, "fail_at: fields");
     imsg_error_prefix(&err, "line %d", 2);
     imsg_error_prefix(&err, "\"%s\"", "msg.imsg");
     tap_ok(strncmp(err.text, "\"msg.imsg\": line 2: at byte 118: body", 36) == 0, "prefix: %s", err.text);
     tap_ok(err.has_offset && err.offset == 118, "a prefix keeps the offset");
-    imsg_error_hint(&err, "chmod %o %s", 0600u, "me.json");
-    tap_ok(strcmp(err.hint, "chmod 600 me.json") == 0, "hint: %s", err.hint);
+    imsg_error_suggest(&err, IMSG_HINT_MODE, "me.json");
+    tap_ok(err.hint == IMSG_HINT_MODE && strcmp(err.about, "me.json") == 0, "hint about: %s", err.about);
     imsg_fail(&err, IMSG_IO, "again: %.9s", err.text);
     tap_ok(strcmp(err.text, "again: \"msg.imsg") == 0, "an error's own text as an argument: %s", err.text);
-    tap_ok(!err.has_offset && err.offset == 0 && !err.hint[0], "fail clears offset and hint");
+    tap_ok(!err.has_offset && err.offset == 0 && !err.hint && !err.about[0], "fail clears offset and hint");
     imsg_fail_errno(&err, IMSG_NO_INPUT, 2, "\"%s\": cannot open", "x");
     tap_ok(strcmp(err.text, "\"x\": cannot open: no such file or directory") == 0, "fail_errno: %s", err.text);
 
@@ -87,8 +87,8 @@ static void test_errors(void)
         imsg_error_prefix(&err, "p");
         tap_ok(strncmp(err.text, "p: ", 3) == 0 && imsg_utf8_valid(imsg_view_str(err.text)),
                "a prefix before a full text (%zu)", lead);
-        imsg_error_hint(&err, "%s", wide);
-        tap_ok(strlen(err.hint) < sizeof err.hint && imsg_utf8_valid(imsg_view_str(err.hint)), "a long hint (%zu)",
+        imsg_error_suggest(&err, IMSG_HINT_MODE, wide);
+        tap_ok(strlen(err.about) < sizeof err.about && imsg_utf8_valid(imsg_view_str(err.about)), "a long hint (%zu)",
                lead);
     }
 }

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "crypto/crypto.h"
+#include "format/pair.h"
+#include "format/pair_ec.h"
 
 #if defined(__has_include) && __has_include(<valgrind/memcheck.h>)
 #include <valgrind/memcheck.h>
@@ -84,14 +86,15 @@ static void open_pair(struct imsg_identity *bob, const struct imsg_identity *ali
 {
     struct imsg_buf payload = {0}, plain = {0};
     struct imsg_pair pair;
+    const struct imsg_pair_keys keys = {bob->encryption, &bob->identity, &alice->identity};
     const struct imsg_public_identity *named = wrong_tag ? &bob->identity : &alice->identity;
     /* Signed by the right key over a block whose tag names another sender. */
     enum imsg_status status = imsg_pair_seal(alice->signing, named, &bob->identity, imsg_view_str("hello"), &payload,
                                              &err);
     if (status == IMSG_OK)
-        status = imsg_pair_parse(imsg_buf_view(&payload), &pair, &err);
+        status = imsg_pair_parse(imsg_buf_view(&payload), &pair, NULL, &err);
     if (status == IMSG_OK)
-        status = imsg_pair_open(&pair, bob->encryption, &bob->identity, &alice->identity, &plain, &err);
+        status = imsg_pair_open(&pair, &keys, &plain, NULL, &err);
     tap_status(status, wrong_tag ? IMSG_BAD_TAG : IMSG_OK, &err, "pair, %s tag", wrong_tag ? "another" : "right");
     if (plain.len > 0)
         (void)VALGRIND_MAKE_MEM_DEFINED(plain.ptr, plain.len);
@@ -104,14 +107,16 @@ static void open_pair_ec(struct imsg_identity *bob, const struct imsg_identity *
 {
     struct imsg_buf payload = {0}, plain = {0};
     struct imsg_pair_ec pair_ec;
+    const struct imsg_pair_ec_recipient recipient = {bob->device_x, imsg_p256_point(bob->prekey), 0};
+    const struct imsg_pair_ec_keys keys = {bob->device_x, bob->prekey, imsg_p256_point(alice->device)};
     enum imsg_status status =
-        imsg_pair_ec_seal(alice->device, bob->device_x, bob->prekey_record.x, 0, imsg_view_str("hello"), &payload, &err);
+        imsg_pair_ec_seal(alice->device, &recipient, imsg_view_str("hello"), &payload, &err);
     if (status == IMSG_OK)
-        status = imsg_pair_ec_parse(imsg_buf_view(&payload), &pair_ec, &err);
+        status = imsg_pair_ec_parse(imsg_buf_view(&payload), &pair_ec, NULL, &err);
     if (forged)
         pair_ec.signature[40] ^= 1;
     if (status == IMSG_OK)
-        status = imsg_pair_ec_open(&pair_ec, bob->device_x, bob->prekey, alice->device_x, &plain, NULL, NULL, &err);
+        status = imsg_pair_ec_open(&pair_ec, &keys, &plain, NULL, &err);
     tap_status(status, forged ? IMSG_BAD_SIGNATURE : IMSG_OK, &err, "pair-ec, %s signature", forged ? "bad" : "good");
     tap_ok(forged ? plain.len == 0 : plain.len == 5, "pair-ec: released as it should be");
     imsg_buf_free(&payload);

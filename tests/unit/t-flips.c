@@ -37,23 +37,26 @@ static void free_user(struct user *user)
     imsg_identity_free(&user->identity);
 }
 
-static void make_line(const struct user *from, const struct user *to, enum imsg_format format, size_t size,
+static void make_line(const struct user *from, const struct user *to, const struct imsg_format *format, size_t size,
                       struct imsg_buf *line)
 {
-    char id[37], content[64], *handles[] = {to->identity.handles[0]};
+    char content[64], *handles[] = {to->identity.handles[0]};
     struct imsg_buf plain = {0}, payload = {0};
     memset(content, 'x', sizeof content);
-    must(imsg_uuid_v4(id, &err));
-    struct imsg_compose compose = {.id = id,
-                                   .from = from->identity.handles[0],
-                                   .time = "2026-11-24T03:20:00Z",
-                                   .to = handles,
-                                   .to_count = 1};
-    must(imsg_message_print(&compose, imsg_view_of(content, size), &plain, &err));
-    must(imsg_seal_payload(&from->identity, &to->device, format, 0, to->device.limit, imsg_buf_view(&plain), &payload,
-                           &err));
-    must(imsg_envelope_print(id, compose.from, from->identity.token, handles[0], to->identity.token, format,
-                             compose.time, NULL, imsg_buf_view(&payload), line, &err));
+    struct imsg_message message = {
+        .from = from->identity.handles[0], .to = handles, .to_count = 1, .content = imsg_view_of(content, size)};
+    must(imsg_message_print(&message, &plain, &err));
+    const struct imsg_seal_how how = {.format = format, .limit = to->device.limit};
+    must(imsg_seal_payload(&from->identity, &to->device, &how, imsg_buf_view(&plain), &payload, &err));
+    struct imsg_envelope envelope = {.id = message.id,
+                                     .from = message.from,
+                                     .to = handles[0],
+                                     .time = message.time,
+                                     .format = format,
+                                     .payload = payload};
+    memcpy(envelope.from_token, from->identity.token, IMSG_TOKEN);
+    memcpy(envelope.to_token, to->identity.token, IMSG_TOKEN);
+    must(imsg_envelope_print(&envelope, line, &err));
     line->len--; /* the newline */
     imsg_buf_free(&plain);
     imsg_buf_free(&payload);
@@ -63,16 +66,15 @@ static void make_line(const struct user *from, const struct user *to, enum imsg_
 static bool opens(struct user *to, const struct user *from, struct imsg_view line, size_t *released)
 {
     struct imsg_envelope envelope = {0};
-    struct imsg_buf plain = {0};
     struct imsg_message message = {0};
     bool opened = false;
+    *released = 0;
     if (imsg_envelope_parse(line, &envelope, &err) == IMSG_OK) {
-        opened = imsg_open_envelope(&to->identity, &from->device, &envelope, &plain, &message, NULL, &err) == IMSG_OK;
+        opened = imsg_open_envelope(&to->identity, &from->device, &envelope, &message, NULL, &err) == IMSG_OK;
+        *released = message.plaintext.len;
         imsg_message_free(&message);
     }
-    *released = plain.len;
     imsg_envelope_free(&envelope);
-    imsg_buf_free(&plain);
     return opened;
 }
 
@@ -97,7 +99,7 @@ int main(void)
     make_user(&bob, "mailto:bob@example.com");
     for (size_t i = 0; i < ENVELOPES; i++) {
         struct imsg_buf line = {0};
-        make_line(&alice, &bob, i % 2 ? IMSG_PAIR : IMSG_PAIR_EC, i * 3, &line);
+        make_line(&alice, &bob, imsg_format_of(i % 2 ? "pair" : "pair-ec"), i * 3, &line);
         flip_all(&bob, &alice, &line, step, i);
         imsg_buf_free(&line);
     }

@@ -16,7 +16,6 @@
 #include "tap.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
-#define NOW 784111777 /* Sun, 06 Nov 1994 08:49:37 GMT, RFC 9110's */
 
 static struct imsg_error err;
 
@@ -52,51 +51,6 @@ static void test_names(void)
 {
     tap_status(ask_nobody(EAI_NONAME), IMSG_UNAVAILABLE, &err, "a name that nobody has");
     tap_status(ask_nobody(EAI_AGAIN), IMSG_TEMPORARY, &err, "a resolver that does not answer");
-}
-
-static void test_retry_after(void)
-{
-    static const struct {
-        const char *text;
-        uint64_t seconds;
-    } good[] = {
-        {"0", 0},
-        {"120", 120},
-        {" 7 \r\n", 7},
-        {"007", 7},
-        {"999999999999999999", 366 * 86400},
-        {"Sun, 06 Nov 1994 08:49:37 GMT", 0},
-        {"Sun, 06 Nov 1994 08:50:07 GMT", 30},
-        {"Sat, 05 Nov 1994 08:49:37 GMT", 0},
-        {"Fri, 31 Dec 9999 23:59:59 GMT", 366 * 86400},
-    };
-    static const char *const bad[] = {"",
-                                      " ",
-                                      "-1",
-                                      "+1",
-                                      "1.5",
-                                      "1 2",
-                                      "0x10",
-                                      "1s",
-                                      "1000000000000000000",
-                                      "soon",
-                                      "Sun, 06 Nov 1994 08:49:37",
-                                      "Sun, 31 Feb 1994 08:49:37 GMT",
-                                      "Sun, 06 Now 1994 08:49:37 GMT",
-                                      "Sun, 06 Nov 1994 24:49:37 GMT",
-                                      "Sunday, 06-Nov-94 08:49:37 GMT",
-                                      "Sun Nov  6 08:49:37 1994",
-                                      "Sun, 06 Nov 1994 08:49:37 UTC"};
-    uint64_t seconds;
-    for (size_t i = 0; i < COUNT(good); i++) {
-        seconds = 1;
-        bool read = imsg_http_retry_after(imsg_view_str(good[i].text), NOW, &seconds);
-        tap_ok(read && seconds == good[i].seconds, "Retry-After: %s is %llu", good[i].text,
-               (unsigned long long)seconds);
-    }
-    for (size_t i = 0; i < COUNT(bad); i++)
-        tap_ok(!imsg_http_retry_after(imsg_view_str(bad[i]), NOW, &seconds), "no Retry-After: \"%s\"", bad[i]);
-    tap_ok(!imsg_http_retry_after(imsg_view_of("Sun, 06 Nov 1994\0 8:49:37 GMT", 29), NOW, &seconds), "a NUL in it");
 }
 
 static void test_etag(void)
@@ -333,9 +287,7 @@ static void test_body(void)
     header(&transfer, "HTTP/1.1 100 Continue\r\n");
     header(&transfer, "\r\n");
     header(&transfer, "HTTP/1.1 200 OK\r\n");
-    header(&transfer, "ETag: \"1\"\r\n");
-    tap_ok(transfer.answer.status == 200 && strcmp(transfer.answer.etag, "\"1\"") == 0 && !transfer.head_ended,
-           "the last status counts");
+    tap_ok(transfer.answer.status == 200 && !transfer.head_ended, "the last status counts");
     tap_ok(body(&transfer, "abc") && body(&transfer, "de") && has("abcde"), "a body in two pieces");
     next_try(&transfer);
     header(&transfer, "HTTP/1.1 206 Partial Content\r\n");
@@ -379,7 +331,6 @@ static void test_body(void)
 
 int main(void)
 {
-    test_retry_after();
     test_etag();
     test_reason();
     test_range();

@@ -419,23 +419,50 @@ static void test_commit(void)
     tap_ok(holds("d/a", "2") && entries("d") == 1, "the file is as it was");
 }
 
-static void test_link(void)
+static void test_unnamed(void)
 {
-    struct imsg_file file = {.fd = -1};
-    tap_status(imsg_file_link(&file, "d/l", &err), IMSG_INTERNAL, &err, "link without a file");
-    tap_ok(imsg_file_create(&file, "d/l", 0600, &err) == IMSG_OK &&
-               imsg_write_all(file.fd, imsg_view_str("new"), &err) == IMSG_OK,
-           "create");
+    int fd = -1;
+    tap_status(imsg_unnamed_create("absent", 0600, &fd, &err), IMSG_CANNOT_CREATE, &err, "in no folder");
+    tap_ok(imsg_unnamed_create("d", 0640, &fd, &err) == IMSG_OK &&
+               imsg_write_all(fd, imsg_view_str("new"), &err) == IMSG_OK && entries("d") == 1,
+           "a file that has no name");
     put("d/l", "l");
     put("d/l-1", "l-1");
-    tap_status(imsg_file_link(&file, "d/l", &err), IMSG_CONFLICT, &err, "the name is taken");
-    tap_status(imsg_file_link(&file, "d/l-1", &err), IMSG_CONFLICT, &err, "the next too");
-    tap_ok(file.temp && file.fd >= 0 && holds("d/l", "l") && holds("d/l-1", "l-1"), "both stay, and so does the file");
-    tap_status(imsg_file_link(&file, "d/l-2", &err), IMSG_OK, &err, "the third is free");
-    tap_ok(holds("d/l-2", "new") && entries("d") == 4 && !file.temp && !file.path, "and is the file");
-    tap_status(imsg_file_create(&file, "d/l", 0600, &err), IMSG_OK, &err, "create");
-    tap_status(imsg_file_link(&file, "absent/l", &err), IMSG_CANNOT_CREATE, &err, "a name in no folder");
-    tap_ok(entries("d") == 4 && !file.temp && file.fd == -1, "leaves nothing");
+    tap_status(imsg_unnamed_name(fd, "d/l", &err), IMSG_CONFLICT, &err, "the name is taken");
+    tap_status(imsg_unnamed_name(fd, "d/l-1", &err), IMSG_CONFLICT, &err, "the next too");
+    tap_ok(holds("d/l", "l") && holds("d/l-1", "l-1"), "both stay");
+    tap_status(imsg_unnamed_name(fd, "d/l-2", &err), IMSG_OK, &err, "the third is free");
+    tap_ok(holds("d/l-2", "new") && entries("d") == 4 && mode_of("d/l-2") == 0640, "and is the file");
+    close(fd);
+
+    /* One that was removed cannot be named, as on systems where no other is without a name. */
+    fd = open("d/gone", O_RDWR | O_CREAT, 0640);
+    unlink("d/gone");
+    tap_ok(fd >= 0 && imsg_write_all(fd, imsg_view_str("copied"), &err) == IMSG_OK, "a file that was removed");
+    tap_status(imsg_unnamed_name(fd, "d/l", &err), IMSG_CONFLICT, &err, "the name is taken");
+    tap_status(imsg_unnamed_name(fd, "d/l-3", &err), IMSG_OK, &err, "another is free");
+    tap_ok(holds("d/l-3", "copied") && entries("d") == 5 && mode_of("d/l-3") == 0640, "and is a copy");
+    close(fd);
+}
+
+static void test_part(void)
+{
+    struct imsg_part part, other;
+    tap_ok(imsg_part_open(&part, "d/p", false, 100, &err) == IMSG_OK && part.fd == -1, "there is no part");
+    tap_ok(imsg_part_open(&part, "d/p", true, 100, &err) == IMSG_OK && part.fd >= 0 && part.size == 0, "make one");
+    tap_ok(imsg_part_open(&other, "d/p", true, 100, &err) == IMSG_OK && other.fd == -1, "it is in use");
+    tap_ok(imsg_write_all(part.fd, imsg_view_str("begin"), &err) == IMSG_OK, "write to it");
+    imsg_part_keep(&part);
+    tap_ok(part.fd == -1 && holds("d/.p.part", "begin"), "it stays");
+    tap_ok(imsg_part_open(&part, "d/p", false, 5, &err) == IMSG_OK && part.size == 5, "it is found again");
+    imsg_part_keep(&part);
+    tap_ok(imsg_part_open(&part, "d/p", false, 4, &err) == IMSG_OK && part.size == 0, "one too long is emptied");
+    imsg_part_remove(&part);
+    tap_ok(access("d/.p.part", F_OK) != 0, "it is gone");
+    tap_ok(symlink("l", "d/.p.part") == 0 && imsg_part_open(&part, "d/p", true, 9, &err) == IMSG_OK && part.fd == -1,
+           "a link is no part");
+    imsg_part_remove(&part);
+    tap_ok(unlink("d/.p.part") == 0, "and stays");
 }
 
 /* Two processes create the same name many times: each time exactly one wins. */
@@ -589,7 +616,8 @@ int main(void)
     test_lines();
     test_create();
     test_commit();
-    test_link();
+    test_unnamed();
+    test_part();
     test_race();
     test_mark();
     test_at();

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "base/json_walk.h"
+#include "inspect/json_walk.h"
 #include "tap.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])

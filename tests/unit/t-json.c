@@ -263,14 +263,15 @@ static void test_integers(const json_t *object)
     for (size_t i = 0; i < COUNT(cases); i++) {
         uint64_t out = 77;
         enum imsg_status status =
-            imsg_json_integer(object, cases[i].member, IMSG_REQUIRED, cases[i].min, cases[i].max, &out, &err);
+            imsg_json_integer(object, cases[i].member, IMSG_REQUIRED,
+                              (struct imsg_range){cases[i].min, cases[i].max}, &out, &err);
         tap_ok(cases[i].good ? status == IMSG_OK && out != 77 : status == IMSG_MALFORMED && out == 77,
                "integer %zu: %s", i, cases[i].member);
     }
     uint64_t out = 77;
-    tap_status(imsg_json_integer(object, "absent", IMSG_OPTIONAL, 0, 5, &out, &err), IMSG_OK, &err, "optional");
+    tap_status(imsg_json_integer(object, "absent", IMSG_OPTIONAL, (struct imsg_range){0, 5}, &out, &err), IMSG_OK, &err, "optional");
     tap_ok(out == 77, "leaves the value");
-    tap_status(imsg_json_integer(object, "null", IMSG_OPTIONAL, 0, 5, &out, &err), IMSG_MALFORMED, &err,
+    tap_status(imsg_json_integer(object, "null", IMSG_OPTIONAL, (struct imsg_range){0, 5}, &out, &err), IMSG_MALFORMED, &err,
                "null is there");
 }
 
@@ -313,27 +314,27 @@ static void test_bytes(const json_t *object)
     struct imsg_error err;
     uint8_t out[8] = {0};
     bool found = false;
-    tap_status(imsg_json_base64(object, "b64", IMSG_REQUIRED, out, 3, &found, &err), IMSG_OK, &err, "base64");
+    tap_status(imsg_json_base64(object, "b64", out, 3, &found, &err), IMSG_OK, &err, "base64");
     tap_ok(found && memcmp(out, "\0\1\2", 4) == 0, "its bytes");
-    tap_status(imsg_json_base64(object, "b64pad", IMSG_REQUIRED, out, 2, NULL, &err), IMSG_OK, &err, "padded");
-    tap_status(imsg_json_base64(object, "empty", IMSG_REQUIRED, out, 0, NULL, &err), IMSG_OK, &err, "no bytes");
+    tap_status(imsg_json_base64(object, "b64pad", out, 2, NULL, &err), IMSG_OK, &err, "padded");
+    tap_status(imsg_json_base64(object, "empty", out, 0, NULL, &err), IMSG_OK, &err, "no bytes");
     memset(out, 9, sizeof out);
     found = false;
-    tap_status(imsg_json_hex(object, "hex", IMSG_REQUIRED, out, 3, &found, &err), IMSG_OK, &err, "hex");
+    tap_status(imsg_json_hex(object, "hex", out, 3, &found, &err), IMSG_OK, &err, "hex");
     tap_ok(found && memcmp(out, "\0\1\2\x09", 4) == 0, "its bytes");
     for (size_t i = 0; i < COUNT(bad); i++) {
         memset(out, 0xa5, sizeof out);
         found = true;
-        enum imsg_status status = (bad[i].hex ? imsg_json_hex : imsg_json_base64)(object, bad[i].member, IMSG_REQUIRED,
-                                                                                  out, bad[i].len, &found, &err);
+        bool *optional = strcmp(bad[i].member, "absent") == 0 ? NULL : &found;
+        enum imsg_status status =
+            (bad[i].hex ? imsg_json_hex : imsg_json_base64)(object, bad[i].member, out, bad[i].len, optional, &err);
         tap_ok(status == IMSG_MALFORMED && found && out[0] == 0xa5 && out[7] == 0xa5 && !err.has_offset,
                "bad bytes %zu: %s", i, err.text);
     }
-    tap_ok(imsg_json_base64(object, "absent", IMSG_OPTIONAL, out, 3, &found, &err) == IMSG_OK && !found &&
-               out[0] == 0xa5,
+    tap_ok(imsg_json_base64(object, "absent", out, 3, &found, &err) == IMSG_OK && !found && out[0] == 0xa5,
            "optional base64");
     found = true;
-    tap_ok(imsg_json_hex(object, "absent", IMSG_OPTIONAL, out, 3, &found, &err) == IMSG_OK && !found && out[0] == 0xa5,
+    tap_ok(imsg_json_hex(object, "absent", out, 3, &found, &err) == IMSG_OK && !found && out[0] == 0xa5,
            "optional hex");
 }
 

@@ -4,7 +4,7 @@
 #endif
 #include "base/text.h"
 #include "crypto/crypto.h"
-#include "net/net.h"
+#include "imsg-net.h"
 #include "scratch.h"
 #include "tap.h"
 
@@ -266,7 +266,7 @@ static enum imsg_status receive(void *opaque, struct imsg_view piece, struct ims
 
 static enum imsg_status store_bytes(struct imsg_store *store, const uint8_t *bytes, size_t len, char **uri)
 {
-    struct imsg_store_put one = {0};
+    struct imsg_store_put one = {.fd = -1};
     uint8_t hash[32];
     enum imsg_status status = imsg_store_begin(store, &one, &err);
     if (status != IMSG_OK)
@@ -289,7 +289,7 @@ static void test_store(void)
 {
     static uint8_t bytes[614400];
     struct imsg_store *store = NULL;
-    struct imsg_store_put one = {0};
+    struct imsg_store_put one = {.fd = -1};
     struct received received = {0};
     char *uri = NULL, *again = NULL;
     memset(bytes, 'c', sizeof bytes);
@@ -299,7 +299,7 @@ static void test_store(void)
     tap_status(fetch(store, "imsg-store:" HASH, 9, &received), IMSG_TEMPORARY, &err, "get: no base");
     int input = fcntl(0, F_GETFD);
     imsg_store_abort(store, &one);
-    tap_ok(fcntl(0, F_GETFD) == input, "abort of {0} closes nothing");
+    tap_ok(fcntl(0, F_GETFD) == input, "abort of what was not begun closes nothing");
     tap_status(imsg_store_begin(store, &one, &err), IMSG_OK, &err, "begin");
     tap_ok(count_files(in_scratch("a/store", "")) == 1, "a temporary file in the base");
     imsg_store_abort(store, &one);

@@ -1,9 +1,12 @@
 /* What the vectors leave open about the payload formats: the size limits, what an output buffer holds afterwards, where
  * a fault is said to be, every bit flipped. The protobuf of "pair-ec" has t-pair-ec.c. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "crypto/crypto.h"
+#include "format/pair.h"
+#include "format/pair_ec.h"
 #include "tap.h"
 #include "vector.h"
 
@@ -16,27 +19,29 @@ static const uint8_t *x_of(const struct imsg_p256 *key)
 }
 
 /* Everything below goes from alice to bob. */
-static enum imsg_status seal(enum imsg_format format, struct imsg_view message, struct imsg_buf *out)
+static enum imsg_status seal(const struct imsg_format *format, struct imsg_view message, struct imsg_buf *out)
 {
-    if (format == IMSG_PAIR)
+    const struct imsg_pair_ec_recipient recipient = {x_of(bob->device), imsg_p256_point(bob->prekey), 5};
+    if (format == &imsg_format_pair)
         return imsg_pair_seal(alice->signing, &alice->identity, &bob->identity, message, out, &err);
-    return imsg_pair_ec_seal(alice->device, x_of(bob->device), x_of(bob->prekey), 5, message, out, &err);
+    return imsg_pair_ec_seal(alice->device, &recipient, message, out, &err);
 }
 
-static enum imsg_status open_payload(enum imsg_format format, struct imsg_view payload, struct imsg_buf *out)
+static enum imsg_status open_payload(const struct imsg_format *format, struct imsg_view payload, struct imsg_buf *out)
 {
     enum imsg_status status;
-    if (format == IMSG_PAIR) {
+    if (format == &imsg_format_pair) {
+        const struct imsg_pair_keys keys = {bob->encryption, &bob->identity, &alice->identity};
         struct imsg_pair pair;
-        status = imsg_pair_parse(payload, &pair, &err);
+        status = imsg_pair_parse(payload, &pair, NULL, &err);
         if (status == IMSG_OK)
-            status = imsg_pair_open(&pair, bob->encryption, &bob->identity, &alice->identity, out, &err);
+            status = imsg_pair_open(&pair, &keys, out, NULL, &err);
     } else {
+        const struct imsg_pair_ec_keys keys = {x_of(bob->device), bob->prekey, imsg_p256_point(alice->device)};
         struct imsg_pair_ec pair_ec;
-        status = imsg_pair_ec_parse(payload, &pair_ec, &err);
+        status = imsg_pair_ec_parse(payload, &pair_ec, NULL, &err);
         if (status == IMSG_OK)
-            status =
-                imsg_pair_ec_open(&pair_ec, x_of(bob->device), bob->prekey, x_of(alice->device), out, NULL, NULL, &err);
+            status = imsg_pair_ec_open(&pair_ec, &keys, out, NULL, &err);
     }
     return status;
 }
@@ -49,12 +54,17 @@ static void append(struct imsg_buf *out, const void *bytes, size_t len)
 
 static void names(void)
 {
-    tap_ok(strcmp(imsg_format_name(IMSG_PAIR), "pair") == 0, "name of pair");
-    tap_ok(strcmp(imsg_format_name(IMSG_PAIR_EC), "pair-ec") == 0, "name of pair-ec");
-    tap_ok(imsg_format_of("pair") == IMSG_PAIR && imsg_format_of("pair-ec") == IMSG_PAIR_EC, "formats by name");
-    tap_ok(imsg_format_of("none") == IMSG_FORMAT_NONE && imsg_format_of("PAIR") == IMSG_FORMAT_NONE &&
-               imsg_format_of("") == IMSG_FORMAT_NONE,
+    tap_ok(strcmp(imsg_format_name(&imsg_format_pair), "pair") == 0, "name of pair");
+    tap_ok(strcmp(imsg_format_name(&imsg_format_pair_ec), "pair-ec") == 0, "name of pair-ec");
+    tap_ok(imsg_format_of("pair") == &imsg_format_pair && imsg_format_of("pair-ec") == &imsg_format_pair_ec,
+           "formats by name");
+    tap_ok(!imsg_format_of("none") && !imsg_format_of("PAIR") && !imsg_format_of(""),
            "no format by another name");
+    char listed[64] = "";
+    const struct imsg_format *format;
+    for (size_t i = 0; (format = imsg_format_from_last(i)); i++)
+        snprintf(listed + strlen(listed), sizeof listed - strlen(listed), "%s%s", i ? "|" : "", format->name);
+    tap_ok(strcmp(listed, IMSG_FORMAT_NAMES) == 0, "options name the rows of the table: %s", listed);
 }
 
 /* ---- Sizes and buffers ---- */
@@ -79,17 +89,17 @@ static void wiped(void)
     struct imsg_buf payload = {0}, plain = {0};
     struct imsg_pair pair;
     const struct vector_device *mallory = vector_device("mallory");
+    const struct imsg_pair_keys keys = {bob->encryption, &bob->identity, &mallory->identity};
     uint8_t digest[20], der[72];
     size_t len;
-    if (seal(IMSG_PAIR, imsg_view_str("a secret of more bytes than none"), &payload) != IMSG_OK ||
-        imsg_pair_parse(imsg_buf_view(&payload), &pair, &err) != IMSG_OK ||
+    if (seal(&imsg_format_pair, imsg_view_str("a secret of more bytes than none"), &payload) != IMSG_OK ||
+        imsg_pair_parse(imsg_buf_view(&payload), &pair, NULL, &err) != IMSG_OK ||
         imsg_sha1(pair.body, digest, &err) != IMSG_OK ||
         imsg_p256_sign_der(mallory->signing, imsg_view_of(digest, 20), der, &len, &err) != IMSG_OK ||
         imsg_buf_reserve(&plain, 300, &err) != IMSG_OK)
         abort();
     pair.signature = imsg_view_of(der, len);
-    tap_status(imsg_pair_open(&pair, bob->encryption, &bob->identity, &mallory->identity, &plain, &err), IMSG_BAD_TAG,
-               &err, "pair: signed anew by another");
+    tap_status(imsg_pair_open(&pair, &keys, &plain, NULL, &err), IMSG_BAD_TAG, &err, "pair: signed anew by another");
     bool clean = plain.len == 0;
     for (size_t i = 0; i < 33; i++)
         clean = clean && plain.ptr[i] == 0;
@@ -98,7 +108,7 @@ static void wiped(void)
     imsg_buf_free(&plain);
 }
 
-static void limits(enum imsg_format format)
+static void limits(const struct imsg_format *format)
 {
     const char *name = imsg_format_name(format);
     struct imsg_buf message = {0}, payload = {0}, plain = {0};
@@ -140,14 +150,14 @@ static void huge(void)
         abort();
     bytes[0] = 2;
     struct imsg_view all = imsg_view_of(bytes, IMSG_PAYLOAD_MAX + 1);
-    tap_ok(imsg_pair_parse(all, &pair, &err) == IMSG_MALFORMED && err.offset == IMSG_PAYLOAD_MAX, "pair: over 128 KiB");
-    tap_ok(imsg_pair_ec_parse(all, &pair_ec, &err) == IMSG_MALFORMED && err.offset == IMSG_PAYLOAD_MAX,
+    tap_ok(imsg_pair_parse(all, &pair, NULL, &err) == IMSG_MALFORMED && err.offset == IMSG_PAYLOAD_MAX, "pair: over 128 KiB");
+    tap_ok(imsg_pair_ec_parse(all, &pair_ec, NULL, &err) == IMSG_MALFORMED && err.offset == IMSG_PAYLOAD_MAX,
            "pair-ec: over 128 KiB");
     free(bytes);
 }
 
 /* Every length around the block's and the padding's edges. */
-static void lengths(enum imsg_format format)
+static void lengths(const struct imsg_format *format)
 {
     uint8_t message[140];
     struct imsg_buf payload = {0}, plain = {0};
@@ -177,7 +187,7 @@ static void pair_fault(const struct imsg_buf *good, size_t len, size_t at, uint8
     bad.len = len;
     if (at < len)
         bad.ptr[at] = byte;
-    enum imsg_status status = imsg_pair_parse(imsg_buf_view(&bad), &pair, &err);
+    enum imsg_status status = imsg_pair_parse(imsg_buf_view(&bad), &pair, NULL, &err);
     tap_ok((status == IMSG_MALFORMED || status == IMSG_UNSUPPORTED) && err.has_offset && err.offset == offset,
            "pair: fault at byte %zu: %s", offset, err.text);
     imsg_buf_free(&bad);
@@ -187,8 +197,8 @@ static void pair_faults(void)
 {
     struct imsg_buf good = {0};
     struct imsg_pair pair;
-    if (seal(IMSG_PAIR, imsg_view_str("hello"), &good) != IMSG_OK ||
-        imsg_pair_parse(imsg_buf_view(&good), &pair, &err) != IMSG_OK)
+    if (seal(&imsg_format_pair, imsg_view_str("hello"), &good) != IMSG_OK ||
+        imsg_pair_parse(imsg_buf_view(&good), &pair, NULL, &err) != IMSG_OK)
         abort();
     tap_ok(pair.f_body.offset == 3 && pair.f_body.len == 160 && pair.f_signature.offset == 164 &&
                pair.f_signature.len == good.len - 164 && pair.body.ptr == good.ptr + 3 && pair.rest.len == 0,
@@ -210,7 +220,7 @@ static void pair_faults(void)
 
 /* ---- Every bit ---- */
 
-static void flip(enum imsg_format format, struct imsg_view message)
+static void flip(const struct imsg_format *format, struct imsg_view message)
 {
     struct imsg_buf payload = {0}, plain = {0};
     unsigned opened = 0, released = 0;
@@ -237,8 +247,8 @@ static void flips(void)
     size_t count = getenv("VALGRIND") ? 1 : 10;
     memset(message, 'm', sizeof message);
     for (size_t i = 0; i < count; i++) {
-        flip(IMSG_PAIR, imsg_view_of(message, i * 20));
-        flip(IMSG_PAIR_EC, imsg_view_of(message, i * 20));
+        flip(&imsg_format_pair, imsg_view_of(message, i * 20));
+        flip(&imsg_format_pair_ec, imsg_view_of(message, i * 20));
     }
 }
 
@@ -265,7 +275,8 @@ int main(void)
     alice = vector_device("alice");
     bob = vector_device("bob");
     names();
-    for (enum imsg_format format = IMSG_PAIR; format <= IMSG_PAIR_EC; format++) {
+    const struct imsg_format *format;
+    for (size_t i = 0; (format = imsg_format_at(i)); i++) {
         limits(format);
         lengths(format);
     }

@@ -2,7 +2,7 @@
 #ifndef _XOPEN_SOURCE
 #define _XOPEN_SOURCE 700 /* nftw */
 #endif
-#include "net/net.h"
+#include "imsg-net.h"
 #include "scratch.h"
 #include "tap.h"
 

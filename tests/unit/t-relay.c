@@ -7,7 +7,7 @@
 
 #include "base/text.h"
 #include "crypto/crypto.h"
-#include "net/net.h"
+#include "imsg-net.h"
 #include "scratch.h"
 #include "tap.h"
 
@@ -60,6 +60,11 @@ static size_t waiting_count(struct imsg_relay *relay)
     size_t count = waiting.count;
     imsg_waiting_free(&waiting);
     return count;
+}
+
+static enum imsg_status acknowledge(struct imsg_relay *relay, const char *name)
+{
+    return imsg_relay_acknowledge(relay, TOKEN, &name, 1, &err);
 }
 
 static void test_locations(void)
@@ -117,13 +122,20 @@ static void test_round(void)
     imsg_waiting_free(&waiting);
     tap_status(imsg_relay_fetch(relay, TOKEN, name, &line, &err), IMSG_OK, &err, "fetch");
     tap_bytes(imsg_buf_view(&line), imsg_view_str("{\"n\":1}"), "the line without newline");
-    tap_status(imsg_relay_ack(relay, TOKEN, name, &err), IMSG_OK, &err, "ack");
-    tap_status(imsg_relay_ack(relay, TOKEN, name, &err), IMSG_OK, &err, "ack again");
+    tap_status(acknowledge(relay, name), IMSG_OK, &err, "ack");
+    tap_status(acknowledge(relay, name), IMSG_OK, &err, "ack again");
     tap_status(imsg_relay_fetch(relay, TOKEN, name, &line, &err), IMSG_NO_INPUT, &err, "fetch: gone");
     tap_ok(line.len == 7, "the buffer is as it was");
     tap_status(imsg_relay_fetch(relay, TOKEN, "../../passwd", &line, &err), IMSG_MALFORMED, &err, "fetch: no name");
-    tap_status(imsg_relay_ack(relay, TOKEN, "../tmp/x", &err), IMSG_MALFORMED, &err, "ack: no name");
+    tap_status(acknowledge(relay, "../tmp/x"), IMSG_MALFORMED, &err, "ack: no name");
     tap_ok(waiting_count(relay) == 1, "one is left");
+    tap_status(imsg_relay_list(relay, TOKEN, &waiting, &err), IMSG_OK, &err, "list");
+    const char *both[] = {name, waiting.count == 1 ? waiting.names[0] : "", "../tmp/x"};
+    tap_status(imsg_relay_acknowledge(relay, TOKEN, both, 3, &err), IMSG_MALFORMED, &err, "several, one no name");
+    tap_ok(waiting_count(relay) == 1, "nothing went");
+    tap_status(imsg_relay_acknowledge(relay, TOKEN, both, 2, &err), IMSG_OK, &err, "several, one gone before");
+    imsg_waiting_free(&waiting);
+    tap_ok(waiting_count(relay) == 0, "nothing is left");
     struct imsg_envelope envelope = {0};
     tap_status(imsg_relay_deliver(relay, &envelope, imsg_view_str("{\n}"), NULL, &err), IMSG_MALFORMED, &err,
                "deliver: two lines");
@@ -218,7 +230,7 @@ static void test_links(void)
         tap_status(deliver(relay, 2, 100, NULL), IMSG_UNAVAILABLE, &err, "deliver: \"%s\" is a link", parts[i]);
         if (imsg_relay_list(relay, TOKEN, &waiting, NULL) == IMSG_OK)
             imsg_waiting_free(&waiting);
-        (void)!imsg_relay_ack(relay, TOKEN, name, NULL);
+        (void)!acknowledge(relay, name);
         tap_ok(parts[i][0] == 'n' || exists(in_box("links", "tmp", "letter")), "nothing is swept there");
         tap_ok(parts[i][0] == 't' || exists(in_box("links", "new", name)), "nor acknowledged");
         imsg_relay_close(relay);
@@ -385,7 +397,7 @@ static void test_wait(void)
     double idle = timed_wait(relay, 1);
     tap_ok(idle > 0.9 && idle < 3, "then nothing new comes for a second");
     name_of(1, name);
-    tap_status(imsg_relay_ack(relay, TOKEN, name, &err), IMSG_OK, &err, "ack");
+    tap_status(acknowledge(relay, name), IMSG_OK, &err, "ack");
 
     /* Not at a moment that can be named: either the event is queued before the wait, or it ends it. */
     if (pipe(waiter.ready) != 0)
@@ -398,7 +410,7 @@ static void test_wait(void)
     close(waiter.ready[1]);
 
     name_of(2, name);
-    tap_status(imsg_relay_ack(relay, TOKEN, name, &err), IMSG_OK, &err, "ack");
+    tap_status(acknowledge(relay, name), IMSG_OK, &err, "ack");
     tap_ok(rmdir(in_box("wait", "new", "")) == 0 && mkdir(in_box("wait", "new", ""), 0777) == 0, "new is made anew");
     tap_ok(waiting_count(relay) == 0, "nothing waits");
     n = 3;

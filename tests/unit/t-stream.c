@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "crypto/crypto.h"
+#include "format/trace.h"
 #include "tap.h"
 #include "vector.h"
 
@@ -36,7 +37,7 @@ static uint8_t *sealed(struct imsg_stream *stream, const struct imsg_p256 *signe
         abort();
     for (size_t i = 0; i < len; i++)
         chunk[i] = byte_at(i);
-    if (imsg_stream_seal(stream, signer, number, last, chunk, len, &err) != IMSG_OK)
+    if (imsg_stream_seal(stream, signer, &(struct imsg_chunk){number, last, chunk, len}, &err) != IMSG_OK)
         abort();
     return chunk;
 }
@@ -54,12 +55,17 @@ static bool refused(struct imsg_stream *stream, uint64_t number, bool last, cons
                     enum imsg_status want)
 {
     uint8_t *copy = malloc(len + 1);
-    enum imsg_status why = IMSG_OK;
+    struct imsg_trace trace = {0};
+    const struct imsg_chunk place = {number, last, copy, len};
     if (!copy)
         abort();
     memcpy(copy, chunk, len);
-    bool good = imsg_stream_open(stream, imsg_p256_point(alice), number, last, copy, len, &why, &err) == IMSG_REFUSED &&
-                why == want && strcmp(err.text, "refused") == 0 && all_zero(copy, len);
+    bool good = imsg_stream_open(stream, imsg_p256_point(alice), &place, &trace, &err) == IMSG_REFUSED &&
+                trace.why == want;
+    memcpy(copy, chunk, len);
+    good = good && imsg_stream_open(stream, imsg_p256_point(alice), &place, NULL, &err) == IMSG_REFUSED &&
+           strcmp(err.text, "refused") == 0 && all_zero(copy, len);
+    imsg_trace_free(&trace);
     free(copy);
     return good;
 }
@@ -73,7 +79,8 @@ static void round_trips(void)
         bool same = true;
         uint8_t *chunk = sealed(stream, alice, number, true, sizes[i]);
         bool hidden = sizes[i] < 15 || chunk[7] != byte_at(7) || chunk[8] != byte_at(8);
-        tap_status(imsg_stream_open(stream, imsg_p256_point(alice), number, true, chunk, sizes[i] + EXTRA, NULL, &err),
+        tap_status(imsg_stream_open(stream, imsg_p256_point(alice),
+                                    &(struct imsg_chunk){number, true, chunk, sizes[i] + EXTRA}, NULL, &err),
                    IMSG_OK, &err, "%zu bytes as chunk %llu", sizes[i], (unsigned long long)number);
         for (size_t k = 0; k < sizes[i]; k++)
             same = same && chunk[k] == byte_at(k);
@@ -216,7 +223,8 @@ static void flips(void)
         uint8_t copy[LEN + IMSG_STREAM_EXTRA];
         memcpy(copy, chunk, sizeof copy);
         copy[bit / 8] ^= (uint8_t)(1u << bit % 8);
-        opened += imsg_stream_open(stream, imsg_p256_point(alice), 0, true, copy, sizeof copy, NULL, &err) == IMSG_OK;
+        opened += imsg_stream_open(stream, imsg_p256_point(alice), &(struct imsg_chunk){0, true, copy, sizeof copy},
+                                   NULL, &err) == IMSG_OK;
     }
     tap_ok(opened == 0, "every bit of a chunk flipped: %zu open", opened);
     free(chunk);
@@ -271,7 +279,7 @@ int main(void)
     flips();
     tap_status(imsg_stream_new(key, "not a uuid", NULL, &stream, &err), IMSG_MALFORMED, &err, "an id that is no uuid");
     stream = stream_of(key, id);
-    tap_status(imsg_stream_seal(stream, alice, 0, false, chunk, 100, &err), IMSG_INTERNAL, &err,
+    tap_status(imsg_stream_seal(stream, alice, &(struct imsg_chunk){0, false, chunk, 100}, &err), IMSG_INTERNAL, &err,
                "a short chunk that is not the last is not sealed");
     imsg_stream_free(stream);
     imsg_stream_free(NULL);

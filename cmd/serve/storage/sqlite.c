@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "cli/cli.h"
 
 #define BUSY_MS 10000     /* another process writes only invites */
 #define WRITER_PAGES 2000 /* of 4 KiB: the page cache */
@@ -158,7 +159,7 @@ enum imsg_status storage_open(const struct storage_setup *setup, struct storage 
         status = imsg_make_folders(storage->directory, 0755, err);
     if (status == IMSG_OK && !setup->create && access(storage->path, F_OK) != 0) {
         status = imsg_fail_errno(err, IMSG_NO_INPUT, errno, "\"%s\"", storage->path);
-        imsg_error_hint(err, "imsg-serve makes it when it starts");
+        cli_error_hint(err, "imsg-serve makes it when it starts");
     }
     if (status == IMSG_OK)
         status = connect_writer(storage, err);

@@ -1,0 +1,15 @@
+/* What the files of lib/client share. */
+#ifndef IMSG_CLIENT_CLIENT_H
+#define IMSG_CLIENT_CLIENT_H
+
+#include "imsg-client.h"
+
+/* Hand an event to the caller, if there is a callback for it. */
+void imsg_client_tell(const struct imsg_client *client, const struct imsg_event *event);
+/* Threads to work on: at least one. */
+unsigned imsg_client_threads(const struct imsg_client *client);
+/* pins.json of the home, locked until imsg_pins_close. */
+IMSG_CHECK enum imsg_status imsg_client_pins(const struct imsg_client *client, struct imsg_pins *pins,
+                                             struct imsg_error *err);
+
+#endif

@@ -1,0 +1,126 @@
+/* Opening: the order in which an envelope is checked. It is parsed; it must be for this device, from a sender who is
+ * expected and whose record is known; then signature, key, tag and header are verified (imsg_open_envelope); only
+ * then is its content given out. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "client/open.h"
+
+void imsg_opened_free(struct imsg_opened *opened)
+{
+    imsg_message_free(&opened->message);
+    imsg_envelope_free(&opened->envelope);
+    *opened = (struct imsg_opened){0};
+}
+
+void imsg_opener_free(struct imsg_opener *opener)
+{
+    for (size_t i = 0; i < IMSG_OPENER_ENTRIES; i++)
+        imsg_entry_free(&opener->entries[i]);
+    if (opener->has_own)
+        imsg_device_free(&opener->own);
+    opener->has_own = false;
+}
+
+void imsg_opener_tell(const struct imsg_opener *opener, uint64_t line, bool cut, const struct imsg_error *err)
+{
+    imsg_client_tell(opener->client,
+                     &(struct imsg_event){.kind = IMSG_EVENT_FAILED,
+                                          .line = line,
+                                          .cut = cut && err->status == IMSG_MALFORMED,
+                                          .error = err});
+}
+
+void imsg_opening_decrypt(struct imsg_opener *opener, struct imsg_opening *opening)
+{
+    struct imsg_opened *opened = &opening->opened;
+    struct imsg_identity *identity = opener->client->identity;
+    opening->status =
+        imsg_open_envelope(identity, opening->sender, &opened->envelope, &opened->message, NULL, &opening->err);
+    if (opening->status == IMSG_OK) {
+        opened->own = imsg_identity_has_handle(identity, opened->message.from);
+        memcpy(opened->auth, opening->sender->auth, sizeof opened->auth);
+    } else if (opening->status == IMSG_REFUSED) {
+        imsg_error_suggest(&opening->err, IMSG_HINT_WHY, opened->envelope.from);
+    }
+}
+
+void imsg_opening_clear(struct imsg_opening *opening)
+{
+    imsg_opened_free(&opening->opened);
+    opening->parsed = opening->mine = opening->to_open = false;
+}
+
+enum imsg_status imsg_open_line(struct imsg_opener *opener, struct imsg_view line, struct imsg_opened *out,
+                                struct imsg_error *err)
+{
+    struct imsg_opening opening = {0};
+    struct imsg_envelope *envelope = &opening.opened.envelope;
+    enum imsg_status status = imsg_envelope_parse(line, envelope, err);
+    if (status == IMSG_OK)
+        status = imsg_opener_unlock(opener, err);
+    if (status == IMSG_OK && memcmp(envelope->to_token, opener->client->identity->token, IMSG_TOKEN) != 0)
+        status = imsg_fail(err, IMSG_REFUSED, "an envelope for another device");
+    if (status == IMSG_OK)
+        status = imsg_opener_check_expected(opener, envelope->from, err);
+    if (status == IMSG_OK)
+        status = imsg_opener_find_sender(opener, envelope, &opening.sender, err);
+    if (status != IMSG_OK)
+        goto out;
+    imsg_opening_decrypt(opener, &opening);
+    status = opening.status;
+    if (status == IMSG_OK && opening.opened.message.has_stream)
+        status = imsg_fail(&opening.err, IMSG_REFUSED, "refused"); /* of a sealed file, which this is not */
+    if (status != IMSG_OK && err) {
+        *err = opening.err;
+        goto out;
+    }
+    *out = opening.opened;
+    opening.opened = (struct imsg_opened){0};
+out:
+    imsg_opened_free(&opening.opened);
+    return status;
+}
+
+/* ---- bare payloads ---- */
+
+struct trial {
+    struct imsg_opener *opener;
+    struct imsg_payload payload;
+    struct imsg_buf *plaintext;
+    bool tried;
+};
+
+static enum imsg_status try_sender(struct trial *trial, const struct imsg_device *sender, struct imsg_error *err)
+{
+    const struct imsg_opener *opener = trial->opener;
+    if (!imsg_device_has_handle(sender, opener->from[0]) || !imsg_device_offers(sender, trial->payload.format))
+        return IMSG_REFUSED;
+    trial->tried = true;
+    return imsg_open_payload(opener->client->identity, sender, trial->payload, trial->plaintext, NULL, err);
+}
+
+enum imsg_status imsg_open_raw(struct imsg_opener *opener, struct imsg_payload payload, struct imsg_buf *plaintext,
+                               struct imsg_error *err)
+{
+    struct trial trial = {.opener = opener, .payload = payload, .plaintext = plaintext};
+    const struct imsg_devices *list = opener->records;
+    const char *from = opener->from[0];
+    enum imsg_status status = imsg_opener_unlock(opener, err);
+    if (status != IMSG_OK)
+        return status;
+    status = try_sender(&trial, &opener->own, err); /* one's own is known without a directory */
+    if (status == IMSG_REFUSED && !list) {
+        enum imsg_status found = imsg_opener_look_up(opener, from, &list, err);
+        if (found != IMSG_OK)
+            return found;
+    }
+    for (size_t i = 0; list && i < list->count && status == IMSG_REFUSED; i++)
+        status = try_sender(&trial, &list->items[i], err);
+    if (status == IMSG_REFUSED && !trial.tried)
+        return imsg_fail(err, IMSG_REFUSED, "no record of %s to verify with", from);
+    if (status == IMSG_REFUSED)
+        imsg_error_suggest(err, IMSG_HINT_WHY, from);
+    return status;
+}

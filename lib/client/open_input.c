@@ -1,0 +1,242 @@
+/* An input of envelopes, one a line, or a sealed file: parsed and given their senders in order, opened on all
+ * threads, given out and told in order. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/io.h"
+#include "base/json.h"
+#include "base/pipeline.h"
+#include "base/text.h"
+#include "client/open.h"
+
+#define JOBS_EACH 8 /* envelopes under way for every thread */
+#define OTHERS_MAX 8 /* devices that are named where nothing was for this one */
+
+/* One line. */
+struct job {
+    struct imsg_opener *opener;
+    struct imsg_opening opening;
+    uint64_t line;
+    bool cut; /* it has no newline */
+};
+
+/* One input. */
+struct reading {
+    struct imsg_opener *opener;
+    const struct imsg_input *input;
+    struct imsg_lines lines;
+    struct imsg_view stream; /* the line that begins a binary part */
+    bool is_stream, cut;
+    unsigned mine, failed, others;  /* envelopes for this device, those of them that failed, all the rest */
+    struct imsg_buf tokens;         /* who the others are for, as text */
+    char from[IMSG_HANDLE_MAX + 1]; /* of the last envelope for this device */
+    struct imsg_opened sealed;      /* this device's envelope of a sealed file, until its stream/1 line comes */
+    uint64_t sealed_line;           /* 0: there is none */
+};
+
+/* ---- results, in order ---- */
+
+static void tell_refused(struct reading *reading, uint64_t line)
+{
+    struct imsg_error err = {0};
+    (void)imsg_fail(&err, IMSG_REFUSED, "refused");
+    imsg_error_suggest(&err, IMSG_HINT_WHY, reading->from);
+    imsg_opener_tell(reading->opener, line, false, &err);
+}
+
+static void tell_nothing_here(struct reading *reading)
+{
+    struct imsg_error err = {0};
+    char own[2 * IMSG_TOKEN + 1];
+    imsg_hex(reading->opener->client->identity->token, IMSG_TOKEN, own);
+    (void)imsg_fail(&err, IMSG_REFUSED, "no envelope for this device (token %.4s…; there are for %s%s)", own,
+                    (const char *)reading->tokens.ptr, reading->others > OTHERS_MAX ? ", …" : "");
+    imsg_opener_tell(reading->opener, 0, false, &err);
+}
+
+/* The output, or memory, is not to be had: going on makes no sense. */
+static bool ends_run(enum imsg_status status)
+{
+    return status == IMSG_IO || status == IMSG_CANNOT_CREATE || status == IMSG_NO_MEMORY || status == IMSG_INTERNAL ||
+           status == IMSG_USAGE;
+}
+
+static enum imsg_status line_finish(void *context, void *argument, struct imsg_error *err)
+{
+    struct reading *reading = context;
+    struct job *job = argument;
+    struct imsg_opening *opening = &job->opening;
+    struct imsg_opener *opener = reading->opener;
+    enum imsg_status status = opening->status;
+    if (status == IMSG_OK && opening->to_open && opening->opened.message.has_stream) {
+        if (!reading->sealed_line) {
+            reading->sealed_line = job->line;
+            reading->sealed = opening->opened;
+            opening->opened = (struct imsg_opened){0};
+        }
+    } else if (status == IMSG_OK && opening->to_open) {
+        status = opener->message(opener->context, &opening->opened, &opening->err);
+    }
+    if (status != IMSG_OK && ends_run(status)) {
+        *err = opening->err;
+    } else if (status != IMSG_OK) {
+        reading->failed += opening->mine;
+        imsg_opener_tell(opener, job->line, job->cut, &opening->err);
+        status = IMSG_OK;
+    }
+    imsg_opening_clear(opening);
+    return status;
+}
+
+/* ---- lines, in order ---- */
+
+static enum imsg_status remember_other(struct reading *reading, const struct imsg_envelope *envelope,
+                                       struct imsg_error *err)
+{
+    char hex[2 * IMSG_TOKEN + 1], text[32];
+    imsg_hex(envelope->to_token, IMSG_TOKEN, hex);
+    snprintf(text, sizeof text, "%s%.4s…", reading->others ? ", " : "", hex);
+    return reading->others++ < OTHERS_MAX ? imsg_buf_text(&reading->tokens, text, err) : IMSG_OK;
+}
+
+/* Everything about an envelope that needs no private key. *later: records that jobs under way still need would be
+ * freed. */
+static enum imsg_status line_prepare(struct reading *reading, struct imsg_opening *opening, bool busy, bool *later,
+                                     struct imsg_error *err)
+{
+    struct imsg_opener *opener = reading->opener;
+    const struct imsg_envelope *envelope = &opening->opened.envelope;
+    if (memcmp(envelope->to_token, opener->client->identity->token, IMSG_TOKEN) != 0)
+        return remember_other(reading, envelope, err);
+    *later = busy && imsg_opener_expects(opener, envelope->from) && imsg_opener_would_forget(opener, envelope->from);
+    if (*later)
+        return IMSG_OK;
+    opening->mine = true;
+    reading->mine++;
+    snprintf(reading->from, sizeof reading->from, "%s", envelope->from);
+    enum imsg_status status = imsg_opener_check_expected(opener, envelope->from, err);
+    if (status == IMSG_OK)
+        status = imsg_opener_find_sender(opener, envelope, &opening->sender, err);
+    opening->to_open = status == IMSG_OK;
+    return status;
+}
+
+/* The next line that is not empty. */
+static enum imsg_status next_line(struct reading *reading, struct imsg_view *line, bool *more, struct imsg_error *err)
+{
+    enum imsg_status status;
+    do {
+        status = imsg_lines_next(&reading->lines, line, more, &reading->cut, err);
+    } while (status == IMSG_OK && *more && line->len == 0);
+    return status;
+}
+
+static enum imsg_status line_read(void *context, void *argument, bool busy, enum imsg_pipeline_step *step,
+                                  struct imsg_error *err)
+{
+    struct reading *reading = context;
+    struct job *job = argument;
+    struct imsg_opening *opening = &job->opening;
+    struct imsg_view line = {0}; /* an overlong line is not given out */
+    bool more = true, later = false;
+    enum imsg_status status = IMSG_OK;
+    *step = IMSG_STEP_LATER;
+    if (!opening->parsed) {
+        if (busy && imsg_lines_would_wait(&reading->lines))
+            return IMSG_OK;
+        status = next_line(reading, &line, &more, err);
+        reading->is_stream = status == IMSG_OK && more && imsg_stream_is(line);
+        if (reading->is_stream)
+            reading->stream = line;
+        *step = more && !reading->is_stream ? IMSG_STEP_JOB : IMSG_STEP_END;
+        if (status == IMSG_IO || status == IMSG_NO_MEMORY || *step == IMSG_STEP_END)
+            return status;
+        job->opener = reading->opener;
+        job->line = reading->lines.number;
+        job->cut = reading->cut;
+        if (status == IMSG_OK)
+            status = imsg_envelope_parse(line, &opening->opened.envelope, err);
+        if (status == IMSG_OK && imsg_opener_unlock(reading->opener, err) != IMSG_OK)
+            return err->status; /* without keys nothing that follows is worth a try */
+        opening->parsed = status == IMSG_OK;
+    }
+    if (opening->parsed)
+        status = line_prepare(reading, opening, busy, &later, err);
+    *step = later ? IMSG_STEP_LATER : IMSG_STEP_JOB;
+    opening->status = status;
+    if (status != IMSG_OK)
+        opening->err = *err;
+    return IMSG_OK;
+}
+
+static void line_open(void *argument)
+{
+    struct job *job = argument;
+    if (job->opening.to_open)
+        imsg_opening_decrypt(job->opener, &job->opening);
+}
+
+static void line_clear(void *argument)
+{
+    struct job *job = argument;
+    imsg_opened_free(&job->opening.opened);
+}
+
+/* ---- sealed files ---- */
+
+/* The line that begins the binary part. What follows it belongs to the sealed file whose envelope came before. */
+static enum imsg_status open_stream(struct reading *reading, struct imsg_error *err)
+{
+    const struct imsg_lines *lines = &reading->lines;
+    struct imsg_opener *opener = reading->opener;
+    bool held = reading->sealed_line != 0;
+    char id[37];
+    enum imsg_status status = imsg_stream_parse(reading->stream, id, err);
+    if (status == IMSG_OK && reading->mine + reading->others == 0)
+        status = imsg_fail(err, IMSG_MALFORMED, "a sealed file without an envelope");
+    if (status == IMSG_OK && reading->mine > 1)
+        status =
+            imsg_fail(err, IMSG_REFUSED, "a sealed file has one envelope for each device, not %u", reading->mine);
+    if (status != IMSG_OK)
+        imsg_opener_tell(opener, lines->number, reading->cut, err);
+    else if (reading->mine == 0)
+        tell_nothing_here(reading);
+    else if (held && opener->file_chunk && strcmp(id, reading->sealed.message.id) == 0)
+        return imsg_open_file(opener, &reading->sealed, reading->input,
+                              imsg_view_of(lines->buf.ptr + lines->start, lines->buf.len - lines->start), err);
+    else if (held || reading->failed == 0) /* else the envelope's failure was told */
+        tell_refused(reading, lines->number);
+    return IMSG_OK;
+}
+
+enum imsg_status imsg_open_input(struct imsg_opener *opener, const struct imsg_input *input, struct imsg_error *err)
+{
+    struct reading reading = {.opener = opener, .input = input};
+    struct imsg_error unheard;
+    unsigned threads = imsg_client_threads(opener->client);
+    const struct imsg_pipeline pipeline = {
+        .threads = threads,
+        .depth = imsg_pipeline_depth(threads, JOBS_EACH),
+        .job_size = sizeof(struct job),
+        .read = line_read,
+        .work = line_open,
+        .finish = line_finish,
+        .clear = line_clear,
+        .context = &reading,
+    };
+    if (!err)
+        err = &unheard;
+    imsg_lines_start(&reading.lines, input->fd, IMSG_LINE_MAX);
+    enum imsg_status status = imsg_pipeline_run(&pipeline, err);
+    if (status == IMSG_OK && reading.is_stream)
+        status = open_stream(&reading, err);
+    else if (status == IMSG_OK && reading.sealed_line) /* the envelope of a sealed file, and no sealed file */
+        tell_refused(&reading, reading.sealed_line);
+    if (status == IMSG_OK && !reading.is_stream && reading.mine == 0 && reading.others > 0)
+        tell_nothing_here(&reading);
+    imsg_opened_free(&reading.sealed);
+    imsg_buf_free(&reading.tokens);
+    imsg_lines_free(&reading.lines);
+    return status;
+}

@@ -1,0 +1,259 @@
+/* From handles and records to the devices that a message is sealed for. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "client/seal.h"
+
+enum imsg_status imsg_draft_add_to(struct imsg_draft *draft, const char *handle, struct imsg_error *err)
+{
+    for (size_t i = 0; i < draft->to_count; i++)
+        if (strcmp(draft->to[i], handle) == 0)
+            return IMSG_OK;
+    char **grown = realloc(draft->to, (draft->to_count + 1) * sizeof *grown);
+    if (!grown)
+        return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    draft->to = grown;
+    enum imsg_status status = imsg_strdup(handle, &grown[draft->to_count], err);
+    draft->to_count += status == IMSG_OK;
+    return status;
+}
+
+void imsg_draft_leave_out(const struct imsg_sealer *sealer, struct imsg_draft *draft, const struct imsg_error *err)
+{
+    if (!draft->partial && draft->status == IMSG_OK)
+        draft->err = *err;
+    draft->partial = true;
+    imsg_client_tell(sealer->client,
+                     &(struct imsg_event){.kind = IMSG_EVENT_FAILED, .line = draft->line, .error = err});
+}
+
+/* ---- targets ---- */
+
+static const struct imsg_format *choose_format(const struct imsg_sealer *sealer, const struct imsg_device *device)
+{
+    if (sealer->format)
+        return imsg_device_offers(device, sealer->format) ? sealer->format : NULL;
+    return imsg_format_best(sealer->client->identity, device);
+}
+
+static enum imsg_status append_target(struct imsg_draft *draft, const struct imsg_target *target,
+                                      struct imsg_error *err)
+{
+    if (draft->target_count == draft->target_cap) {
+        size_t cap = draft->target_cap ? 2 * draft->target_cap : 8;
+        struct imsg_target *grown = realloc(draft->targets, cap * sizeof *grown);
+        if (!grown)
+            return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+        draft->targets = grown;
+        draft->target_cap = cap;
+    }
+    draft->targets[draft->target_count++] = *target;
+    return IMSG_OK;
+}
+
+/* A device found twice is sealed for once. `to` lives as long as the device. */
+static enum imsg_status add_target(const struct imsg_sealer *sealer, struct imsg_draft *draft,
+                                   const struct imsg_device *device, const char *to, struct imsg_error *err)
+{
+    struct imsg_error unfit;
+    char token[2 * IMSG_TOKEN + 1];
+    const struct imsg_format *format = choose_format(sealer, device);
+    imsg_hex(device->token, sizeof device->token, token);
+    if (!draft->tokens)
+        draft->tokens = json_object();
+    if (json_object_get(draft->tokens, token) || (!format && sealer->raw))
+        return IMSG_OK;
+    if (json_object_set_new(draft->tokens, token, json_true()) != 0)
+        return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    if (format)
+        return append_target(draft, &(struct imsg_target){.device = device, .to = to, .format = format}, err);
+    (void)imsg_fail(&unfit, IMSG_REFUSED, "device %.8s… of %s: offers no format that fits", token, to);
+    imsg_draft_leave_out(sealer, draft, &unfit);
+    return IMSG_OK;
+}
+
+/* ---- the directory ---- */
+
+static void person_free(struct imsg_person *person)
+{
+    if (person) {
+        imsg_devices_free(&person->devices);
+        free(person->handle);
+    }
+    free(person);
+}
+
+/* Moves *devices into the new person. */
+static enum imsg_status add_person(struct imsg_sealer *sealer, const char *handle, struct imsg_devices *devices,
+                                   struct imsg_person **out, struct imsg_error *err)
+{
+    struct imsg_person *person = calloc(1, sizeof *person);
+    struct imsg_person **grown = realloc(sealer->people, (sealer->person_count + 1) * sizeof *grown);
+    if (grown)
+        sealer->people = grown;
+    if (!sealer->person_index)
+        sealer->person_index = json_object();
+    if (!person || !grown || imsg_strdup(handle, &person->handle, err) != IMSG_OK ||
+        json_object_set_new(sealer->person_index, handle, json_integer((json_int_t)sealer->person_count)) != 0) {
+        person_free(person);
+        return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    }
+    person->devices = *devices;
+    *devices = (struct imsg_devices){0};
+    sealer->people[sealer->person_count++] = person;
+    *out = person;
+    return IMSG_OK;
+}
+
+/* The devices of a handle by the directory, looked up once. */
+static enum imsg_status look_up(struct imsg_sealer *sealer, const char *handle, struct imsg_person **out,
+                                struct imsg_error *err)
+{
+    struct imsg_entry entry = {0};
+    const json_t *place = json_object_get(sealer->person_index, handle);
+    if (place) {
+        *out = sealer->people[json_integer_value(place)];
+        return IMSG_OK;
+    }
+    enum imsg_status status = imsg_client_look_up(sealer->client, handle, &entry, NULL, err);
+    if (status == IMSG_OK)
+        status = add_person(sealer, handle, &entry.devices, out, err);
+    imsg_entry_free(&entry);
+    return status;
+}
+
+static enum imsg_status add_recipient(struct imsg_sealer *sealer, struct imsg_draft *draft, const char *handle,
+                                      struct imsg_error *err)
+{
+    struct imsg_person *person = NULL;
+    enum imsg_status status = look_up(sealer, handle, &person, err);
+    if (status == IMSG_OK && person->devices.count == 0)
+        status = imsg_fail(err, IMSG_NO_ACCOUNT, "%s has no device in directory \"%s\"", handle,
+                           imsg_client_location(sealer->client));
+    for (size_t i = 0; status == IMSG_OK && i < person->devices.count; i++)
+        status = add_target(sealer, draft, &person->devices.items[i], person->handle, err);
+    return status;
+}
+
+/* The sender's other devices. A sender without an entry has none; he is told so once. */
+static enum imsg_status add_own(struct imsg_sealer *sealer, struct imsg_draft *draft, struct imsg_error *err)
+{
+    const struct imsg_identity *identity = sealer->client->identity;
+    struct imsg_person *person = NULL;
+    const char *from = identity->handles[0];
+    enum imsg_status status = look_up(sealer, from, &person, err);
+    if (status == IMSG_NO_ACCOUNT) {
+        struct imsg_devices none = {0};
+        imsg_client_tell(sealer->client,
+                         &(struct imsg_event){.kind = IMSG_EVENT_UNREGISTERED, .handle = from});
+        return add_person(sealer, from, &none, &person, err);
+    }
+    for (size_t i = 0; status == IMSG_OK && i < person->devices.count; i++)
+        if (memcmp(person->devices.items[i].token, identity->token, IMSG_TOKEN) != 0)
+            status = add_target(sealer, draft, &person->devices.items[i], person->handle, err);
+    return status;
+}
+
+/* A failure that concerns one recipient is told, and the others go on. */
+static enum imsg_status go_on(struct imsg_sealer *sealer, struct imsg_draft *draft, enum imsg_status status,
+                              struct imsg_error *err)
+{
+    if (status == IMSG_OK || status == IMSG_NO_MEMORY || status == IMSG_INTERNAL)
+        return status;
+    imsg_draft_leave_out(sealer, draft, err);
+    return IMSG_OK;
+}
+
+static enum imsg_status find_in_directory(struct imsg_sealer *sealer, struct imsg_draft *draft, char *const *handles,
+                                          size_t count, struct imsg_error *err)
+{
+    enum imsg_status status = IMSG_OK;
+    for (size_t i = 0; status == IMSG_OK && i < count; i++) {
+        status = imsg_draft_add_to(draft, handles[i], err);
+        if (status == IMSG_OK)
+            status = go_on(sealer, draft, add_recipient(sealer, draft, handles[i], err), err);
+    }
+    if (status == IMSG_OK && draft->target_count > 0 && !sealer->no_self && !sealer->raw)
+        status = go_on(sealer, draft, add_own(sealer, draft, err), err);
+    return status;
+}
+
+/* ---- records ---- */
+
+static const char *handle_among(const struct imsg_device *device, char *const *handles, size_t count)
+{
+    for (size_t k = 0; k < device->handle_count; k++)
+        for (size_t n = 0; n < count; n++)
+            if (strcmp(device->handles[k], handles[n]) == 0)
+                return device->handles[k];
+    return NULL;
+}
+
+/* All of them, each under a handle asked for if it has one, else under its first. */
+static enum imsg_status add_records(struct imsg_sealer *sealer, struct imsg_draft *draft, char *const *handles,
+                                    size_t count, struct imsg_error *err)
+{
+    enum imsg_status status = IMSG_OK;
+    for (size_t i = 0; status == IMSG_OK && i < sealer->records->count; i++) {
+        const struct imsg_device *device = &sealer->records->items[i];
+        const char *handle = handle_among(device, handles, count);
+        if (!handle)
+            handle = device->handles[0];
+        status = imsg_draft_add_to(draft, handle, err);
+        if (status == IMSG_OK)
+            status = add_target(sealer, draft, device, handle, err);
+    }
+    return status;
+}
+
+/* Those of each handle. */
+static enum imsg_status find_in_records(struct imsg_sealer *sealer, struct imsg_draft *draft, char *const *handles,
+                                        size_t count, struct imsg_error *err)
+{
+    const struct imsg_devices *records = sealer->records;
+    enum imsg_status status = IMSG_OK;
+    for (size_t i = 0; status == IMSG_OK && i < count; i++) {
+        bool found = false;
+        status = imsg_draft_add_to(draft, handles[i], err);
+        for (size_t k = 0; status == IMSG_OK && k < records->count; k++) {
+            const char *handle = handle_among(&records->items[k], &handles[i], 1);
+            found = found || handle;
+            if (handle)
+                status = add_target(sealer, draft, &records->items[k], handle, err);
+        }
+        if (status == IMSG_OK && !found)
+            status = go_on(sealer, draft,
+                           imsg_fail(err, IMSG_NO_ACCOUNT, "%s has no device in the records given", handles[i]), err);
+    }
+    return status;
+}
+
+enum imsg_status imsg_draft_address(struct imsg_sealer *sealer, struct imsg_draft *draft, char *const *handles,
+                                    size_t count, struct imsg_error *err)
+{
+    struct imsg_error unheard;
+    struct imsg_identity *identity;
+    if (!err)
+        err = &unheard;
+    enum imsg_status status = imsg_client_identity(sealer->client, &identity, err);
+    if (status != IMSG_OK)
+        return status;
+    if (sealer->records && sealer->records_are_directory)
+        return find_in_records(sealer, draft, handles, count, err);
+    if (count > 0)
+        status = find_in_directory(sealer, draft, handles, count, err);
+    return status == IMSG_OK && sealer->records ? add_records(sealer, draft, handles, count, err) : status;
+}
+
+void imsg_sealer_free(struct imsg_sealer *sealer)
+{
+    for (size_t i = 0; i < sealer->person_count; i++)
+        person_free(sealer->people[i]);
+    free(sealer->people);
+    json_decref(sealer->person_index);
+    sealer->people = NULL;
+    sealer->person_count = 0;
+    sealer->person_index = NULL;
+}
