@@ -387,13 +387,13 @@ static enum try_result classify_result(const struct transfer *transfer, CURLcode
         return TRY_UNTRUSTED;
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_CERTPROBLEM:
+    case CURLE_BAD_FUNCTION_ARGUMENT: /* a client certificate without its key, to newer versions of libcurl */
         return TRY_MISSET;
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_UNSUPPORTED_PROTOCOL:
         return TRY_NONSENSE;
     case CURLE_OUT_OF_MEMORY:
     case CURLE_FAILED_INIT:
-    case CURLE_BAD_FUNCTION_ARGUMENT:
         return TRY_FAILED;
     default:
         return TRY_LOST;

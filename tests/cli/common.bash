@@ -76,7 +76,10 @@ can_mount() { with_mounts true 2>/dev/null || skip 'no mount namespace of its ow
 # preload LIBRARY COMMAND...: with LD_PRELOAD; the sanitizers' runtime would want to be first.
 preload() { ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0 LD_PRELOAD=$1 "${@:2}"; }
 # with_clock COMMAND...: by the clock of tests/cli/clock.c: CLOCK_SPEED, and `ahead SECONDS`, which moves it on.
-with_clock() { CLOCK_AHEAD=$T/clock preload "${BUILD:-$ROOT/build}/clock.so" "$@"; }
+with_clock() {
+  [ -e "$T/clock.so" ] || cp "${BUILD:-$ROOT/build}/clock.so" "$T" # LD_PRELOAD takes no path with a space
+  CLOCK_AHEAD=$T/clock preload "$T/clock.so" "$@"
+}
 ahead() { truncate -s "+$1" "$T/clock"; }
 
 # expect STATUS COMMAND...: run, keep stdout in $T/out and stderr in $T/err (files: Bats' run drops NUL bytes).

@@ -69,7 +69,7 @@ shim() {
 @test "a certificate by an unknown CA, for another name, or over: 1, and nothing is asked" {
   static good
   expect 1 look
-  err_has "directory \"https://localhost:$PORT\": SSL certificate problem"
+  err_has "directory \"https://localhost:$PORT\": SSL certificate"
   errors_are 1
   [ ! -s static.log ]
   expect 1 look --cacert other.pem

@@ -311,23 +311,31 @@ bad_prekey() { # a character in the signature of the prekey
 
 # Until process $1 waits for a lock.
 until_it_waits() {
-  local end=$((SECONDS + 300))
   until grep -q -- "-> FLOCK .* $1 " /proc/locks; do
-    if [ $SECONDS -ge $end ] || ! kill -0 "$1"; then
-      echo 'it does not wait'
-      return 1
-    fi
+    kill -0 "$1" || { echo 'it does not wait'; return 1; }
   done
+}
+# hold FILE: its lock, until let_go. /proc/locks tells who waits only while the process that took the lock is alive.
+hold() {
+  mkfifo held
+  flock "$1" cat held 3>&- &
+  exec 9>held # opened by cat, which runs once the lock is taken
+}
+let_go() { # PID of the holder
+  exec 9>&-
+  wait "$1"
+  rm held
 }
 # Two runs that have both read the entry and then wait for the pins, held here.
 both_waiting() {
-  exec 9>"$1/pins.json.lock"
-  flock 9
+  local holder
+  hold "$1/pins.json.lock"
+  holder=$!
   IMSG_HOME=$T/$1 imsg-register -q "$2" 9>&- 2>err1 & one=$!
   IMSG_HOME=$T/$1 imsg-register -q "$3" 9>&- 2>err2 & two=$!
   until_it_waits $one
   until_it_waits $two
-  exec 9>&-
+  let_go $holder
   wait $one || { cat err1; return 1; }
   wait $two || { cat err2; return 1; }
 }
@@ -351,13 +359,14 @@ both_waiting() {
 
 # overtaken HOME: phone's registration has read the entry and is stopped there until tablet's is done.
 overtaken() {
-  exec 9>"$1/pins.json.lock"
-  flock 9
+  local holder
+  hold "$1/pins.json.lock"
+  holder=$!
   IMSG_HOME=$T/$1 imsg-register -q phone.jsonl 9>&- 2>err1 & one=$!
   until_it_waits $one
   kill -STOP $one
   until grep -q '^State:.T' "/proc/$one/status"; do kill -0 $one; done
-  exec 9>&-
+  let_go $holder
   expect 0 as "$1" imsg-register -q tablet.jsonl
   kill -CONT $one
   wait $one || { cat err1; return 1; }

@@ -152,7 +152,7 @@ mixed() {
   if [ "$(id -u)" -eq 0 ]; then # whom the limit does not bind
     # Another user, who may go through folders of mode 0700 to where the tools are.
     local go=+dac_override,+dac_read_search
-    user=(setpriv --reuid 65534 --clear-groups --inh-caps=$go --ambient-caps=$go)
+    user=(setpriv --reuid 65534 --clear-groups "--inh-caps=$go" "--ambient-caps=$go")
     chown -R 65534 "$T"
   fi
   without "${user[@]}" prlimit --nproc=1 sh -c 'true | true' 2>/dev/null || skip "processes cannot be limited here"

@@ -146,7 +146,8 @@ bash_completes() {
   fish -n "$ROOT/completions/imsg.fish"
   # shellcheck disable=SC2016 # for fish to expand
   complete_fish() { fish --no-config -c 'source $argv[1]; complete -C $argv[2]' "$ROOT/completions/imsg.fish" "$1" | cut -f 1 | sort; }
-  [ "$(complete_fish 'imsg-seal --rec')" = $'--receipt\n--recipient\n--records' ]
+  # fish 4 adds what only holds these letters.
+  [ "$(complete_fish 'imsg-seal --rec' | grep '^--rec')" = $'--receipt\n--recipient\n--records' ]
   [ "$(complete_fish 'imsg-seal -E ')" = $'pair\npair-ec' ]
   touch notes.txt
   [ "$(complete_fish 'imsg-seal -R no')" = notes.txt ]

@@ -59,13 +59,15 @@ serve_teardown() {
   teardown_common
 }
 
+# cacert: the certificate that curl is to believe; a server without TLS has none, and curl insists on a file.
+cacert() { if [ -e "$T/data/cert.pem" ]; then echo "$T/data/cert.pem"; else echo /dev/null; fi; }
 # req METHOD PATH [CURL OPTION...]: the status; the body is in $T/body, the headers in $T/headers.
 req() {
   local path=$2 how=(-X "$1")
   [ "$1" != HEAD ] || how=(-I)
   shift 2
   : >"$T/body"
-  STATUS=$(curl -sS --max-time 60 --cacert "$T/data/cert.pem" "${how[@]}" -o "$T/body" -D "$T/headers" \
+  STATUS=$(curl -sS --max-time 60 --cacert "$(cacert)" "${how[@]}" -o "$T/body" -D "$T/headers" \
     -w '%{http_code}' "$@" "$URL$path" 2>"$T/curl.err") || STATUS="curl $?"
 }
 # is STATUS [REASON]: of the last req.
@@ -161,16 +163,16 @@ hash_of() { jq -r .payload "$1" | base64 -d | sha256sum | cut -d ' ' -f 1; }
 post() { req POST "/3/device/$(token "$2")" -H "$(auth "$1")" --data-binary "@$3" "${@:4}"; }
 # transfers METHOD HEADER: lines "PATH NAME [FILE]" become a config for curl, which prints "STATUS NAME" for each.
 transfers() {
-  awk -v url="$URL" -v method="$1" -v header="$2" '
+  awk -v url="$URL" -v method="$1" -v header="$2" -v cacert="$(cacert)" '
     NR > 1 { print "next" }
-    { printf "url = \"%s%s\"\nrequest = %s\nheader = \"%s\"\ncacert = data/cert.pem\noutput = /dev/null\n", url, $1, method, header
+    { printf "url = \"%s%s\"\nrequest = %s\nheader = \"%s\"\ncacert = \"%s\"\noutput = /dev/null\n", url, $1, method, header, cacert
       printf "write-out = \"%%{http_code} %s\\n\"\n", $2 }
     $3 { printf "data-binary = \"@%s\"\n", $3 }'
 }
 # get USER [QUERY]: what waits for USER, in $T/body.
 get() { req GET "/3/device/$(token "$1")${2:-}" -H "$(auth "$1")"; }
 # metric NAME: its value.
-metric() { curl -sS --cacert "$T/data/cert.pem" "$URL/metrics" | sed -n "s/^$1 //p"; }
+metric() { curl -sS --cacert "$(cacert)" "$URL/metrics" | sed -n "s/^$1 //p"; }
 # until_metric NAME VALUE [SECONDS]: a minute at the longest.
 until_metric() {
   local end=$((SECONDS + ${3:-60}))
@@ -209,7 +211,7 @@ with() { jq -c "$1" line; }
 payload() { with ".payload = \"$(head -c "$1" /dev/zero | tr '\0' "${2:-x}" | base64 -w 0)\""; }
 # poll USER FILE [SECONDS]: waits in the background.
 poll() {
-  curl -sS --cacert data/cert.pem -H "$(auth "$1")" -o "$2" -w '%{http_code}' \
+  curl -sS --cacert "$(cacert)" -H "$(auth "$1")" -o "$2" -w '%{http_code}' \
     "$URL/3/device/$(token "$1")?wait=${3:-60}" >"$2.code" 2>"$2.err" 3>&- &
   POLL=$!
 }
