@@ -212,9 +212,9 @@ IMSG_CHECK enum imsg_status cli_account_key(struct cli *cli, const char *path, s
 
 /* ---- client.c ------------------------------------------------------------------------------------------------- */
 
-/* Set up cli->client: its home, an identity and a directory that are opened when they are first needed, and
+/* Set up cli->client: a home, an identity and a directory that are made or opened when they are first needed, and
  * cli_event. Until cli_finish. */
-IMSG_CHECK enum imsg_status cli_client(struct cli *cli, struct imsg_error *err);
+void cli_client(struct cli *cli);
 /* An event of the library in words on stderr; context is the struct cli. */
 void cli_event(void *context, const struct imsg_event *event);
 

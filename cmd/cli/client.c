@@ -69,18 +69,19 @@ static enum imsg_status load_identity(void *context, struct imsg_identity *out, 
     return cli_identity(cli, cli->identity_path, out, err);
 }
 
-enum imsg_status cli_client(struct cli *cli, struct imsg_error *err)
+/* It is made when something of it is first needed: a run that names all it uses needs no home. */
+static enum imsg_status find_home(void *context, const char **home, struct imsg_error *err)
 {
-    const char *home;
-    enum imsg_status status = cli_home(cli, &home, err);
-    if (status != IMSG_OK)
-        return status;
-    cli->client.home = home;
+    return cli_home(context, home, err);
+}
+
+void cli_client(struct cli *cli)
+{
+    cli->client.find_home = find_home;
     cli->client.load_identity = load_identity;
     cli->client.open_directory = open_directory;
     cli->client.event = cli_event;
     cli->client.context = cli;
     cli->client.threads = cli_jobs(cli);
     cli->client.others_may_read = cli->allow_insecure_key;
-    return IMSG_OK;
 }
