@@ -427,6 +427,7 @@ no_space() (
 
 @test "a get that is killed at any call leaves no byte of the file" {
   can_strace
+  can_read_traces
   stored 2000000
   local call n
   for call in openat read write fsync; do
@@ -442,6 +443,7 @@ no_space() (
 
 @test "where the file system has no files without a name, the file is copied when it is verified" {
   can_strace
+  can_read_traces
   stored 2000000
   echo mine >got/f
   # Of the two that open the folder, the first wants a file without a name, the second syncs it.
