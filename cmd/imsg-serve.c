@@ -1,12 +1,14 @@
 /* imsg-serve: directory, relay and store for people on different machines. Options, and the clock; the rest is in
  * cmd/serve. */
-#include "serve/serve.h"
-
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <time.h>
+
+#include "base/text.h"
+#include "serve/http.h"
+#include "serve/invite.h"
+#include "serve/start.h"
 
 enum {
     OPT_CERT = CLI_KEY_OWN,
@@ -58,7 +60,7 @@ static const struct cli_tool tool = {
     .commands = "invite",
 };
 
-#define TICK_NS 250000000 /* how exact deadlines of long polls are */
+#define TICK_NS 250000000 /* long polls end up to so much later than asked */
 #define EXPIRE_MS 10000
 #define STORE_MS 3600000
 #define DRAIN_MS 10000 /* requests under way have so long after SIGTERM */
@@ -66,12 +68,12 @@ static const struct cli_tool tool = {
 static unsigned choice(const char *arg, const char *const *words)
 {
     unsigned i = 0;
-    while (strcmp(arg, words[i]) != 0) /* options.c has seen that it is one of them */
+    while (strcmp(arg, words[i]) != 0) /* cmd/cli/options.c has checked that it is one of them */
         i++;
     return i;
 }
 
-static void take_number(struct setup *setup, int key, const char *arg)
+static void set_number(struct setup *setup, int key, const char *arg)
 {
     static const struct {
         int key;
@@ -83,8 +85,8 @@ static void take_number(struct setup *setup, int key, const char *arg)
         {OPT_MAILBOX_BYTES, offsetof(struct serve, mailbox_bytes), "mailbox-bytes", 1, INT64_MAX},
         {OPT_CONNECTIONS, offsetof(struct serve, connections), "connections", 1, 1000000},
         {OPT_RATE, offsetof(struct serve, rate), "rate", 0, 1000000},
-        {OPT_QUOTA, offsetof(struct serve, quota), "store-bytes", 0, INT64_MAX},
-        {OPT_DEVICE_QUOTA, offsetof(struct serve, device_quota), "device-bytes", 0, INT64_MAX},
+        {OPT_QUOTA, offsetof(struct serve, quota.max), "store-bytes", 0, INT64_MAX},
+        {OPT_DEVICE_QUOTA, offsetof(struct serve, quota.device_max), "device-bytes", 0, INT64_MAX},
         {OPT_DAYS, offsetof(struct serve, days), "store-days", 1, 36500},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
@@ -93,7 +95,7 @@ static void take_number(struct setup *setup, int key, const char *arg)
                 cli_number(&setup->cli, numbers[i].name, arg, numbers[i].min, numbers[i].max);
 }
 
-static void take_origin(struct setup *setup, const char *arg)
+static void add_origin(struct setup *setup, const char *arg)
 {
     struct imsg_error err = {0};
     enum imsg_status status = origins_add(&setup->serve.origins, arg, &err);
@@ -101,7 +103,7 @@ static void take_origin(struct setup *setup, const char *arg)
         cli_usage(&setup->cli, "--origin %s", err.text);
 }
 
-static void take_option(struct setup *setup, int key, const char *arg)
+static void set_option(struct setup *setup, int key, const char *arg)
 {
     static const char *const registrations[] = {"", "open", "invite", "closed"};
     static const char *const logs[] = {"none", "text", "json"};
@@ -127,7 +129,7 @@ static void take_option(struct setup *setup, int key, const char *arg)
         serve->plain_http = true;
         break;
     case OPT_ORIGIN:
-        take_origin(setup, arg);
+        add_origin(setup, arg);
         break;
     case OPT_REGISTER:
         serve->registration = (enum registration)choice(arg, registrations);
@@ -142,12 +144,12 @@ static void take_option(struct setup *setup, int key, const char *arg)
         serve->metrics_for = (enum exposure)choice(arg, exposures);
         break;
     default:
-        take_number(setup, key, arg);
+        set_number(setup, key, arg);
         break;
     }
 }
 
-/* All that can be wrong with the options, before any file is touched. */
+/* Check the options before any file is touched. True: the command is "invite". */
 static bool check_options(struct setup *setup)
 {
     struct cli *cli = &setup->cli;
@@ -177,45 +179,32 @@ static bool check_options(struct setup *setup)
 
 /* ---- invite ---- */
 
-static enum imsg_status invite(struct setup *setup, struct imsg_error *err)
+static enum imsg_status print_invite(struct setup *setup, struct imsg_error *err)
 {
-    char code[21];
-    enum imsg_status status = database_open(&setup->serve.db, setup->data, false, err);
+    const struct storage_setup storage_setup = {.cli = &setup->cli, .folder = setup->data};
+    struct storage *storage = NULL;
+    char code[INVITE_CODE + 1];
+    enum imsg_status status = storage_open(&storage_setup, &storage, err);
     if (status == IMSG_OK)
-        status = invite_make(&setup->serve.db, code, err);
+        status = invite_make(storage, code, err);
     if (status == IMSG_OK)
-        status = say_line("", code, err);
-    database_close(&setup->serve.db);
+        status = print_line("", code, err);
+    storage_close(storage);
     return status;
 }
 
 /* ---- the clock ---- */
 
-/* Long polls whose time is over, or whose client is. */
-static void tick_polls(struct serve *serve)
+static void expire_messages(struct serve *serve)
 {
-    struct boxes *boxes = &serve->boxes;
-    struct epoll_event events[64];
-    int64_t now = now_ms();
-    int count;
-    pthread_mutex_lock(&boxes->lock);
-    /* Under the lock, so that no request told of here has been woken meanwhile. */
-    while ((count = epoll_wait(serve->gone_fd, events, 64, 0)) > 0) {
-        for (int i = 0; i < count; i++) {
-            struct request *request = events[i].data.ptr;
-            request->gone = true;
-            box_wake(boxes, request);
-        }
-    }
-    for (struct request *request = boxes->waiting, *next; request; request = next) {
-        next = request->wait_next;
-        if (request->wait_until <= now || serve->stopping)
-            box_wake(boxes, request);
-    }
-    pthread_mutex_unlock(&boxes->lock);
+    uint64_t count = 0;
+    /* After a failure, which the storage has noted, the next call deletes them. */
+    (void)!storage_expire_messages(serve->storage, &count, NULL);
+    serve->metrics.expired += count;
 }
 
-static void run(struct serve *serve)
+/* Until SIGTERM or SIGINT. */
+static void run_clock(struct serve *serve)
 {
     sigset_t handled;
     struct timespec tick = {0, TICK_NS};
@@ -228,34 +217,34 @@ static void run(struct serve *serve)
     while (number != SIGTERM && number != SIGINT) {
         number = sigtimedwait(&handled, NULL, &tick);
         int64_t now = now_ms();
-        tick_polls(serve);
+        polls_tick(&serve->polls, false);
         http_tick(serve);
         if (now >= expire_at) {
-            device_expire(serve);
+            expire_messages(serve);
             expire_at = now + EXPIRE_MS;
         }
         if (now >= store_at) {
-            store_expire(serve);
+            blobs_expire(serve);
             store_at = now + STORE_MS;
         }
         struct imsg_error err = {0};
-        if (number == SIGHUP && index_scan(serve, &err) != IMSG_OK)
+        if (number == SIGHUP && storage_scan_entries(serve->storage, &err) != IMSG_OK)
             cli_note(serve->cli, "%s", err.text);
     }
 }
 
-/* Nobody new; long polls are answered; what is under way is finished. */
-static void drain(struct serve *serve)
+/* Accept nobody new, answer the long polls, and finish what is under way. */
+static void drain_requests(struct serve *serve)
 {
     struct timespec pause = {0, 20000000};
     int64_t until = now_ms() + DRAIN_MS;
     serve->stopping = true;
     http_quiesce(serve);
     while (serve->metrics.active > 0 && now_ms() < until) {
-        tick_polls(serve);
+        polls_tick(&serve->polls, true);
         nanosleep(&pause, NULL);
     }
-    tick_polls(serve);
+    polls_tick(&serve->polls, true);
 }
 
 int main(int argc, char **argv)
@@ -263,16 +252,14 @@ int main(int argc, char **argv)
     static struct setup setup = {
         .lock = -1,
         .notify = -1,
-        .serve = {.gone_fd = -1,
+        .serve = {.polls = {.lock = PTHREAD_MUTEX_INITIALIZER, .hang_ups = -1},
                   .listener = {.fd = -1},
                   .peers = {.lock = PTHREAD_MUTEX_INITIALIZER},
-                  .entries = PTHREAD_MUTEX_INITIALIZER,
                   .mailbox_count = 10000,
                   .mailbox_bytes = UINT64_C(64) << 20,
                   .connections = 10000,
                   .rate = 500,
-                  .quota = UINT64_C(10) << 30,
-                  .device_quota = UINT64_C(1) << 30,
+                  .quota = {.max = UINT64_C(10) << 30, .device_max = UINT64_C(1) << 30},
                   .days = 30},
     };
     struct imsg_error err = {0};
@@ -281,15 +268,15 @@ int main(int argc, char **argv)
     setup.serve.cli = &setup.cli;
     cli_start(&setup.cli, &tool, argc, argv);
     while ((key = cli_next(&setup.cli, &arg)) != -1)
-        take_option(&setup, key, arg);
+        set_option(&setup, key, arg);
     if (check_options(&setup)) {
-        cli_ok(&setup.cli, invite(&setup, &err), &err);
+        cli_ok(&setup.cli, print_invite(&setup, &err), &err);
         return cli_finish(&setup.cli);
     }
     setup.serve.metrics.started = imsg_now();
     if (cli_ok(&setup.cli, serve_start(&setup, &err), &err)) {
-        run(&setup.serve);
-        drain(&setup.serve);
+        run_clock(&setup.serve);
+        drain_requests(&setup.serve);
     }
     serve_stop(&setup);
     return cli_finish(&setup.cli);

@@ -73,7 +73,8 @@ const char *imsg_directory_location(const struct imsg_directory *directory);
 void imsg_directory_close(struct imsg_directory *directory);
 
 /* ---- relay.c ---- one mailbox per token; messages named by the SHA-256 of their payload */
-#define IMSG_RELAY_DAYS 30
+#define IMSG_RELAY_DAYS 30              /* a message waits no longer */
+#define IMSG_RELAY_ACKNOWLEDGE_MAX 1024 /* names in one request; more are several requests */
 struct imsg_relay;
 IMSG_CHECK enum imsg_status imsg_relay_open(const char *location, struct imsg_net *net, struct imsg_relay **out,
                                             struct imsg_error *err);
@@ -112,7 +113,6 @@ IMSG_CHECK enum imsg_status imsg_relay_fetch(struct imsg_relay *relay, const uin
                                              struct imsg_buf *out, struct imsg_error *err);
 /* Delete messages at the relay, durably on IMSG_OK; one that is not there is no failure. After a failure some may be
  * deleted. */
-#define IMSG_RELAY_ACKNOWLEDGE_MAX 1024 /* names in one request; more are several requests */
 IMSG_CHECK enum imsg_status imsg_relay_acknowledge(struct imsg_relay *relay, const uint8_t token[IMSG_ROOM(32)],
                                                    const char *const *names, size_t count, struct imsg_error *err);
 /* Until something new may be waiting, at most `seconds`, less where the relay says so (a folder never waits more than 5

@@ -337,7 +337,7 @@ IMSG_CHECK enum imsg_status imsg_entry_sign(const struct imsg_p256 *account, con
                                             const struct imsg_entry *previous, struct imsg_buf *out,
                                             struct imsg_error *err);
 void imsg_entry_free(struct imsg_entry *entry);
-/* "imsg/v1/h/xx/<sha256 of handle>.json": where the entry of a canonical handle stands below a directory's base. */
+/* IMSG_ENTRY_FOLDER "/xx/<sha256 of handle>.json": where the entry of a canonical handle stands below a directory's base. */
 IMSG_CHECK enum imsg_status imsg_entry_path(const char *handle, struct imsg_buf *out, struct imsg_error *err);
 /* RFC 7638 thumbprint of a P-256 point. */
 IMSG_CHECK enum imsg_status imsg_thumbprint(const uint8_t point[IMSG_ROOM(65)],

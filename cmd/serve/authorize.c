@@ -1,15 +1,20 @@
-/* Who asks: bearer tokens (lib/format/bearer.h) and how often each device may ask.
+/* Bearer tokens (lib/format/bearer.h) and how often each device may ask.
  *
- * A client uses one token for minutes. What was verified once is remembered by the hash of its text, so that a push
- * costs no signature check; only whether its time is over is looked at again. Both tables have a fixed size and
- * overwrite: an attacker who fills them costs others a signature check, or shares a rate with them for a while. */
-#include "serve/serve.h"
+ * A client uses one token for minutes. A verified token is remembered by the hash of its text, so that the next request
+ * needs no signature check; only its times are checked again. Both tables have a fixed size, and a new item overwrites
+ * the old one of its slot: an attacker who fills them costs others a signature check, or shares a rate with them for a
+ * while. */
+#include "serve/authorize.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/text.h"
+#include "crypto/crypto.h"
 #include "format/bearer.h"
+#include "serve/reply.h"
+#include "serve/serve.h"
 
 #define CACHE_SLOTS 4096
 #define RATE_SLOTS 8192
@@ -62,8 +67,8 @@ static size_t slot_of(const uint8_t hash[static 32], size_t slots)
     return number % slots;
 }
 
-/* NULL: verified, and for us. */
-static const char *verify(struct serve *serve, struct imsg_view text, struct known *known)
+/* The reason to refuse a token; NULL: its signature is right, and its audience one of our origins. */
+static const char *verify_bearer(struct serve *serve, struct imsg_view text, struct known *known)
 {
     struct bearer_cache *cache = serve->authorizer.cache;
     struct imsg_bearer bearer;
@@ -78,7 +83,8 @@ static const char *verify(struct serve *serve, struct imsg_view text, struct kno
     pthread_mutex_unlock(&cache->lock);
     if (found)
         return NULL;
-    /* Never the Host header: a hostile relay that was given this token would replay it here. */
+    /* The audience is compared with our own origins, never with the Host header, which a hostile relay that replays a
+     * token can set. */
     if (imsg_bearer_parse(text, &bearer, NULL) != IMSG_OK || !origins_has(&serve->origins, bearer.audience))
         return "InvalidProviderToken";
     *known = (struct known){
@@ -91,7 +97,8 @@ static const char *verify(struct serve *serve, struct imsg_view text, struct kno
     return NULL;
 }
 
-static const char *examine(struct request *request, uint8_t token[static 32])
+/* The reason to refuse the request's bearer token; NULL: it is good, and *token the device that signed it. */
+static const char *examine_bearer(struct request *request, uint8_t token[static 32])
 {
     const char *text = request_header(request, "Authorization");
     struct known known;
@@ -100,7 +107,7 @@ static const char *examine(struct request *request, uint8_t token[static 32])
     if (!text || strncasecmp(text, "bearer", 6) != 0 || (text[6] && text[6] != ' '))
         return "MissingProviderToken";
     text += 6 + strspn(text + 6, " ");
-    const char *reason = verify(request->serve, imsg_view_str(text), &known);
+    const char *reason = verify_bearer(request->serve, imsg_view_str(text), &known);
     if (reason)
         return reason;
     if (known.issued < now - CLOCK_SKEW || known.issued > now + CLOCK_SKEW || known.expires <= now ||
@@ -110,20 +117,8 @@ static const char *examine(struct request *request, uint8_t token[static 32])
     return NULL;
 }
 
-bool authorize(struct request *request, uint8_t token[static 32])
-{
-    const char *reason = examine(request, token);
-    if (!reason)
-        return true;
-    request->serve->metrics.refused_tokens++;
-    if (strcmp(reason, "InternalServerError") == 0)
-        reply_reason(request, MHD_HTTP_INTERNAL_SERVER_ERROR, reason);
-    else
-        reply_reason(request, MHD_HTTP_FORBIDDEN, reason);
-    return false;
-}
-
-bool rate_allows(struct request *request, const uint8_t token[static 32])
+/* False: answered with 429. */
+static bool rate_allows(struct request *request, const uint8_t token[static 32])
 {
     struct serve *serve = request->serve;
     struct rates *rates = serve->authorizer.rates;
@@ -134,7 +129,7 @@ bool rate_allows(struct request *request, const uint8_t token[static 32])
     pthread_mutex_lock(&rates->lock);
     struct rate *slot = &rates->slots[slot_of(token, RATE_SLOTS)];
     if (memcmp(slot->token, token, IMSG_TOKEN) != 0 && (slot->when == 0 || now - slot->when > RATE_BURST * 1000)) {
-        memcpy(slot->token, token, IMSG_TOKEN); /* whoever had it is back at a full burst anyway */
+        memcpy(slot->token, token, IMSG_TOKEN); /* the device that had it may send a full burst again anyway */
         slot->left = rate * RATE_BURST;
     } else {
         slot->left += (double)(now - slot->when) / 1000 * rate;
@@ -151,4 +146,17 @@ bool rate_allows(struct request *request, const uint8_t token[static 32])
         reply_later(request, MHD_HTTP_TOO_MANY_REQUESTS, "TooManyRequests", 1);
     }
     return allowed;
+}
+
+bool authorize_sender(struct request *request)
+{
+    const char *reason = examine_bearer(request, request->sender);
+    if (!reason)
+        return rate_allows(request, request->sender);
+    request->serve->metrics.refused_tokens++;
+    if (strcmp(reason, "InternalServerError") == 0)
+        reply_reason(request, MHD_HTTP_INTERNAL_SERVER_ERROR, reason);
+    else
+        reply_reason(request, MHD_HTTP_FORBIDDEN, reason);
+    return false;
 }

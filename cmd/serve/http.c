@@ -4,9 +4,8 @@
  * there; an answer can be queued at the first or the last of these calls only. An answer found earlier waits while the
  * rest of the body is thrown away, so that the connection can be used again and the client reads the answer instead of
  * a reset; where the body is long it is queued at once and the connection closed. */
-#include "serve/serve.h"
+#include "serve/http.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,24 +14,22 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "serve/reply.h"
+#include "serve/serve.h"
+
 #define HEADER_MS 30000        /* from connecting to the end of the first headers */
 #define IDLE_MS 60000          /* from one request to the end of the next one's headers */
-#define BODY_MS 60000          /* for an answer, or for a body and more for each byte of it */
-#define BYTES_PER_MS 16        /* the slowest that is waited for */
-#define DRAIN_MAX 1048576      /* bytes of a body nobody wants */
+#define BODY_MS 60000          /* to send an answer, or for a body, and more for each byte of it */
+#define BYTES_PER_MS 16        /* a body that comes slower is cut off */
+#define DRAIN_MAX 1048576      /* bytes of a refused body that are read and thrown away */
 #define CONNECTION_MEMORY 4096 /* bytes: what a request's headers may take; each idle long poll holds so much */
 #define BACKLOG 1024
 
-int64_t now_us(void)
+int64_t now_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
-int64_t now_ms(void)
-{
-    return now_us() / 1000;
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 const char *request_header(const struct request *request, const char *name)
@@ -40,116 +37,23 @@ const char *request_header(const struct request *request, const char *name)
     return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
 }
 
-/* milliseconds < 0: none. */
 void request_deadline(struct request *request, int64_t milliseconds)
 {
     request->peer->deadline = milliseconds < 0 ? INT64_MAX : now_ms() + milliseconds;
 }
 
-/* ---- answers ---- */
-
-void reply(struct request *request, unsigned status, struct MHD_Response *response)
-{
-    if (request->response) {
-        if (response)
-            MHD_destroy_response(response);
-        return;
-    }
-    request->response = response;
-    request->status = status;
-}
-
-void reply_header(struct request *request, const char *name, const char *value)
-{
-    if (request->response && MHD_add_response_header(request->response, name, value) != MHD_YES)
-        cli_detail(request->serve->cli, "an answer lacks its %s", name);
-}
-
-static void reply_text(struct request *request, unsigned status, const char *type, const char *text)
-{
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(strlen(text), (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
-    if (request->response) { /* the first one stands, and so do its headers */
-        if (response)
-            MHD_destroy_response(response);
-        return;
-    }
-    reply(request, status, response);
-    if (*text)
-        reply_header(request, "Content-Type", type);
-}
-
-void reply_empty(struct request *request, unsigned status)
-{
-    reply_text(request, status, "", "");
-}
-
-void reply_reason(struct request *request, unsigned status, const char *reason)
-{
-    char text[128];
-    if (request->response)
-        return;
-    request->reason = reason;
-    snprintf(text, sizeof text, "{\"reason\":\"%s\"}", reason);
-    reply_text(request, status, "application/json", text);
-}
-
-void reply_later(struct request *request, unsigned status, const char *reason, unsigned seconds)
-{
-    char text[16];
-    if (request->response)
-        return;
-    reply_reason(request, status, reason);
-    snprintf(text, sizeof text, "%u", seconds);
-    reply_header(request, "Retry-After", text);
-}
-
-void reply_unregistered(struct request *request, int64_t gone)
-{
-    char text[96];
-    if (request->response)
-        return;
-    request->reason = "Unregistered";
-    snprintf(text, sizeof text, "{\"reason\":\"Unregistered\",\"timestamp\":%lld}",
-             (long long)(gone ? gone : (int64_t)imsg_now() * 1000));
-    reply_text(request, MHD_HTTP_GONE, "application/json", text);
-}
-
-void reply_body(struct request *request, unsigned status, const char *type, struct imsg_buf *body)
-{
-    if (!request->response) {
-        struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback(body->len, body->ptr, free);
-        if (response)
-            *body = (struct imsg_buf){0};
-        reply(request, status, response);
-        reply_header(request, "Content-Type", type);
-    }
-    imsg_buf_free(body);
-}
-
-void reply_failure(struct request *request, enum imsg_status status)
-{
-    if (status == IMSG_TEMPORARY || status == IMSG_NO_MEMORY)
-        reply_later(request, MHD_HTTP_SERVICE_UNAVAILABLE, "ServiceUnavailable", 5);
-    else
-        reply_reason(request, MHD_HTTP_INTERNAL_SERVER_ERROR, "InternalServerError");
-}
-
 /* ---- parking ---- */
 
-void request_park(struct request *request, struct queue *queue)
+void request_park(struct request *request)
 {
     request->parked = true;
     request_deadline(request, -1);
     MHD_suspend_connection(request->connection);
-    if (!queue_add(queue, &request->job)) { /* the server ends */
-        request->failure = IMSG_TEMPORARY;
-        request_resume(request);
-    }
 }
 
-void request_resume(struct request *request)
+void request_resume(struct request *request, enum imsg_status result)
 {
+    request->result = result;
     MHD_resume_connection(request->connection);
 }
 
@@ -172,13 +76,13 @@ static struct request *request_new(struct serve *serve, struct MHD_Connection *c
     return request;
 }
 
-/* Of the body that is announced; UINT64_MAX where it is not. */
-static uint64_t announced(const struct request *request)
+/* The length of the body by its headers; UINT64_MAX where it is not announced. */
+static uint64_t announced_length(const struct request *request)
 {
     const char *text = request_header(request, "Content-Length");
     if (!text)
         return request_header(request, "Transfer-Encoding") ? UINT64_MAX : 0;
-    return strtoull(text, NULL, 10); /* libmicrohttpd has refused what is no number */
+    return strtoull(text, NULL, 10); /* libmicrohttpd has refused a header that is no number */
 }
 
 static enum MHD_Result send_answer(struct request *request)
@@ -189,12 +93,11 @@ static enum MHD_Result send_answer(struct request *request)
     if (request->serve->stopping)
         reply_header(request, "Connection", "close");
     request_deadline(request, BODY_MS);
-    enum MHD_Result queued = MHD_queue_response(request->connection, request->status, response);
-    return queued;
+    return MHD_queue_response(request->connection, request->status, response);
 }
 
-/* What libmicrohttpd lets pass: it answers any version as if it were its own, and reads a body in a coding that it does
- * not know until the connection ends. */
+/* Two things that libmicrohttpd does not refuse: it answers any version as if it were its own, and reads a body in an
+ * unknown transfer coding until the connection ends. */
 static void check_protocol(struct request *request, const char *version)
 {
     const char *coding = request_header(request, "Transfer-Encoding");
@@ -206,17 +109,19 @@ static void check_protocol(struct request *request, const char *version)
         reply_header(request, "Connection", "close");
 }
 
-static enum MHD_Result begin(struct request *request, const char *url, const char *method, const char *version)
+static enum MHD_Result begin_request(struct request *request, const char *url, const char *method, const char *version)
 {
-    uint64_t length = announced(request);
+    uint64_t length = announced_length(request);
     snprintf(request->method, sizeof request->method, "%s", method);
-    for (char *at = request->method; *at; at++) /* it goes into the log */
+    for (char *at = request->method; *at; at++) /* it is written to the log */
         *at = (*at >= 'A' && *at <= 'Z') || (*at >= 'a' && *at <= 'z') || *at == '-' ? *at : '?';
     request_deadline(request, BODY_MS);
     check_protocol(request, version);
     if (request->response)
-        return send_answer(request); /* where its body ends is not known */
+        return send_answer(request); /* the end of its body is unknown, so nothing can follow on the connection */
     route_request(request, url, method);
+    if (!request->verb && !request->response)
+        return MHD_NO; /* no memory for the answer */
     if (!request->response && request->serve->stopping)
         reply_later(request, MHD_HTTP_SERVICE_UNAVAILABLE, "ServiceUnavailable", 1);
     if (request->verb && !request->response) {
@@ -228,13 +133,13 @@ static enum MHD_Result begin(struct request *request, const char *url, const cha
     if (!request->response)
         return MHD_YES;
     request->draining = true;
-    bool waits = request_header(request, "Expect") != NULL; /* for our word before it sends the body */
+    bool waits = request_header(request, "Expect") != NULL; /* for "100 Continue" before it sends the body */
     if (length == 0 || (length <= DRAIN_MAX && !waits) || (length == UINT64_MAX && !waits))
         return MHD_YES;
     return send_answer(request);
 }
 
-static enum MHD_Result take(struct request *request, const char *bytes, size_t len)
+static enum MHD_Result collect_body(struct request *request, const char *bytes, size_t len)
 {
     if (!request->draining && (request->verb->data || request->verb->body_max)) {
         if (request->verb->data)
@@ -259,12 +164,12 @@ static enum MHD_Result access_request(void *context, struct MHD_Connection *conn
     struct request *request = *state;
     if (!request) {
         request = *state = request_new(serve, connection);
-        return request ? begin(request, url, method, version) : MHD_NO;
+        return request ? begin_request(request, url, method, version) : MHD_NO;
     }
     if (*upload_len > 0) {
         size_t len = *upload_len;
         *upload_len = 0;
-        return take(request, upload, len);
+        return collect_body(request, upload, len);
     }
     if (request->parked) {
         request->parked = false;
@@ -275,8 +180,8 @@ static enum MHD_Result access_request(void *context, struct MHD_Connection *conn
     return request->parked ? MHD_YES : send_answer(request);
 }
 
-static void completed(void *context, struct MHD_Connection *connection, void **state,
-                      enum MHD_RequestTerminationCode code)
+static void request_completed(void *context, struct MHD_Connection *connection, void **state,
+                              enum MHD_RequestTerminationCode code)
 {
     struct serve *serve = context;
     struct request *request = *state;
@@ -288,13 +193,13 @@ static void completed(void *context, struct MHD_Connection *connection, void **s
         request->verb->drop(request);
     if (request->response) {
         metrics_count(&serve->metrics, request->route, request->status);
-        log_request(serve, request);
+        log_request(request);
         MHD_destroy_response(request->response);
     }
     request_deadline(request, IDLE_MS);
     imsg_buf_free(&request->body);
     free(request->handle);
-    free(request->if_match);
+    free(request->state);
     free(request);
     *state = NULL;
     serve->metrics.active--;
@@ -309,7 +214,7 @@ static void connection_event(void *context, struct MHD_Connection *connection, v
         const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
         peer = calloc(1, sizeof *peer);
         if (!peer || !info) {
-            free(peer); /* request_new will close it */
+            free(peer); /* request_new closes the connection */
             return;
         }
         peer->fd = info->connect_fd;
@@ -345,8 +250,7 @@ void http_tick(struct serve *serve)
     for (struct peer *peer = serve->peers.first; peer; peer = peer->next) {
         if (peer->deadline > now)
             continue;
-        /* Its worker thread sees the end of it, and closes. The descriptor is open as long as the peer is in the list.
-         */
+        /* Its worker thread sees the end of the stream, and closes. A descriptor in the list is open. */
         shutdown(peer->fd, SHUT_RDWR);
         peer->deadline = INT64_MAX;
         serve->metrics.overdue++;
@@ -354,7 +258,7 @@ void http_tick(struct serve *serve)
     pthread_mutex_unlock(&serve->peers.lock);
 }
 
-IMSG_PRINTF(2, 0) static void library_says(void *context, const char *format, va_list arguments)
+IMSG_PRINTF(2, 0) static void note_library_error(void *context, const char *format, va_list arguments)
 {
     struct serve *serve = context;
     char text[512];
@@ -368,11 +272,11 @@ enum imsg_status http_start(struct serve *serve, struct imsg_view cert, struct i
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     unsigned threads = cores < 2 ? 2 : cores > 16 ? 16 : (unsigned)cores;
-    if (threads > serve->connections) /* the threads share them out */
+    if (threads > serve->connections) /* each thread has an equal part of them */
         threads = (unsigned)serve->connections;
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
     struct MHD_OptionItem options[] = {
-        {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)completed, serve},
+        {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)request_completed, serve},
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)connection_event, serve},
         {MHD_OPTION_LISTEN_SOCKET, serve->listener.fd, NULL},
         {MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)threads, NULL},
@@ -380,7 +284,7 @@ enum imsg_status http_start(struct serve *serve, struct imsg_view cert, struct i
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
         {MHD_OPTION_LISTEN_BACKLOG_SIZE, BACKLOG, NULL},
         {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
-        {MHD_OPTION_END, 0, NULL}, /* TLS from here on */
+        {MHD_OPTION_END, 0, NULL}, /* without TLS the list ends here */
         {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)cert.ptr},
         {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t) "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"},
         {MHD_OPTION_END, 0, NULL},
@@ -391,7 +295,7 @@ enum imsg_status http_start(struct serve *serve, struct imsg_view cert, struct i
         options[tls] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)key.ptr};
     }
     serve->daemon = MHD_start_daemon(flags, 0, NULL, NULL, access_request, serve, MHD_OPTION_EXTERNAL_LOGGER,
-                                     library_says, serve, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+                                     note_library_error, serve, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
     if (!serve->daemon)
         return imsg_fail(err, IMSG_CONFIG, "cannot serve on %s: certificate and key do not fit, or are no PEM",
                          serve->listener.address);

@@ -1,6 +1,6 @@
-/* The socket: one of our own, or the one that systemd passed (sd_listen_fds(3), sd_notify(3); the protocols are a
- * variable and a datagram, so nothing is linked for them). */
-#include "serve/serve.h"
+/* The socket is one of our own, or one that systemd passed. What sd_listen_fds(3) and sd_notify(3) do is done here: the
+ * protocols are an environment variable and a datagram. */
+#include "serve/listen.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "base/text.h"
 
 #define FIRST_PASSED 3 /* SD_LISTEN_FDS_START */
 #define BACKLOG 1024
@@ -62,7 +64,7 @@ bool listener_passed(void)
     return pid && count && strtol(pid, NULL, 10) == (long)getpid() && strtol(count, NULL, 10) > 0;
 }
 
-static enum imsg_status take_passed(struct listener *listener, struct imsg_error *err)
+static enum imsg_status use_passed_socket(struct listener *listener, struct imsg_error *err)
 {
     int listens = 0;
     socklen_t len = sizeof listens;
@@ -80,7 +82,7 @@ static enum imsg_status take_passed(struct listener *listener, struct imsg_error
     return IMSG_OK;
 }
 
-/* Does somebody listen there, that is, does the kernel let us in or have us wait? */
+/* Does a process listen there? Then the kernel connects us, or its backlog is full (EAGAIN). */
 static bool is_in_use(const struct sockaddr_un *address)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -98,7 +100,7 @@ static enum imsg_status bind_local(struct listener *listener, const char *path, 
         return imsg_fail(err, IMSG_USAGE, "\"%s\": the path of a socket has at most %zu bytes", path,
                          sizeof address.sun_path - 1);
     memcpy(address.sun_path, path, strlen(path) + 1);
-    /* A socket that a killed server left behind; nothing else is ever removed. */
+    /* Remove a socket that a killed server left behind, and nothing that is not a socket. */
     if (lstat(path, &there) == 0 && S_ISSOCK(there.st_mode)) {
         if (is_in_use(&address))
             return imsg_fail(err, IMSG_UNAVAILABLE, "-l \"%s\": %s", path, strerror(EADDRINUSE));
@@ -110,8 +112,8 @@ static enum imsg_status bind_local(struct listener *listener, const char *path, 
     return imsg_strdup(path, &listener->unlink_path, err);
 }
 
-/* "::" is every address of both kinds, where the kernel has both. */
-static const char *every_address(void)
+/* "::" is every address of IPv6 and of IPv4; without IPv6 in the kernel it is "0.0.0.0". */
+static const char *wildcard_address(void)
 {
     int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
@@ -137,7 +139,7 @@ static enum imsg_status bind_address(struct listener *listener, const char *text
     memcpy(host, text, len);
     host[len] = 0;
     bool any = len == 0;
-    int failed = getaddrinfo(any ? every_address() : host, colon + 1, &hints, &found);
+    int failed = getaddrinfo(any ? wildcard_address() : host, colon + 1, &hints, &found);
     if (failed)
         return imsg_fail(err, IMSG_UNAVAILABLE, "-l \"%s\": %s", text, gai_strerror(failed));
     enum imsg_status status = IMSG_OK;
@@ -157,7 +159,7 @@ static enum imsg_status bind_address(struct listener *listener, const char *text
 enum imsg_status listener_open(struct listener *listener, const char *text, struct imsg_error *err)
 {
     *listener = (struct listener){.fd = -1};
-    enum imsg_status status = !text            ? take_passed(listener, err)
+    enum imsg_status status = !text            ? use_passed_socket(listener, err)
                               : text[0] == '/' ? bind_local(listener, text, err)
                                                : bind_address(listener, text, err);
     if (status == IMSG_OK && text && listen(listener->fd, BACKLOG) != 0)
@@ -189,7 +191,7 @@ int listener_notify_open(void)
         return -1;
     memcpy(address.sun_path, path, len);
     if (path[0] == '@')
-        address.sun_path[0] = 0; /* the abstract name space */
+        address.sun_path[0] = 0; /* Linux: a name that is not in the file system */
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd >= 0 &&
         connect(fd, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) != 0) {
@@ -202,5 +204,5 @@ int listener_notify_open(void)
 void listener_notify(int fd, const char *state)
 {
     if (fd >= 0 && send(fd, state, strlen(state), MSG_NOSIGNAL) < 0)
-        (void)errno; /* systemd will find out by itself */
+        (void)errno; /* systemd notices by its own time limit */
 }

@@ -1,7 +1,7 @@
-/* One line on standard error for each request, in one write. No tokens, no keys, no bodies; devices by the first digits
- * of their (public) token; handles only with --log-handles, and with them the names of entries, which are hashes that
- * anybody can try handles against. */
-#include "serve/serve.h"
+/* One line on standard error for each request, in one write. It has no bearer token, key or body. A device is named by
+ * the first digits of its (public) token; a handle only with --log-handles. The names of entries are left out, for they
+ * are hashes that anybody can compare with those of known handles. */
+#include "serve/log.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -9,21 +9,22 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "serve/serve.h"
 
 #define DEVICE_BYTES 4 /* of a token */
 
-static void put_line(struct imsg_buf *line)
+static void write_line(struct imsg_buf *line)
 {
     size_t sent = 0;
     while (sent < line->len) {
         ssize_t got = write(STDERR_FILENO, line->ptr + sent, line->len - sent);
         if (got <= 0)
-            return; /* nobody reads it */
+            return; /* standard error is closed */
         sent += (size_t)got;
     }
 }
 
-static void json_line(const struct request *request, const char *time, const char *device, struct imsg_buf *line)
+static void write_json(const struct request *request, const char *time, const char *device, struct imsg_buf *line)
 {
     json_t *object = json_pack("{s:s, s:s, s:s, s:i, s:I}", "time", time, "method", request->method, "route",
                                route_names[request->route], "status", (int)request->status, "ms",
@@ -36,12 +37,13 @@ static void json_line(const struct request *request, const char *time, const cha
     if (good && request->handle && request->serve->log_handles)
         good = json_object_set_new(object, "handle", json_string(request->handle)) == 0;
     if (good && imsg_json_print(object, line, NULL) == IMSG_OK && imsg_buf_text(line, "\n", NULL) == IMSG_OK)
-        put_line(line);
+        write_line(line);
     json_decref(object);
 }
 
-void log_request(struct serve *serve, const struct request *request)
+void log_request(const struct request *request)
 {
+    const struct serve *serve = request->serve;
     static const uint8_t nobody[IMSG_TOKEN];
     struct imsg_buf line = {0};
     char time[21], device[2 * DEVICE_BYTES + 1] = "", text[512];
@@ -51,7 +53,7 @@ void log_request(struct serve *serve, const struct request *request)
     if (memcmp(request->sender, nobody, IMSG_TOKEN) != 0)
         imsg_hex(request->sender, DEVICE_BYTES, device);
     if (serve->log == LOG_JSON) {
-        json_line(request, time, device, &line);
+        write_json(request, time, device, &line);
     } else {
         snprintf(text, sizeof text, "%s %s %s %u %s%s%s%s%s %lld ms\n", time, request->method,
                  route_names[request->route], request->status, request->reason ? request->reason : "-",
@@ -59,7 +61,7 @@ void log_request(struct serve *serve, const struct request *request)
                  request->handle && serve->log_handles ? request->handle : "",
                  (long long)(now_ms() - request->started));
         if (imsg_buf_text(&line, text, NULL) == IMSG_OK)
-            put_line(&line);
+            write_line(&line);
     }
     imsg_buf_free(&line);
 }

@@ -1,24 +1,26 @@
 /* /metrics, in Prometheus' text form 0.0.4. Every name is in imsg-serve(1). */
-#include "serve/serve.h"
+#include "serve/metrics.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
 
-static const unsigned codes[STATUS_CODES] = {200, 201, 204, 206, 304, 400, 403, 404, 405, 409, 410,
-                                             412, 413, 416, 428, 429, 500, 501, 503, 505, 507};
+#include "serve/serve.h"
+
+static const unsigned codes[METRICS_CODES] = {200, 201, 204, 206, 304, 400, 403, 404, 405, 409, 410,
+                                              412, 413, 416, 428, 429, 500, 501, 503, 505, 507};
 
 void metrics_count(struct metrics *metrics, enum route route, unsigned status)
 {
     size_t i = 0;
-    while (i < STATUS_CODES - 1 && codes[i] != status && codes[i])
+    while (i < METRICS_CODES - 1 && codes[i] != status && codes[i])
         i++;
     metrics->requests[route][i]++;
 }
 
-static enum imsg_status say(struct imsg_buf *out, struct imsg_error *err, const char *format, ...) IMSG_PRINTF(3, 4);
+static enum imsg_status print(struct imsg_buf *out, struct imsg_error *err, const char *format, ...) IMSG_PRINTF(3, 4);
 
-static enum imsg_status say(struct imsg_buf *out, struct imsg_error *err, const char *format, ...)
+static enum imsg_status print(struct imsg_buf *out, struct imsg_error *err, const char *format, ...)
 {
     char text[512];
     va_list arguments;
@@ -28,7 +30,7 @@ static enum imsg_status say(struct imsg_buf *out, struct imsg_error *err, const 
     return imsg_buf_text(out, text, err);
 }
 
-static uint64_t resident(void)
+static uint64_t resident_bytes(void)
 {
     unsigned long long pages = 0, all = 0;
     FILE *file = fopen("/proc/self/statm", "r");
@@ -47,23 +49,18 @@ static enum imsg_status print_requests(struct metrics *metrics, struct imsg_buf 
                                             "# TYPE imsg_requests_total counter\n",
                                             err);
     for (size_t route = 0; route < ROUTE_COUNT; route++)
-        for (size_t i = 0; i < STATUS_CODES && status == IMSG_OK; i++)
+        for (size_t i = 0; i < METRICS_CODES && status == IMSG_OK; i++)
             if (codes[i] && metrics->requests[route][i])
-                status = say(out, err, "imsg_requests_total{route=\"%s\",status=\"%u\"} %" PRIu64 "\n",
-                             route_names[route], codes[i], metrics->requests[route][i]);
+                status = print(out, err, "imsg_requests_total{route=\"%s\",status=\"%u\"} %" PRIu64 "\n",
+                               route_names[route], codes[i], metrics->requests[route][i]);
     return status;
 }
 
 enum imsg_status metrics_print(struct serve *serve, struct imsg_buf *out, struct imsg_error *err)
 {
     struct metrics *m = &serve->metrics;
-    pthread_mutex_lock(&serve->boxes.lock);
-    uint64_t messages = serve->boxes.messages, bytes = serve->boxes.bytes, devices = serve->boxes.devices,
-             waiting = serve->boxes.waiting_count;
-    pthread_mutex_unlock(&serve->boxes.lock);
-    pthread_mutex_lock(&serve->store.lock);
-    uint64_t used = serve->store.used;
-    pthread_mutex_unlock(&serve->store.lock);
+    struct storage_totals totals;
+    storage_read_totals(serve->storage, &totals);
     const struct {
         const char *name, *type, *help;
         double value;
@@ -72,14 +69,14 @@ enum imsg_status metrics_print(struct serve *serve, struct imsg_buf *out, struct
         {"imsg_messages_duplicate_total", "counter", "Messages that were stored already.", (double)m->duplicates},
         {"imsg_messages_acknowledged_total", "counter", "Messages deleted by their device.", (double)m->acknowledged},
         {"imsg_messages_expired_total", "counter", "Messages deleted because their time was over.", (double)m->expired},
-        {"imsg_messages_waiting", "gauge", "Messages in all mailboxes.", (double)messages},
-        {"imsg_messages_waiting_bytes", "gauge", "Bytes of messages in all mailboxes.", (double)bytes},
-        {"imsg_devices", "gauge", "Devices with a mailbox.", (double)devices},
-        {"imsg_long_polls", "gauge", "Devices waiting for a message.", (double)waiting},
-        {"imsg_commits_total", "counter", "Transactions, each with a sync of the disk.", (double)m->commits},
-        {"imsg_commit_jobs_total", "counter", "Changes written in transactions.", (double)m->commit_jobs},
-        {"imsg_commit_failures_total", "counter", "Transactions that failed.", (double)m->commit_failures},
-        {"imsg_commit_seconds_total", "counter", "Time spent in transactions.", (double)m->commit_microseconds / 1e6},
+        {"imsg_messages_waiting", "gauge", "Messages in all mailboxes.", (double)totals.messages},
+        {"imsg_messages_waiting_bytes", "gauge", "Bytes of messages in all mailboxes.", (double)totals.bytes},
+        {"imsg_devices", "gauge", "Devices with a mailbox.", (double)totals.devices},
+        {"imsg_long_polls", "gauge", "Devices waiting for a message.", (double)polls_count(&serve->polls)},
+        {"imsg_commits_total", "counter", "Transactions, each with a sync of the disk.", (double)totals.commits},
+        {"imsg_commit_jobs_total", "counter", "Changes written in transactions.", (double)totals.operations},
+        {"imsg_commit_failures_total", "counter", "Transactions that failed.", (double)totals.failures},
+        {"imsg_commit_seconds_total", "counter", "Time spent in transactions.", (double)totals.commit_us / 1e6},
         {"imsg_requests_limited_total", "counter", "Requests refused for their rate, or for a full mailbox.",
          (double)m->limited},
         {"imsg_tokens_refused_total", "counter", "Bearer tokens refused.", (double)m->refused_tokens},
@@ -87,15 +84,15 @@ enum imsg_status metrics_print(struct serve *serve, struct imsg_buf *out, struct
         {"imsg_connections", "gauge", "Connections open.", (double)m->connections_open},
         {"imsg_connections_overdue_total", "counter", "Connections cut for being too slow, or idle.",
          (double)m->overdue},
-        {"imsg_store_bytes", "gauge", "Bytes of all blobs.", (double)used},
+        {"imsg_store_bytes", "gauge", "Bytes of all blobs.", (double)quota_used(&serve->quota)},
         {"imsg_store_received_bytes_total", "counter", "Bytes of blobs received.", (double)m->blob_bytes_in},
         {"imsg_store_sent_bytes_total", "counter", "Bytes of blobs sent.", (double)m->blob_bytes_out},
-        {"process_resident_memory_bytes", "gauge", "Resident memory.", (double)resident()},
+        {"process_resident_memory_bytes", "gauge", "Resident memory.", (double)resident_bytes()},
         {"process_start_time_seconds", "gauge", "Start, Unix seconds.", (double)m->started},
     };
     enum imsg_status status = print_requests(m, out, err);
     for (size_t i = 0; i < sizeof all / sizeof all[0] && status == IMSG_OK; i++)
-        status = say(out, err, "# HELP %s %s\n# TYPE %s %s\n%s %.17g\n", all[i].name, all[i].help, all[i].name,
-                     all[i].type, all[i].name, all[i].value);
+        status = print(out, err, "# HELP %s %s\n# TYPE %s %s\n%s %.17g\n", all[i].name, all[i].help, all[i].name,
+                       all[i].type, all[i].name, all[i].value);
     return status;
 }

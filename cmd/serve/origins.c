@@ -1,5 +1,5 @@
-/* The origins we answer for, in one spelling, and the certificate that is made for trials. */
-#include "serve/serve.h"
+/* Origins are compared in one spelling. The self-signed certificate is for trials and for clients that pin it. */
+#include "serve/origins.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -9,11 +9,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/io.h"
+#include "base/text.h"
 #include "base/url.h"
+#include "crypto/crypto.h"
 
 #define OWN_DAYS 3650 /* it is pinned, not renewed */
 
-/* http or https, host in lower case, no default port, no slash: what is compared. NULL: no origin. */
+/* The spelling that is compared: http or https, host in lower case, no default port, no slash. NULL: not an origin. */
 static char *spelling(const char *origin)
 {
     char scheme[16], as_https[320];
@@ -86,7 +89,7 @@ static enum imsg_status add_name(void *context, const char *name, struct imsg_er
     char origin[IMSG_CERTIFICATE_NAME + 32];
     bool bracket = strchr(name, ':') != NULL;
     snprintf(origin, sizeof origin, "https://%s%s%s:%u", bracket ? "[" : "", name, bracket ? "]" : "", naming->port);
-    /* *.example.org stands for no one origin. */
+    /* A wildcard (*.example.org) is not one origin, so it is left out. */
     return strchr(name, '*') || !imsg_url_is_https_origin(origin) ? IMSG_OK : origins_add(naming->origins, origin, err);
 }
 
@@ -116,7 +119,7 @@ static enum imsg_status make_own(const char *cert_path, const char *key_path, st
         status = imsg_p256_to_pem(key, (struct imsg_view){0}, &key_pem, err);
     if (status == IMSG_OK)
         status = imsg_certificate_make(key, names, count, imsg_now(), OWN_DAYS, &cert_pem, err);
-    /* The key first: a certificate without its key would be there for good. */
+    /* The key first: a certificate that is there is not made again, so its key must be there too. */
     if (status == IMSG_OK)
         status = imsg_write_file(key_path, imsg_buf_view(&key_pem), 0600, IMSG_REPLACE, err);
     if (status == IMSG_OK)

@@ -1,13 +1,13 @@
-/* Jobs handed to threads, in the order they came. */
-#include "serve/serve.h"
+/* A list under a lock, and threads that wait for its condition. */
+#include "serve/queue.h"
 
 #include <errno.h>
 #include <string.h>
 
-enum imsg_status queue_start(struct queue *queue, struct serve *serve, size_t count, void *(*loop)(void *),
+enum imsg_status queue_start(struct queue *queue, void *owner, size_t count, void *(*loop)(void *),
                              struct imsg_error *err)
 {
-    *queue = (struct queue){.serve = serve, .lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER};
+    *queue = (struct queue){.owner = owner, .lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER};
     queue->tail = &queue->head;
     for (size_t i = 0; i < count; i++) {
         int failed = pthread_create(&queue->threads[i], NULL, loop, queue);
@@ -32,13 +32,13 @@ bool queue_add(struct queue *queue, struct job *job)
     return open;
 }
 
-struct job *queue_take(struct queue *queue, size_t max)
+struct job *queue_next(struct queue *queue, size_t max)
 {
     pthread_mutex_lock(&queue->lock);
     while (!queue->head && !queue->closed)
         pthread_cond_wait(&queue->more, &queue->lock);
     struct job *first = queue->head, *last = first;
-    for (size_t taken = 1; last && last->next && taken < max; taken++)
+    for (size_t count = 1; last && last->next && count < max; count++)
         last = last->next;
     if (last) {
         queue->head = last->next;
@@ -63,7 +63,7 @@ void queue_stop(struct queue *queue)
     queue->thread_count = 0;
 }
 
-/* A job that somebody stands and waits for. */
+/* A job that another thread waits for. */
 struct awaited {
     struct job job;
     struct job *inner;
@@ -73,17 +73,17 @@ struct awaited {
     enum imsg_status status;
 };
 
-static enum imsg_status awaited_run(struct serve *serve, struct job *job, struct imsg_error *err)
+static enum imsg_status awaited_run(struct job *job, struct imsg_error *err)
 {
     struct job *inner = ((struct awaited *)job)->inner;
-    return inner->run(serve, inner, err);
+    return inner->run(inner, err);
 }
 
-static void awaited_done(struct serve *serve, struct job *job, enum imsg_status status)
+static void awaited_done(struct job *job, enum imsg_status status)
 {
     struct awaited *awaited = (struct awaited *)job;
     if (awaited->inner->done)
-        awaited->inner->done(serve, awaited->inner, status);
+        awaited->inner->done(awaited->inner, status);
     pthread_mutex_lock(&awaited->lock);
     awaited->status = status;
     awaited->is_over = true;

@@ -1,10 +1,14 @@
-/* Which path and method is whose. */
-#include "serve/serve.h"
+/* The table of routes, and the two that are not worth a file of their own: /healthz and /metrics. */
+#include "serve/routes.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
+#include "serve/device.h"
+#include "serve/reply.h"
+#include "serve/serve.h"
 
 const char *const route_names[ROUTE_COUNT] = {
     [ROUTE_ENTRY] = "directory", [ROUTE_DEVICE] = "device",   [ROUTE_STORE] = "store",
@@ -16,27 +20,27 @@ bool route_hash(const char *text, uint8_t out[static 32])
     return imsg_hex_decode(imsg_view_of(text, strnlen(text, 64)), out, 32, NULL) == IMSG_OK;
 }
 
-static void health(struct request *request)
+static void health_end(struct request *request)
 {
-    if (request->serve->sick)
-        reply_later(request, MHD_HTTP_SERVICE_UNAVAILABLE, "ServiceUnavailable", 5);
-    else
+    if (storage_is_healthy(request->serve->storage))
         reply_empty(request, MHD_HTTP_OK);
+    else
+        reply_later(request, MHD_HTTP_SERVICE_UNAVAILABLE, "ServiceUnavailable", 5);
 }
 
-static bool from_loopback(const struct request *request)
+static bool request_is_from_loopback(const struct request *request)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     return info && info->client_addr && address_is_loopback(info->client_addr);
 }
 
-static void metrics(struct request *request)
+static void metrics_end(struct request *request)
 {
     struct imsg_buf text = {0};
     struct imsg_error err = {0};
     enum exposure to = request->serve->metrics_for;
-    if (to == METRICS_OFF || (to == METRICS_LOOPBACK && !from_loopback(request))) {
+    if (to == METRICS_OFF || (to == METRICS_LOOPBACK && !request_is_from_loopback(request))) {
         reply_reason(request, MHD_HTTP_NOT_FOUND, "BadPath");
         return;
     }
@@ -48,16 +52,16 @@ static void metrics(struct request *request)
     imsg_buf_free(&text);
 }
 
-static const struct verb health_verbs[] = {{.method = "GET", .end = health}, {.method = NULL}};
-static const struct verb metrics_verbs[] = {{.method = "GET", .end = metrics}, {.method = NULL}};
+static const struct verb health_verbs[] = {{.method = "GET", .end = health_end}, {.method = NULL}};
+static const struct verb metrics_verbs[] = {{.method = "GET", .end = metrics_end}, {.method = NULL}};
 
 static const struct {
     const char *path;
-    bool whole; /* nothing may follow */
+    bool whole; /* the path ends here */
     enum route route;
     const struct verb *verbs;
 } routes[] = {
-    {"/3/device/", false, ROUTE_DEVICE, device_verbs}, {"/imsg/v1/h/", false, ROUTE_ENTRY, entry_verbs},
+    {"/3/device/", false, ROUTE_DEVICE, device_verbs}, {"/" IMSG_ENTRY_FOLDER "/", false, ROUTE_ENTRY, entry_verbs},
     {"/store/", false, ROUTE_STORE, store_verbs},      {"/healthz", true, ROUTE_HEALTH, health_verbs},
     {"/metrics", true, ROUTE_METRICS, metrics_verbs},
 };
@@ -68,7 +72,7 @@ static bool ends_with(const char *text, const char *suffix)
     return len >= suffix_len && strcmp(text + len - suffix_len, suffix) == 0;
 }
 
-static void no_such_method(struct request *request, const struct verb *verbs)
+static void reply_no_such_method(struct request *request, const struct verb *verbs)
 {
     char allow[64] = "";
     size_t len = 0;
@@ -81,6 +85,18 @@ static void no_such_method(struct request *request, const struct verb *verbs)
     reply_header(request, "Allow", allow);
 }
 
+static void make_state(struct request *request)
+{
+    size_t size = request->verb->state_size;
+    if (size == 0)
+        return;
+    request->state = calloc(1, size);
+    if (!request->state) {
+        request->verb = NULL;
+        reply_failure(request, IMSG_NO_MEMORY);
+    }
+}
+
 void route_request(struct request *request, const char *url, const char *method)
 {
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
@@ -88,16 +104,18 @@ void route_request(struct request *request, const char *url, const char *method)
         if (strncmp(url, routes[i].path, len) != 0 || (routes[i].whole && url[len]))
             continue;
         request->route = routes[i].route;
-        /* Cut, a tail is none that anybody takes. */
+        /* A longer tail is cut; the rest is still longer than any valid path. */
         snprintf(request->tail, sizeof request->tail, "%s", url + len);
-        /* HEAD is GET: libmicrohttpd leaves the body out. But nobody takes a look at a mailbox without waiting. */
+        /* HEAD is GET, and libmicrohttpd leaves the body out; but not for a mailbox, where GET may wait. */
         bool head = strcmp(method, "HEAD") == 0 && routes[i].route != ROUTE_DEVICE;
         for (const struct verb *verb = routes[i].verbs; verb->method && !request->verb; verb++)
             if (strcmp(verb->method, head ? "GET" : method) == 0 &&
                 (!verb->suffix || ends_with(request->tail, verb->suffix)))
                 request->verb = verb;
         if (!request->verb)
-            no_such_method(request, routes[i].verbs);
+            reply_no_such_method(request, routes[i].verbs);
+        else
+            make_state(request);
         return;
     }
     reply_reason(request, MHD_HTTP_NOT_FOUND, "BadPath");

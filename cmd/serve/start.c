@@ -1,5 +1,5 @@
 /* From the options to a server that serves, and its end: folders, socket, certificate, limits, threads. */
-#include "serve/serve.h"
+#include "serve/start.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,29 +7,35 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/io.h"
+#include "base/text.h"
+#include "crypto/crypto.h"
+#include "serve/http.h"
+#include "serve/invite.h"
+
 #define SPARE_FILES 128
 
-enum imsg_status say_line(const char *first, const char *second, struct imsg_error *err)
+enum imsg_status print_line(const char *first, const char *second, struct imsg_error *err)
 {
     if (printf("%s%s\n", first, second) < 0 || fflush(stdout) != 0)
         return imsg_fail(err, IMSG_IO, "standard output: %s", strerror(errno));
     return IMSG_OK;
 }
 
-static enum imsg_status first_invite(struct serve *serve, struct imsg_error *err)
+/* A server without entries prints a code, so that its first account can register. */
+static enum imsg_status make_first_invite(struct serve *serve, struct imsg_error *err)
 {
-    char code[21];
-    bool any = true;
-    enum imsg_status status = invite_any(&serve->db, &any, err);
-    if (status != IMSG_OK || any)
+    char code[INVITE_CODE + 1];
+    bool in_use = true;
+    enum imsg_status status = storage_is_in_use(serve->storage, &in_use, err);
+    if (status != IMSG_OK || in_use)
         return status;
-    status = invite_make(&serve->db, code, err);
-    return status == IMSG_OK ? say_line("invite ", code, err) : status;
+    status = invite_make(serve->storage, code, err);
+    return status == IMSG_OK ? print_line("invite ", code, err) : status;
 }
 
 static enum imsg_status make_folders(struct setup *setup, struct imsg_error *err)
@@ -38,15 +44,11 @@ static enum imsg_status make_folders(struct setup *setup, struct imsg_error *err
     char *path = NULL;
     enum imsg_status status = imsg_strdup(setup->data, &serve->data, err);
     if (status == IMSG_OK)
-        status = imsg_path_join(setup->data, "directory", &serve->directory, err);
-    if (status == IMSG_OK)
         status = imsg_path_join(setup->data, "store", &serve->blobs, err);
     if (status == IMSG_OK)
         status = imsg_path_join(setup->data, "partial", &serve->partial, err);
     if (status == IMSG_OK)
         status = imsg_make_folders(setup->data, 0700, err);
-    if (status == IMSG_OK)
-        status = imsg_make_folders(serve->directory, 0755, err);
     if (status == IMSG_OK)
         status = imsg_make_folders(serve->blobs, 0700, err);
     if (status == IMSG_OK)
@@ -86,7 +88,7 @@ static enum imsg_status load_certificate(struct setup *setup, struct imsg_error 
     return status;
 }
 
-/* Without TLS there is no certificate to say who we are, and nobody but a proxy may listen in. */
+/* Without TLS no certificate names the origins, and the connection to the proxy must not leave this machine. */
 static enum imsg_status check_plain(struct serve *serve, struct imsg_error *err)
 {
     char origin[160];
@@ -105,7 +107,7 @@ static enum imsg_status check_plain(struct serve *serve, struct imsg_error *err)
     return status == IMSG_OK ? origins_add(&serve->origins, origin, err) : status;
 }
 
-/* As many descriptors as we may have; that bounds the connections. */
+/* Raise the limit of open files as far as allowed; it bounds the connections. */
 static void set_limits(struct serve *serve)
 {
     struct rlimit limit;
@@ -121,30 +123,52 @@ static void set_limits(struct serve *serve)
     }
 }
 
+/* A file thread: checks and writes entries, finishes blobs. */
+static void *file_loop(void *context)
+{
+    struct queue *queue = context;
+    const struct serve *serve = queue->owner;
+    struct job *job;
+    while ((job = queue_next(queue, 1)) != NULL) {
+        struct imsg_error err = {0};
+        enum imsg_status status = job->run(job, &err);
+        if (status != IMSG_OK && status != IMSG_REFUSED)
+            cli_note(serve->cli, "%s", err.text);
+        job->done(job, status);
+    }
+    return NULL;
+}
+
+static void wake_polls(void *context, const uint8_t token[static 32])
+{
+    struct serve *serve = context;
+    polls_wake(&serve->polls, token);
+}
+
 /* What is on disk, and the threads that change it. */
 static enum imsg_status start_data(struct serve *serve, struct imsg_error *err)
 {
-    enum imsg_status status = database_open(&serve->db, serve->data, true, err);
+    const struct storage_setup setup = {
+        .cli = serve->cli, .folder = serve->data, .create = true, .changed = wake_polls, .context = serve};
+    enum imsg_status status = polls_start(&serve->polls, err);
     if (status == IMSG_OK)
-        status = boxes_start(&serve->boxes, err);
+        status = quota_start(&serve->quota, err);
     if (status == IMSG_OK)
         status = authorizer_start(&serve->authorizer, err);
-    if (status == IMSG_OK && serve->registration == REGISTER_INVITE)
-        status = first_invite(serve, err);
     if (status == IMSG_OK)
-        status = queue_start(&serve->writer, serve, 1, writer_loop, err);
+        status = storage_open(&setup, &serve->storage, err);
+    if (status == IMSG_OK && serve->registration == REGISTER_INVITE)
+        status = make_first_invite(serve, err);
+    if (status == IMSG_OK)
+        status = storage_load(serve->storage, err);
+    if (status == IMSG_OK)
+        status = blobs_start(serve, err);
     if (status == IMSG_OK)
         status = queue_start(&serve->files, serve, 2, file_loop, err);
-    if (status == IMSG_OK) /* before what each device has in the store is read */
-        status = store_start(serve, err);
-    if (status == IMSG_OK)
-        status = index_start(serve, err);
-    if (status == IMSG_OK)
-        status = index_scan(serve, err);
     return status;
 }
 
-static enum imsg_status say_ready(struct setup *setup, struct imsg_error *err)
+static enum imsg_status print_ready(struct setup *setup, struct imsg_error *err)
 {
     struct serve *serve = &setup->serve;
     char pin[IMSG_PIN + 1];
@@ -152,13 +176,13 @@ static enum imsg_status say_ready(struct setup *setup, struct imsg_error *err)
     if (setup->self_signed) {
         status = imsg_certificate_pin(imsg_buf_view(&setup->cert_pem), pin, err);
         if (status == IMSG_OK)
-            status = say_line("pin ", pin, err);
+            status = print_line("pin ", pin, err);
     }
     if (status == IMSG_OK)
-        status = say_line(serve->listener.local ? "listening "
-                          : serve->plain_http   ? "listening http://"
-                                                : "listening https://",
-                          serve->listener.address, err);
+        status = print_line(serve->listener.local ? "listening "
+                            : serve->plain_http   ? "listening http://"
+                                                  : "listening https://",
+                            serve->listener.address, err);
     if (status == IMSG_OK)
         listener_notify(setup->notify, "READY=1");
     return status;
@@ -180,7 +204,7 @@ enum imsg_status serve_start(struct setup *setup, struct imsg_error *err)
     if (serve->registration == REGISTER_DEFAULT)
         serve->registration = serve->listener.loopback ? REGISTER_OPEN : REGISTER_INVITE;
     set_limits(serve);
-    /* Before there are threads: they inherit both. */
+    /* Before there are threads, which inherit the signal mask and the sandbox. */
     sigemptyset(&handled);
     sigaddset(&handled, SIGTERM);
     sigaddset(&handled, SIGINT);
@@ -188,14 +212,11 @@ enum imsg_status serve_start(struct setup *setup, struct imsg_error *err)
     pthread_sigmask(SIG_BLOCK, &handled, NULL);
     setup->notify = listener_notify_open();
     cli_sandbox();
-    serve->gone_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (serve->gone_fd < 0)
-        return imsg_fail(err, IMSG_INTERNAL, "epoll: %s", strerror(errno));
     status = start_data(serve, err);
     if (status == IMSG_OK)
         status = http_start(serve, imsg_buf_view(&setup->cert_pem), imsg_buf_view(&setup->key_pem), err);
     if (status == IMSG_OK)
-        status = say_ready(setup, err);
+        status = print_ready(setup, err);
     return status;
 }
 
@@ -203,21 +224,19 @@ void serve_stop(struct setup *setup)
 {
     struct serve *serve = &setup->serve;
     queue_stop(&serve->files);
-    queue_stop(&serve->writer);
+    storage_stop(serve->storage);
     http_stop(serve);
-    database_close(&serve->db);
-    boxes_free(&serve->boxes);
+    storage_close(serve->storage);
+    polls_free(&serve->polls);
+    quota_free(&serve->quota);
     authorizer_free(&serve->authorizer);
     origins_free(&serve->origins);
     listener_close(&serve->listener);
     imsg_buf_free(&setup->cert_pem);
     imsg_buf_free(&setup->key_pem);
     free(serve->data);
-    free(serve->directory);
     free(serve->blobs);
     free(serve->partial);
-    if (serve->gone_fd >= 0)
-        close(serve->gone_fd);
     if (setup->lock >= 0)
         close(setup->lock);
     if (setup->notify >= 0)

@@ -1,8 +1,7 @@
-/* /store/SHA256: ciphertexts, as files DATA/store/xx/SHA256. A PUT is streamed into a file of DATA/partial and hashed
- * on the way; what its name does not match never appears. */
-#include "serve/serve.h"
+/* Blobs are files DATA/store/xx/SHA256. A PUT is streamed into a file of DATA/partial and hashed on the way; the blob
+ * appears under its name only when the hash is right. */
+#include "serve/store.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,88 +10,62 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/text.h"
+#include "crypto/crypto.h"
+#include "serve/device.h"
+#include "serve/reply.h"
+#include "serve/serve.h"
 
 #define READ_BLOCK 32768 /* bytes */
-#define STALL_MS 60000   /* a block must be taken in that time */
+#define STALL_MS 60000   /* a client must take a block in that time */
+#define QUOTA_RETRY 3600 /* seconds */
 
-struct upload {
-    struct request *request;
-    int fd;
-    char *temp;
-    struct imsg_digest *digest;
-    uint64_t size, reserved;
-    bool exists; /* it is here already: the body is only thrown away */
-};
-
-static enum imsg_status blob_path(const struct serve *serve, const uint8_t hash[static 32], char **path,
-                                  struct imsg_error *err)
+static bool blob_name(struct request *request, uint8_t hash[static 32])
 {
-    char name[80], hex[65];
-    imsg_hex(hash, 32, hex);
-    snprintf(name, sizeof name, "%.2s/%s", hex, hex);
-    return imsg_path_join(serve->blobs, name, path, err);
-}
-
-static bool take_name(struct request *request)
-{
-    if (strlen(request->tail) == 64 && route_hash(request->tail, request->hash))
+    if (strlen(request->tail) == 64 && route_hash(request->tail, hash))
         return true;
     reply_reason(request, MHD_HTTP_NOT_FOUND, "BadPath");
     return false;
 }
 
-/* ---- room ---- */
+/* ---- PUT ---- */
 
-static bool fits(uint64_t used, uint64_t bytes, uint64_t quota)
+struct upload {
+    struct job job; /* of a file thread */
+    struct request *request;
+    uint8_t hash[32];
+    bool open; /* fd is open */
+    int fd;
+    char *temp;
+    struct imsg_digest *digest;
+    uint64_t size, reserved;
+    bool exists;  /* the blob is stored already: the body is thrown away */
+    bool created; /* this upload made the file */
+};
+
+static bool upload_reserve(struct upload *upload, uint64_t bytes)
 {
-    return bytes <= quota && used <= quota - bytes;
+    struct request *request = upload->request;
+    struct serve *serve = request->serve;
+    struct mailbox mailbox;
+    if (!device_mailbox(request, request->sender, &mailbox))
+        return false;
+    bool good = quota_reserve(&serve->quota, request->sender, mailbox.blob_bytes, bytes);
+    upload->reserved += good ? bytes : 0;
+    if (!good)
+        reply_later(request, MHD_HTTP_INSUFFICIENT_STORAGE, "QuotaExceeded", QUOTA_RETRY);
+    return good;
 }
 
-/* Of the device first, then of the store. */
-static bool reserve(struct upload *upload, uint64_t bytes)
+static void upload_release(struct upload *upload)
 {
-    struct serve *serve = upload->request->serve;
-    struct store *store = &serve->store;
-    struct box *box = upload->request->box;
-    pthread_mutex_lock(&serve->boxes.lock);
-    bool own = fits(box->stored + box->reserved, bytes, serve->device_quota);
-    box->reserved += own ? bytes : 0;
-    pthread_mutex_unlock(&serve->boxes.lock);
-    pthread_mutex_lock(&store->lock);
-    bool all = own && fits(store->used + store->reserved, bytes, serve->quota);
-    store->reserved += all ? bytes : 0;
-    pthread_mutex_unlock(&store->lock);
-    if (own && !all) {
-        pthread_mutex_lock(&serve->boxes.lock);
-        box->reserved -= bytes;
-        pthread_mutex_unlock(&serve->boxes.lock);
-    }
-    upload->reserved += all ? bytes : 0;
-    if (!all)
-        reply_later(upload->request, MHD_HTTP_INSUFFICIENT_STORAGE, "QuotaExceeded", 3600);
-    return all;
-}
-
-/* What was reserved is no more; so many bytes are now in the store, and the device's part of it. */
-static void settle(struct upload *upload, uint64_t stored, uint64_t own)
-{
-    struct serve *serve = upload->request->serve;
-    struct box *box = upload->request->box;
-    pthread_mutex_lock(&serve->store.lock);
-    serve->store.used += stored;
-    serve->store.reserved -= upload->reserved;
-    pthread_mutex_unlock(&serve->store.lock);
-    pthread_mutex_lock(&serve->boxes.lock);
-    box->stored += own;
-    box->reserved -= upload->reserved;
-    pthread_mutex_unlock(&serve->boxes.lock);
+    if (upload->reserved > 0)
+        quota_release(&upload->request->serve->quota, upload->request->sender, upload->reserved);
     upload->reserved = 0;
 }
 
-/* ---- PUT ---- */
-
-static enum imsg_status open_partial(struct upload *upload, struct imsg_error *err)
+static enum imsg_status upload_open(struct upload *upload, struct imsg_error *err)
 {
     uint8_t random[16];
     char name[33];
@@ -105,58 +78,48 @@ static enum imsg_status open_partial(struct upload *upload, struct imsg_error *e
     if (status != IMSG_OK)
         return status;
     upload->fd = open(upload->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    return upload->fd >= 0 ? IMSG_OK : imsg_fail(err, IMSG_TEMPORARY, "\"%s\": %s", upload->temp, strerror(errno));
+    upload->open = upload->fd >= 0;
+    return upload->open ? IMSG_OK : imsg_fail(err, IMSG_TEMPORARY, "\"%s\": %s", upload->temp, strerror(errno));
 }
 
-static bool is_there(struct request *request)
+static bool blob_is_there(const struct upload *upload)
 {
     char *path = NULL;
-    bool there = blob_path(request->serve, request->hash, &path, NULL) == IMSG_OK && access(path, F_OK) == 0;
+    bool there = blob_path(upload->request->serve, upload->hash, &path, NULL) == IMSG_OK && access(path, F_OK) == 0;
     free(path);
     return there;
 }
 
-static void put_begin(struct request *request)
+static void blob_put_begin(struct request *request)
 {
-    struct serve *serve = request->serve;
+    struct upload *upload = request->state;
     struct imsg_error err = {0};
+    struct mailbox mailbox;
     const char *length = request_header(request, "Content-Length");
-    if (!take_name(request) || !authorize(request, request->sender) || !rate_allows(request, request->sender))
+    upload->request = request;
+    if (!blob_name(request, upload->hash) || !authorize_sender(request) ||
+        !device_mailbox(request, request->sender, &mailbox))
         return;
-    pthread_mutex_lock(&serve->boxes.lock);
-    request->box = box_find(&serve->boxes, request->sender, false);
-    bool listed = request->box && request->box->limit > 0;
-    int64_t gone = request->box ? request->box->gone : 0;
-    pthread_mutex_unlock(&serve->boxes.lock);
-    if (!listed) {
-        reply_unregistered(request, gone);
-        return;
-    }
-    struct upload *upload = request->upload = calloc(1, sizeof *upload);
-    if (!upload) {
-        reply_failure(request, IMSG_NO_MEMORY);
-        return;
-    }
-    *upload = (struct upload){.request = request, .fd = -1, .exists = is_there(request)};
+    upload->exists = blob_is_there(upload);
     if (upload->exists && request_header(request, "Expect"))
-        reply_empty(request, MHD_HTTP_NO_CONTENT); /* spares the client the body */
-    if (upload->exists || (length && !reserve(upload, strtoull(length, NULL, 10))))
+        reply_empty(request, MHD_HTTP_NO_CONTENT); /* the client need not send the body */
+    if (upload->exists || (length && !upload_reserve(upload, strtoull(length, NULL, 10))))
         return;
-    if (open_partial(upload, &err) != IMSG_OK) {
-        cli_note(serve->cli, "%s", err.text);
+    if (upload_open(upload, &err) != IMSG_OK) {
+        cli_note(request->serve->cli, "%s", err.text);
         reply_failure(request, IMSG_TEMPORARY);
     }
 }
 
-static void put_data(struct request *request, struct imsg_view bytes)
+static void blob_put_data(struct request *request, struct imsg_view bytes)
 {
-    struct upload *upload = request->upload;
+    struct upload *upload = request->state;
     struct imsg_error err = {0};
     upload->size += bytes.len;
     if (upload->exists)
         return;
-    /* A length that was not announced is counted as it comes. */
-    if (upload->size > upload->reserved && !reserve(upload, upload->size - upload->reserved))
+    /* A length that was not announced is reserved as it comes. */
+    if (upload->size > upload->reserved && !upload_reserve(upload, upload->size - upload->reserved))
         return;
     enum imsg_status status = imsg_digest_update(upload->digest, bytes, &err);
     if (status == IMSG_OK)
@@ -168,129 +131,106 @@ static void put_data(struct request *request, struct imsg_view bytes)
     }
 }
 
-struct blob_job {
-    struct job job;
-    const struct request *request;
-    bool new_row; /* its bytes are the device's from now on */
-};
-
-static enum imsg_status record_run(struct serve *serve, struct job *job, struct imsg_error *err)
+/* Sync the file and give it its name. Where it fails, upload->created still says whether the name was made. */
+static enum imsg_status blob_keep(struct upload *upload, const char *path, struct imsg_error *err)
 {
-    struct blob_job *record = (struct blob_job *)job;
-    const struct request *request = record->request;
-    database_blob(&serve->db, SQL_BLOB_AGAIN, 1, imsg_view_of(request->hash, 32));
-    database_number(&serve->db, SQL_BLOB_AGAIN, 2, imsg_now());
-    enum imsg_status status = database_run(&serve->db, SQL_BLOB_AGAIN, err);
-    record->new_row = status == IMSG_OK && sqlite3_changes(serve->db.writer) == 0;
-    if (!record->new_row)
-        return status;
-    database_blob(&serve->db, SQL_BLOB_SET, 1, imsg_view_of(request->hash, 32));
-    database_blob(&serve->db, SQL_BLOB_SET, 2, imsg_view_of(request->sender, IMSG_TOKEN));
-    database_number(&serve->db, SQL_BLOB_SET, 3, (int64_t)request->upload->size);
-    database_number(&serve->db, SQL_BLOB_SET, 4, imsg_now());
-    return database_run(&serve->db, SQL_BLOB_SET, err);
+    char *folder = NULL;
+    enum imsg_status status = imsg_strdup(path, &folder, err);
+    if (status == IMSG_OK) {
+        *strrchr(folder, '/') = 0;
+        status = imsg_make_folders(folder, 0700, err);
+    }
+    free(folder);
+    if (status == IMSG_OK && fsync(upload->fd) != 0)
+        status = imsg_fail(err, IMSG_TEMPORARY, "\"%s\": %s", upload->temp, strerror(errno));
+    if (status == IMSG_OK) {
+        upload->created = link(upload->temp, path) == 0;
+        if (!upload->created && errno != EEXIST)
+            status = imsg_fail(err, IMSG_TEMPORARY, "\"%s\": %s", path, strerror(errno));
+    }
+    if (upload->created)
+        quota_add_used(&upload->request->serve->quota, (int64_t)upload->size);
+    return status;
 }
 
-/* *made: its file is there now, also where it failed after that. */
-static enum imsg_status keep(struct serve *serve, struct request *request, bool *made, struct imsg_error *err)
+static enum imsg_status blob_record(const struct upload *upload, const char *path, struct imsg_error *err)
 {
-    struct upload *upload = request->upload;
-    char *path = NULL;
+    struct blob blob = {.stored = imsg_now()};
     struct stat file;
-    enum imsg_status status = blob_path(serve, request->hash, &path, err);
-    if (status == IMSG_OK && !upload->exists) {
-        char *slash = strrchr(path, '/');
-        *slash = 0;
-        status = imsg_make_folders(path, 0700, err);
-        *slash = '/';
-        if (status == IMSG_OK && fsync(upload->fd) != 0)
-            status = imsg_fail(err, IMSG_TEMPORARY, "\"%s\": %s", upload->temp, strerror(errno));
-        if (status == IMSG_OK) {
-            *made = link(upload->temp, path) == 0;
-            if (!*made && errno != EEXIST)
-                status = imsg_fail(err, IMSG_TEMPORARY, "\"%s\": %s", path, strerror(errno));
-        }
-    }
-    if (status == IMSG_OK) /* who made it may not have come to this yet, or failed */
+    /* The size of the file: where the blob was stored already, the body may have been anything. */
+    if (stat(path, &file) != 0)
+        return imsg_fail(err, IMSG_TEMPORARY, "\"%s\": %s", path, strerror(errno));
+    memcpy(blob.hash, upload->hash, sizeof blob.hash);
+    memcpy(blob.token, upload->request->sender, sizeof blob.token);
+    blob.size = (uint64_t)file.st_size;
+    if (storage_record_blob(upload->request->serve->storage, &blob, err) != IMSG_OK)
+        return IMSG_TEMPORARY;
+    /* From now on it is not expired; but it may have been, just before its row said so. */
+    return blob_is_there(upload) ? IMSG_OK : imsg_fail(err, IMSG_TEMPORARY, "the blob expired meanwhile");
+}
+
+/* Where it fails between file and row, the client sends the blob again, and what is missing is made then. */
+static enum imsg_status blob_put_run(struct job *job, struct imsg_error *err)
+{
+    struct upload *upload = (struct upload *)job;
+    char *path = NULL;
+    enum imsg_status status = blob_path(upload->request->serve, upload->hash, &path, err);
+    if (status == IMSG_OK && !upload->exists)
+        status = blob_keep(upload, path, err);
+    if (status == IMSG_OK) /* also where another upload made the file, which may not have synced it yet */
         status = imsg_sync_folder_of(path, err);
-    /* Of a blob that was there before, the body is not what counts. */
-    if (status == IMSG_OK && stat(path, &file) != 0)
-        status = imsg_fail(err, IMSG_TEMPORARY, "\"%s\": %s", path, strerror(errno));
-    else if (status == IMSG_OK)
-        upload->size = (uint64_t)file.st_size;
+    if (status == IMSG_OK)
+        status = blob_record(upload, path, err);
+    upload_release(upload);
     free(path);
     return status;
 }
 
-static enum imsg_status put_run(struct serve *serve, struct job *job, struct imsg_error *err)
+static void blob_put_done(struct job *job, enum imsg_status status)
 {
-    struct request *request = (struct request *)job;
-    struct blob_job record = {.job = {.run = record_run}, .request = request};
-    bool made = false;
-    enum imsg_status status = keep(serve, request, &made, err);
-    /* A blob that is there already waits another --store-days from now on. */
-    if (status == IMSG_OK && queue_wait(&serve->writer, &record.job) != IMSG_OK)
-        status = imsg_fail(err, IMSG_TEMPORARY, "the blob cannot be recorded");
-    /* The store is what files there are, a device's part of it what rows there are: one may be made without the other,
-     * and the other when the client tries again. */
-    settle(request->upload, made ? request->upload->size : 0,
-           status == IMSG_OK && record.new_row ? request->upload->size : 0);
-    /* Its row says from now on that it is young; but its time may have been over a moment ago. */
-    if (status == IMSG_OK && !is_there(request))
-        status = imsg_fail(err, IMSG_TEMPORARY, "the blob expired meanwhile");
-    request->created = made;
-    return status;
+    request_resume(((struct upload *)job)->request, status);
 }
 
-static void put_done(struct serve *serve, struct job *job, enum imsg_status status)
+static void blob_put_end(struct request *request)
 {
-    struct request *request = (struct request *)job;
-    (void)serve;
-    request->failure = status;
-    request_resume(request);
-}
-
-static void put_end(struct request *request)
-{
-    struct upload *upload = request->upload;
+    struct upload *upload = request->state;
     uint8_t hash[32];
     if (!upload->exists) {
         if (imsg_digest_final(upload->digest, hash, NULL) != IMSG_OK) {
             reply_failure(request, IMSG_INTERNAL);
             return;
         }
-        if (memcmp(hash, request->hash, sizeof hash) != 0) {
+        if (memcmp(hash, upload->hash, sizeof hash) != 0) {
             reply_reason(request, MHD_HTTP_BAD_REQUEST, "BadHash");
             return;
         }
     }
-    request->job.run = put_run;
-    request->job.done = put_done;
-    request_park(request, &request->serve->files);
+    upload->job.run = blob_put_run;
+    upload->job.done = blob_put_done;
+    request_park(request);
+    if (!queue_add(&request->serve->files, &upload->job))
+        request_resume(request, IMSG_TEMPORARY);
 }
 
-static void put_woken(struct request *request)
+static void blob_put_woken(struct request *request)
 {
-    if (request->failure != IMSG_OK)
-        reply_failure(request, request->failure);
+    const struct upload *upload = request->state;
+    if (request->result != IMSG_OK)
+        reply_failure(request, request->result);
     else
-        reply_empty(request, request->created ? MHD_HTTP_CREATED : MHD_HTTP_NO_CONTENT);
+        reply_empty(request, upload->created ? MHD_HTTP_CREATED : MHD_HTTP_NO_CONTENT);
 }
 
-static void put_drop(struct request *request)
+static void blob_put_drop(struct request *request)
 {
-    struct upload *upload = request->upload;
-    if (!upload)
-        return;
-    if (upload->fd >= 0) {
+    struct upload *upload = request->state;
+    if (upload->open) {
         close(upload->fd);
         unlink(upload->temp);
     }
-    settle(upload, 0, 0);
+    upload_release(upload);
     imsg_digest_free(upload->digest);
     free(upload->temp);
-    free(upload);
-    request->upload = NULL;
 }
 
 /* ---- GET ---- */
@@ -307,7 +247,7 @@ static ssize_t download_read(void *context, uint64_t position, char *out, size_t
     struct download *download = context;
     ssize_t got = pread(download->fd, out, max, (off_t)(download->start + position));
     if (got <= 0)
-        return MHD_CONTENT_READER_END_WITH_ERROR; /* shorter than it was: no good answer is left */
+        return MHD_CONTENT_READER_END_WITH_ERROR; /* the file got shorter while its answer was being sent */
     download->peer->deadline = now_ms() + STALL_MS;
     download->serve->metrics.blob_bytes_out += (uint64_t)got;
     return got;
@@ -320,7 +260,7 @@ static void download_free(void *context)
     free(download);
 }
 
-static bool number(const char **text, uint64_t *out)
+static bool read_number(const char **text, uint64_t *out)
 {
     char *end = NULL;
     if (**text < '0' || **text > '9')
@@ -333,8 +273,8 @@ static bool number(const char **text, uint64_t *out)
 
 enum range { RANGE_NONE, RANGE_GOOD, RANGE_BAD };
 
-/* One range of bytes (RFC 9110 §14.1.2); several, or what is no range, count as none. *last is inclusive. */
-static enum range take_range(const char *text, uint64_t size, uint64_t *first, uint64_t *last)
+/* One range of bytes (RFC 9110 §14.1.2); several ranges, or a malformed one, count as none. *last is inclusive. */
+static enum range parse_range(const char *text, uint64_t size, uint64_t *first, uint64_t *last)
 {
     uint64_t from = 0, to = 0;
     if (!text || strncmp(text, "bytes=", 6) != 0)
@@ -342,23 +282,23 @@ static enum range take_range(const char *text, uint64_t size, uint64_t *first, u
     text += 6;
     if (*text == '-') {
         text++;
-        if (!number(&text, &to) || *text)
+        if (!read_number(&text, &to) || *text)
             return RANGE_NONE;
         *first = to < size ? size - to : 0;
         *last = size - 1;
         return to == 0 || size == 0 ? RANGE_BAD : RANGE_GOOD;
     }
-    if (!number(&text, &from) || *text++ != '-')
+    if (!read_number(&text, &from) || *text++ != '-')
         return RANGE_NONE;
     bool open_end = *text == 0;
-    if (!open_end && (!number(&text, &to) || *text || to < from))
+    if (!open_end && (!read_number(&text, &to) || *text || to < from))
         return RANGE_NONE;
     *first = from;
     *last = open_end || to >= size ? size - 1 : to;
     return from < size ? RANGE_GOOD : RANGE_BAD;
 }
 
-static void bad_range(struct request *request, uint64_t size)
+static void reply_bad_range(struct request *request, uint64_t size)
 {
     char text[48];
     snprintf(text, sizeof text, "bytes */%llu", (unsigned long long)size);
@@ -366,20 +306,20 @@ static void bad_range(struct request *request, uint64_t size)
     reply_header(request, "Content-Range", text);
 }
 
-/* fd becomes ours. */
-static void send_file(struct request *request, int fd, uint64_t size, const char *tag)
+/* Answer with a file, or the range of it that was asked for. fd is closed with the answer. */
+static void reply_file(struct request *request, int fd, uint64_t size, const char *tag)
 {
     const char *if_range = request_header(request, "If-Range");
     uint64_t first = 0, last = size ? size - 1 : 0;
     char text[96];
     enum range range = RANGE_NONE;
     if (!if_range || strcmp(if_range, tag) == 0)
-        range = take_range(request_header(request, "Range"), size, &first, &last);
+        range = parse_range(request_header(request, "Range"), size, &first, &last);
     struct download *download = range == RANGE_BAD ? NULL : calloc(1, sizeof *download);
     if (!download) {
         close(fd);
         if (range == RANGE_BAD)
-            bad_range(request, size);
+            reply_bad_range(request, size);
         else
             reply_failure(request, IMSG_NO_MEMORY);
         return;
@@ -399,13 +339,14 @@ static void send_file(struct request *request, int fd, uint64_t size, const char
     }
 }
 
-static void get_end(struct request *request)
+static void blob_get_end(struct request *request)
 {
     char *path = NULL, tag[67];
+    uint8_t hash[32];
     struct stat file;
-    if (!take_name(request))
+    if (!blob_name(request, hash))
         return;
-    if (blob_path(request->serve, request->hash, &path, NULL) != IMSG_OK) {
+    if (blob_path(request->serve, hash, &path, NULL) != IMSG_OK) {
         reply_failure(request, IMSG_NO_MEMORY);
         return;
     }
@@ -427,17 +368,23 @@ static void get_end(struct request *request)
         close(fd);
         reply_empty(request, MHD_HTTP_NOT_MODIFIED);
     } else {
-        send_file(request, fd, (uint64_t)file.st_size, tag);
+        reply_file(request, fd, (uint64_t)file.st_size, tag);
     }
     if (request->status >= MHD_HTTP_BAD_REQUEST)
         return;
     reply_header(request, "ETag", tag);
-    /* The name is the content's hash: what was fetched once is right for ever. */
+    /* The name is the content's hash: what was fetched once never changes. */
     reply_header(request, "Cache-Control", "public, max-age=31536000, immutable");
 }
 
 const struct verb store_verbs[] = {
-    {.method = "GET", .end = get_end},
-    {.method = "PUT", .begin = put_begin, .data = put_data, .end = put_end, .woken = put_woken, .drop = put_drop},
+    {.method = "GET", .end = blob_get_end},
+    {.method = "PUT",
+     .state_size = sizeof(struct upload),
+     .begin = blob_put_begin,
+     .data = blob_put_data,
+     .end = blob_put_end,
+     .woken = blob_put_woken,
+     .drop = blob_put_drop},
     {.method = NULL},
 };

@@ -138,7 +138,7 @@ teardown() { serve_teardown; }
 # acknowledge NAMES [USER]: USER, or else bob, acknowledges in bob's mailbox what the file names.
 acknowledge() { req POST "/3/device/$(token bob)/acknowledge" -H "$(auth "${2:-bob}")" --data-binary "@$1"; }
 
-@test "many messages are acknowledged by one request, in one transaction" {
+@test "many messages are acknowledged by one request" {
   ready
   for n in 1 2 3 4; do
     seal alice bob "message $n" >"line.$n"
@@ -148,11 +148,9 @@ acknowledge() { req POST "/3/device/$(token bob)/acknowledge" -H "$(auth "${2:-b
   # The third stays; one was never here; one is named twice; the last line has no newline.
   { hash_of line.1; hash_of line.2; hash_of line; hash_of line.1; hash_of line.4; } | head -c -1 >names
   [ "$(wc -l <names)" -eq 4 ]
-  commits=$(metric imsg_commits_total)
   acknowledge names
   is 200
   [ ! -s body ]
-  [ "$(metric imsg_commits_total)" -eq $((commits + 1)) ]
   [ "$(metric imsg_messages_acknowledged_total) $(metric imsg_messages_waiting)" = '3 1' ]
   [ "$(metric imsg_messages_waiting_bytes)" = "$(wc -c <line.3)" ]
   get bob
@@ -199,9 +197,12 @@ acknowledge() { req POST "/3/device/$(token bob)/acknowledge" -H "$(auth "${2:-b
   acknowledge bad
   is 413 PayloadTooLarge
   [ "$(metric imsg_messages_acknowledged_total) $(metric imsg_messages_waiting)" = '0 1' ]
+  # They are one change; the clock makes a few more meanwhile.
+  changes=$(metric imsg_commit_jobs_total)
   cat many names >good
   acknowledge good
   is 200
+  [ "$(metric imsg_commit_jobs_total)" -lt $((changes + 100)) ]
   [ "$(metric imsg_messages_acknowledged_total) $(metric imsg_messages_waiting)" = '1 0' ]
 }
 
