@@ -112,11 +112,9 @@ static void run_handles(struct lookup *run, char *const *handles)
     bool path = cli_given(&run->cli, OPT_PATH);
     struct imsg_directory *directory;
     if (!path) {
-        enum imsg_status status = cli_client(&run->cli, &err);
+        cli_client(&run->cli);
         run->cli.client.accept = run->accept;
-        if (status == IMSG_OK)
-            status = imsg_client_directory(&run->cli.client, &directory, &err);
-        if (!cli_ok(&run->cli, status, &err))
+        if (!cli_ok(&run->cli, imsg_client_directory(&run->cli.client, &directory, &err), &err))
             return;
     }
     for (int i = 0; i < cli_operands(&run->cli); i++)

@@ -61,9 +61,9 @@ static void tell(void *context, const struct imsg_event *event)
     cli_event(&run->cli, &told);
 }
 
-static enum imsg_status start_opener(struct open_run *run, struct imsg_error *err)
+static void start_opener(struct open_run *run)
 {
-    enum imsg_status status = cli_client(&run->cli, err);
+    cli_client(&run->cli);
     run->cli.client.load_identity = load_identity;
     run->cli.client.event = tell;
     run->opener = (struct imsg_opener){
@@ -78,7 +78,6 @@ static enum imsg_status start_opener(struct open_run *run, struct imsg_error *er
         .file_end = open_file_end,
         .context = run,
     };
-    return status;
 }
 
 /* ---- inputs ---- */
@@ -123,9 +122,8 @@ static void run_inputs(struct open_run *run)
 {
     struct imsg_error err = {0};
     int count = cli_operands(&run->cli);
-    enum imsg_status status = start_opener(run, &err);
-    if (!cli_ok(&run->cli, status, &err))
-        return;
+    enum imsg_status status = IMSG_OK;
+    start_opener(run);
     for (int i = 0; i < (count ? count : 1) && status == IMSG_OK; i++) {
         struct cli_input input;
         run->operand = cli_operand(&run->cli, i);

@@ -104,8 +104,7 @@ static enum imsg_status work(struct registration *run, struct imsg_error *err)
     struct imsg_directory *directory;
     char *account = NULL;
     enum imsg_status status = read_records(run, err);
-    if (status == IMSG_OK)
-        status = cli_client(&run->cli, err);
+    cli_client(&run->cli);
     if (status == IMSG_OK)
         status = cli_key_file(&run->cli, run->account_path, "account.pem", &account, &run->what.account_file, err);
     run->what.client = &run->cli.client;

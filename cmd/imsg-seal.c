@@ -102,7 +102,7 @@ static enum imsg_status seal_one(struct seal *run, struct imsg_error *err)
     return write_out(run, status, err);
 }
 
-static enum imsg_status start_sealer(struct seal *run, struct imsg_error *err)
+static void start_sealer(struct seal *run)
 {
     struct imsg_sealer *sealer = &run->sealer;
     sealer->client = &run->cli.client;
@@ -112,7 +112,7 @@ static enum imsg_status start_sealer(struct seal *run, struct imsg_error *err)
     sealer->records_are_directory = cli_given(&run->cli, OPT_EACH);
     sealer->store = cli_given(&run->cli, 'S') ? store_content : NULL;
     sealer->context = run;
-    return cli_client(&run->cli, err);
+    cli_client(&run->cli);
 }
 
 /* Everything from stdin is read before keys are unlocked or state is looked at (cli.md). */
@@ -127,8 +127,7 @@ static enum imsg_status work(struct seal *run, struct imsg_error *err)
         status = seal_read_descriptors(run, err);
     if (status == IMSG_OK)
         status = seal_read_records(run, err);
-    if (status == IMSG_OK)
-        status = start_sealer(run, err);
+    start_sealer(run);
     if (status == IMSG_OK)
         status = imsg_client_identity(&run->cli.client, &identity, err);
     if (status == IMSG_OK && run->reply_path)
@@ -142,8 +141,7 @@ static enum imsg_status work(struct seal *run, struct imsg_error *err)
 static enum imsg_status work_each(struct seal *run, struct imsg_error *err)
 {
     enum imsg_status status = seal_read_records(run, err);
-    if (status == IMSG_OK)
-        status = start_sealer(run, err);
+    start_sealer(run);
     return status == IMSG_OK ? write_out(run, seal_each(run, err), err) : status;
 }
 

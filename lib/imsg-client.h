@@ -87,6 +87,8 @@ struct imsg_client {
     struct imsg_net *net;             /* for remote locations, or NULL */
     struct imsg_identity *identity;   /* this device's keys; NULL: loaded when they are first needed */
     struct imsg_directory *directory; /* NULL: opened when it is first needed */
+    /* In place of `home`, asked for whenever something of it is needed; the string stays the callee's. Or NULL. */
+    enum imsg_status (*find_home)(void *context, const char **home, struct imsg_error *err);
     /* In place of identity.json of the home, and of `location`; or NULL. */
     enum imsg_status (*load_identity)(void *context, struct imsg_identity *out, struct imsg_error *err);
     enum imsg_status (*open_directory)(void *context, struct imsg_directory **out, struct imsg_error *err);

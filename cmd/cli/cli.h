@@ -199,9 +199,9 @@ IMSG_CHECK enum imsg_status cli_account_key(struct cli *cli, const char *path, s
 
 /* ---- client.c ------------------------------------------------------------------------------------------------- */
 
-/* Set up cli->client: its home, an identity and a directory that are opened when they are first needed, and
+/* Set up cli->client: a home, an identity and a directory that are made or opened when they are first needed, and
  * cli_event. Until cli_finish. */
-IMSG_CHECK enum imsg_status cli_client(struct cli *cli, struct imsg_error *err);
+void cli_client(struct cli *cli);
 /* What the connections of this run share, from options (CLI_OPTS_NET), environment and config. The services
  * configured are the user's own origins; one given as an option becomes one when it is opened. Borrowed, until
  * cli_finish. */

@@ -26,20 +26,21 @@ static enum imsg_status open_directory(void *context, struct imsg_directory **ou
     return status;
 }
 
-enum imsg_status cli_client(struct cli *cli, struct imsg_error *err)
+/* It is made when something of it is first needed: a run that names all it uses needs no home. */
+static enum imsg_status find_home(void *context, const char **home, struct imsg_error *err)
 {
-    const char *home;
-    enum imsg_status status = cli_home(cli, &home, err);
-    if (status != IMSG_OK)
-        return status;
-    cli->client.home = home;
+    return cli_home(context, home, err);
+}
+
+void cli_client(struct cli *cli)
+{
+    cli->client.find_home = find_home;
     cli->client.load_identity = load_identity;
     cli->client.open_directory = open_directory;
     cli->client.event = cli_event;
     cli->client.context = cli;
     cli->client.threads = cli_jobs(cli);
     cli->client.others_may_read = cli->allow_insecure_key;
-    return IMSG_OK;
 }
 
 /* ---- connections ---- */
@@ -50,8 +51,8 @@ static enum imsg_status auth_key(void *context, const struct imsg_p256 **key, st
 {
     struct cli *cli = context;
     enum imsg_status status = cli->auth_err.status;
-    if (status == IMSG_OK && !cli->client.home)
-        status = cli_client(cli, &cli->auth_err);
+    if (!cli->client.context) /* this tool is no client but for its bearer tokens */
+        cli_client(cli);
     if (status == IMSG_OK)
         status = imsg_client_auth(&cli->client, key, &cli->auth_err);
     if (status == IMSG_NO_INPUT && cli->auth_optional)

@@ -8,6 +8,11 @@
 void imsg_client_tell(const struct imsg_client *client, const struct imsg_event *event);
 /* Threads to work on: at least one. */
 unsigned imsg_client_threads(const struct imsg_client *client);
+/* The client's home; and the path of a file in it, the caller's. */
+IMSG_CHECK enum imsg_status imsg_client_home(const struct imsg_client *client, const char **home,
+                                             struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_client_path(const struct imsg_client *client, const char *name, char **path,
+                                             struct imsg_error *err);
 /* pins.json of the home, locked until imsg_pins_close. */
 IMSG_CHECK enum imsg_status imsg_client_pins(const struct imsg_client *client, struct imsg_pins *pins,
                                              struct imsg_error *err);

@@ -38,11 +38,14 @@ enum imsg_status imsg_receive_and_open(struct imsg_opener *opener, struct imsg_r
     struct imsg_receiver receiver = {
         .inbox = &inbox, .relay = relay, .hand_out = open_stored, .rejected = tell_rejected, .context = opener};
     struct imsg_identity *identity;
+    const char *home = NULL;
     enum imsg_status status = imsg_client_identity(opener->client, &identity, err);
     if (status == IMSG_OK) {
         memcpy(receiver.token, identity->token, sizeof receiver.token);
-        status = imsg_inbox_open(&inbox, opener->client->home, err);
+        status = imsg_client_home(opener->client, &home, err);
     }
+    if (status == IMSG_OK)
+        status = imsg_inbox_open(&inbox, home, err);
     if (status == IMSG_OK)
         status = receive(&receiver, wait, err);
     imsg_receiver_free(&receiver);

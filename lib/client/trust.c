@@ -38,6 +38,22 @@ enum imsg_status imsg_client_directory(struct imsg_client *client, struct imsg_d
     return status;
 }
 
+enum imsg_status imsg_client_home(const struct imsg_client *client, const char **home, struct imsg_error *err)
+{
+    if (client->find_home)
+        return client->find_home(client->context, home, err);
+    *home = client->home;
+    return client->home ? IMSG_OK : imsg_fail(err, IMSG_CONFIG, "the client has no home");
+}
+
+enum imsg_status imsg_client_path(const struct imsg_client *client, const char *name, char **path,
+                                  struct imsg_error *err)
+{
+    const char *home = NULL;
+    enum imsg_status status = imsg_client_home(client, &home, err);
+    return status == IMSG_OK ? imsg_path_join(home, name, path, err) : status;
+}
+
 static enum imsg_status load_identity(struct imsg_client *client, struct imsg_error *err)
 {
     struct imsg_key_file file = {.others_may_read = client->others_may_read,
@@ -46,7 +62,7 @@ static enum imsg_status load_identity(struct imsg_client *client, struct imsg_er
     char *path = NULL;
     if (client->load_identity)
         return client->load_identity(client->context, &client->loaded, err);
-    enum imsg_status status = imsg_path_join(client->home, "identity.json", &path, err);
+    enum imsg_status status = imsg_client_path(client, "identity.json", &path, err);
     file.path = path;
     if (status == IMSG_OK)
         status = imsg_identity_load(&file, &client->loaded, err);
@@ -107,7 +123,7 @@ static bool is_own(const struct imsg_client *client, const char *handle)
     bool own = false;
     json_t *json = NULL;
     struct imsg_buf file = {0};
-    if (imsg_path_join(client->home, "identity.json", &path, NULL) == IMSG_OK && access(path, R_OK) == 0 &&
+    if (imsg_client_path(client, "identity.json", &path, NULL) == IMSG_OK && access(path, R_OK) == 0 &&
         imsg_read_file(path, IMSG_LINE_MAX, &file, NULL) == IMSG_OK &&
         imsg_json_parse(imsg_buf_view(&file), IMSG_LINE_MAX, &json, NULL) == IMSG_OK &&
         imsg_json_handles(json, "handles", &handles, &count, NULL) == IMSG_OK)
@@ -137,7 +153,7 @@ static enum imsg_status read_account(struct imsg_client *client, struct imsg_err
     enum imsg_status status = IMSG_OK;
     if (client->account_checked)
         return IMSG_OK;
-    status = imsg_path_join(client->home, "account.pem", &path, err);
+    status = imsg_client_path(client, "account.pem", &path, err);
     key_file.path = path;
     if (status == IMSG_OK && access(path, F_OK) == 0)
         status = imsg_key_file_read(&key_file, "account key", &file, err);
@@ -186,7 +202,7 @@ static void pin_of(const struct imsg_entry *entry, struct imsg_pin *pin)
 enum imsg_status imsg_client_pins(const struct imsg_client *client, struct imsg_pins *pins, struct imsg_error *err)
 {
     char *path = NULL;
-    enum imsg_status status = imsg_path_join(client->home, "pins.json", &path, err);
+    enum imsg_status status = imsg_client_path(client, "pins.json", &path, err);
     if (status == IMSG_OK)
         status = imsg_pins_open(path, pins, err);
     free(path);

@@ -51,7 +51,7 @@ fails_everywhere() {
 @test "a libcurl that is too old is the same" {
   command -v "${CC:-cc}" >/dev/null || skip "no compiler is here"
   {
-    for name in global_init version slist_append slist_free_all easy_init easy_setopt easy_getinfo easy_cleanup \
+    for name in global_init version slist_append slist_free_all easy_init easy_setopt easy_getinfo easy_cleanup easy_header \
       easy_strerror multi_init multi_setopt multi_add_handle multi_remove_handle multi_perform multi_poll \
       multi_info_read multi_cleanup; do
       echo "void *curl_$name(void) { return 0; }"
