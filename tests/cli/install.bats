@@ -73,6 +73,21 @@ tools() { (cd "$ROOT/cmd" && printf '%s\n' imsg-*.c) | sed 's/\.c$//'; }
   [ ! -e root/usr/share/doc/imsg ]
 }
 
+@test "an optional library that is missing or has other calls costs its view, not the build" {
+  build_folder
+  rm -r "$OWN_BUILD/cmd/inspect"
+  mkdir -p pc other/plist
+  echo '#error "another libplist"' >other/plist/plist.h
+  printf 'Name: libplist\nDescription: another one\nVersion: 9\nCflags: -I%s/other\n' "$T" >pc/libplist-2.0.pc
+  build=$(from_root "$OWN_BUILD")
+  PKG_CONFIG_PATH=$T/pc make -s -C "$ROOT" BUILD="$build" ZLIB_PKG= "$build/bin/imsg-inspect" >log 2>&1 || { cat log; false; }
+  printf '<?xml version="1.0"?><plist><true/></plist>' >body
+  expect 0 "$OWN_BUILD/bin/imsg-inspect" body
+  grep 'built without libplist' out err
+  printf '\037\213' | expect 0 "$OWN_BUILD/bin/imsg-inspect"
+  grep 'built without zlib' out err
+}
+
 @test "a C program is compiled and linked as imsg.pc says, and runs" {
   stage install
   cat >program.c <<'C'
