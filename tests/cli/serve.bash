@@ -5,7 +5,7 @@
 # that of with_clock where CLOCK_SPEED is set.
 serve_start() {
   local tls=--self-signed data=$T/data listen='-l 127.0.0.1:0' option clock=
-  [ -z "${CLOCK_SPEED:-}" ] || clock=with_clock
+  [ -z "${CLOCK_SPEED:-}" ] || clock='with_clock exec'
   for option; do
     case $option in --cert | --plain-http) tls='' ;; -l) listen='' ;; esac
   done
