@@ -36,7 +36,7 @@ static const struct cli_tool tool = {
 
 struct pull {
     struct cli cli;
-    const char *identity_path, *relay_option, *command;
+    const char *relay_option, *command;
     struct imsg_inbox inbox;
     struct imsg_receiver receiver;
     struct cli_output out;
@@ -109,7 +109,6 @@ static enum imsg_status receive_waiting(struct pull *run, struct imsg_error *err
     struct imsg_receiver *receiver = &run->receiver;
     char *location = NULL;
     struct imsg_net *net = NULL;
-    run->cli.auth_path = run->identity_path;
     enum imsg_status status = cli_service(&run->cli, CLI_RELAY, run->relay_option, &location, err);
     if (status == IMSG_OK)
         status = cli_net(&run->cli, &net, err);
@@ -154,7 +153,7 @@ int main(int argc, char **argv)
     for (int key; (key = cli_next(&run.cli, &arg)) != -1;) {
         switch (key) {
         case 'i':
-            run.identity_path = arg;
+            run.cli.identity_path = arg;
             break;
         case CLI_KEY_RELAY:
             run.relay_option = arg;
@@ -171,7 +170,7 @@ int main(int argc, char **argv)
     if (!run.command) /* a command may need what the sandbox refuses */
         cli_sandbox_for(&run.cli, cli_given(&run.cli, OPT_NEW) ? 0 : CLI_USES(CLI_RELAY), NULL, run.relay_option, NULL);
     cli_output_start(&run.cli, &run.out, NULL);
-    enum imsg_status status = cli_identity_token(&run.cli, run.identity_path, run.receiver.token, &err);
+    enum imsg_status status = cli_identity_token(&run.cli, run.cli.identity_path, run.receiver.token, &err);
     if (status == IMSG_OK)
         status = cli_home_path(&run.cli, "", &home, &err);
     if (status == IMSG_OK)

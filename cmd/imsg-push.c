@@ -307,7 +307,7 @@ int main(int argc, char **argv)
         else if (key == OPT_UNDELIVERED)
             run.undelivered_path = arg;
         else if (key == 'i')
-            run.cli.auth_path = arg;
+            run.cli.identity_path = arg;
     }
     bool both = run.undelivered_path && strcmp(run.undelivered_path, "-") == 0 && cli_given(&run.cli, 'j');
     if (both)
@@ -316,7 +316,7 @@ int main(int argc, char **argv)
     cli_output_start(&run.cli, &run.undelivered, run.undelivered_path);
     for (int i = 0; i == 0 || i < cli_operands(&run.cli); i++)
         cli_output_not_input(&run.cli, &run.undelivered, cli_operand(&run.cli, i));
-    cli_output_not_keys(&run.cli, &run.undelivered, run.cli.auth_path);
+    cli_output_not_keys(&run.cli, &run.undelivered, run.cli.identity_path);
     /* Without --relay any envelope may name a server. */
     if (run.relay_option)
         cli_sandbox_for(&run.cli, CLI_USES(CLI_RELAY), NULL, run.relay_option, NULL);

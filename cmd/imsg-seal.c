@@ -41,7 +41,6 @@ static enum imsg_status store_content(void *context, struct imsg_draft *draft, s
     enum imsg_status status = cli_service(&run->cli, CLI_STORE, run->store, &location, err);
     if (status == IMSG_OK)
         status = cli_net(&run->cli, &net, err);
-    cli_net_identity(&run->cli, run->cli.client.identity);
     if (status == IMSG_OK)
         status = imsg_store_open(location, net, &store, err);
     if (status == IMSG_OK) {

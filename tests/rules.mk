@@ -118,6 +118,6 @@ profile: ## where the time goes, by callgrind
 	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) BUILD='$(BUILD)/static' STATIC=crypto all
 	$(Q)BIN='$(ABS_BUILD)/static/bin' OUT='$(ABS_BUILD)/profile' sh tests/bench/profile
 
--include $(patsubst $(BUILD)/unit/%,$(BUILD)/tests/unit/%.d,$(UNIT)) $(UNIT_OBJS:.o=.d) $(SEAM:.o=.d)
+-include $(patsubst %.c,$(BUILD)/%.d,$(wildcard tests/unit/*.c)) $(SEAM:.o=.d) $(BUILD)/seam/lib/format/format.d
 -include $(patsubst %.c,$(BUILD)/%.d,$(wildcard tests/fuzz/*.c tests/bench/*.c tests/cli/*.c))
 .PHONY: unit fuzz-targets bench-programs check check-deep check-fresh check-busy check-san check-valgrind fuzz lint bench bench-serve bench-build profile deps-node

@@ -92,12 +92,8 @@ struct cli {
     struct imsg_s3 s3;       /* cli_s3 */
     struct imsg_buf s3_file; /* what it points into, where it is from a file */
     char *net_cache;
-    const struct imsg_p256 *auth; /* for bearer tokens: set by a tool that has its identity open anyway */
-    const char *auth_path;        /* else from this identity file, NULL: identity.json of $IMSG_HOME … */
-    bool auth_optional;           /* … which need not be there */
-    struct imsg_identity auth_identity;
-    bool auth_failed;
-    struct imsg_error auth_err;
+    bool auth_optional;         /* bearer tokens need an identity, unless the server may need none */
+    struct imsg_error auth_err; /* why there is none */
     uint64_t given[8]; /* bit set: which options were given */
 };
 
@@ -174,15 +170,6 @@ IMSG_CHECK enum imsg_status cli_service(struct cli *cli, enum cli_service servic
 IMSG_CHECK enum imsg_status cli_configured(struct cli *cli, enum cli_service service, const char *option,
                                            char **location, struct imsg_error *err);
 
-/* ---- net.c ---------------------------------------------------------------------------------------------------- */
-
-/* What the connections of this run share, from options (CLI_OPTS_NET), environment and config. The services
- * configured are the user's own origins; one given as an option becomes one when it is opened. Borrowed, until
- * cli_finish. */
-IMSG_CHECK enum imsg_status cli_net(struct cli *cli, struct imsg_net **net, struct imsg_error *err);
-/* The key that bearer tokens are signed with: that of `identity`. */
-void cli_net_identity(struct cli *cli, const struct imsg_identity *identity);
-
 /* ---- keys.c --------------------------------------------------------------------------------------------------- */
 
 /* The passphrase from --passphrase-file, --passphrase-fd, IMSG_PASSPHRASE_FILE or /dev/tty (prompt names `what`;
@@ -215,6 +202,13 @@ IMSG_CHECK enum imsg_status cli_account_key(struct cli *cli, const char *path, s
 /* Set up cli->client: a home, an identity and a directory that are made or opened when they are first needed, and
  * cli_event. Until cli_finish. */
 void cli_client(struct cli *cli);
+/* What the connections of this run share, from options (CLI_OPTS_NET), environment and config. The services
+ * configured are the user's own origins; one given as an option becomes one when it is opened. Borrowed, until
+ * cli_finish. */
+IMSG_CHECK enum imsg_status cli_net(struct cli *cli, struct imsg_net **net, struct imsg_error *err);
+
+/* ---- events.c ------------------------------------------------------------------------------------------------- */
+
 /* An event of the library in words on stderr; context is the struct cli. */
 void cli_event(void *context, const struct imsg_event *event);
 

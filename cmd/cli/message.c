@@ -102,7 +102,6 @@ int cli_finish(struct cli *cli)
 {
     imsg_client_close(&cli->client);
     imsg_net_free(&cli->net);
-    imsg_identity_free(&cli->auth_identity);
     free(cli->net_cache);
     free(cli->home);
     cli->net_cache = cli->home = NULL;

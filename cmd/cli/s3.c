@@ -1,4 +1,5 @@
-/* Who asks for an s3:// store, told as to every other program that speaks S3: AWS_… variables, or the credentials file. */
+/* Who asks for an s3:// store, told as to every other program that speaks S3: AWS_… variables, or the credentials
+ * file. */
 #include "cli/cli.h"
 
 #include <stdlib.h>

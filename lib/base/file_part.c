@@ -87,11 +87,6 @@ enum imsg_status imsg_unnamed_name(int fd, const char *path, struct imsg_error *
     return name_copy(fd, path, err);
 }
 
-enum imsg_status imsg_sync_file(int fd, const char *path, struct imsg_error *err)
-{
-    return imsg_sync_fd(fd) == 0 ? IMSG_OK : imsg_fail_errno(err, IMSG_IO, errno, "\"%s\": cannot write", path);
-}
-
 /* ---- parts ---- */
 
 static int lock_now(int fd)

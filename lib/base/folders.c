@@ -29,6 +29,11 @@ int imsg_sync_fd(int fd)
     return result;
 }
 
+enum imsg_status imsg_sync_file(int fd, const char *path, struct imsg_error *err)
+{
+    return imsg_sync_fd(fd) == 0 ? IMSG_OK : imsg_fail_errno(err, IMSG_IO, errno, "\"%s\": cannot write", path);
+}
+
 enum imsg_status imsg_create_status(int number)
 {
     return number == ENOSPC || number == EDQUOT || number == EIO ? IMSG_IO : IMSG_CANNOT_CREATE;

@@ -281,7 +281,7 @@ sha256_of_hex() { xxd -r -p <<<"$1" | sha256sum | cut -d' ' -f1; }
   as alice imsg-keygen -q alice@example.com >record
   cp alice/identity.json good
   as bob imsg-keygen -q bob@example.com >bob.record
-  for filter in '.imsg = "identity/2"' 'del(.handles)' '.token |= "00" + .[2:]' 'del(.keys.device)' 'del(.prekey_record)' \
+  for filter in '.imsg = "identity/2"' 'del(.handles)' '.token |= (if startswith("00") then "01" else "00" end) + .[2:]' 'del(.keys.device)' 'del(.prekey_record)' \
     '.keys.device = "x"' '.keys.encryption = .keys.device' 'del(.keys[])' '.retired = 1' '.created = "today"'; do
     jq -c "$filter" good >alice/identity.json
     expect 65 as alice imsg-keygen -y

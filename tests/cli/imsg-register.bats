@@ -203,7 +203,7 @@ bad_prekey() { # a character in the signature of the prekey
 }
 
 @test "a record whose token is not that of its key, or that is for no handle, is 65" {
-  for filter in '.token |= "00" + .[2:]' '.handles = []' '.handles = ["mailto:Alice@example.com"]' 'del(.identity, .device_key, .prekey)' \
+  for filter in '.token |= (if startswith("00") then "01" else "00" end) + .[2:]' '.handles = []' '.handles = ["mailto:Alice@example.com"]' 'del(.identity, .device_key, .prekey)' \
     'del(.prekey)' '.imsg = "device/2"' '.relay = "http://relay.example"' '.device_key = "AAAA"'; do
     jq -c "$filter" phone.jsonl | expect 65 as alice imsg-register
   done
