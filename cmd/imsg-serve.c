@@ -208,7 +208,7 @@ static void run_clock(struct serve *serve)
 {
     sigset_t handled;
     struct timespec tick = {0, TICK_NS};
-    int64_t expire_at = 0, store_at = 0;
+    uint64_t expire_at = 0, store_at = 0;
     int number = 0;
     sigemptyset(&handled);
     sigaddset(&handled, SIGTERM);
@@ -216,7 +216,7 @@ static void run_clock(struct serve *serve)
     sigaddset(&handled, SIGHUP);
     while (number != SIGTERM && number != SIGINT) {
         number = sigtimedwait(&handled, NULL, &tick);
-        int64_t now = now_ms();
+        uint64_t now = imsg_monotonic();
         polls_tick(&serve->polls, false);
         http_tick(serve);
         if (now >= expire_at) {
@@ -237,10 +237,10 @@ static void run_clock(struct serve *serve)
 static void drain_requests(struct serve *serve)
 {
     struct timespec pause = {0, 20000000};
-    int64_t until = now_ms() + DRAIN_MS;
+    uint64_t until = imsg_monotonic() + DRAIN_MS;
     serve->stopping = true;
     http_quiesce(serve);
-    while (serve->metrics.active > 0 && now_ms() < until) {
+    while (serve->metrics.active > 0 && imsg_monotonic() < until) {
         polls_tick(&serve->polls, true);
         nanosleep(&pause, NULL);
     }

@@ -34,7 +34,7 @@ struct bearer_cache {
 
 struct rate {
     uint8_t token[IMSG_TOKEN];
-    int64_t when; /* monotonic milliseconds */
+    int64_t when; /* imsg_monotonic */
     double left;  /* requests */
 };
 struct rates {
@@ -123,7 +123,7 @@ static bool rate_allows(struct request *request, const uint8_t token[static 32])
     struct serve *serve = request->serve;
     struct rates *rates = serve->authorizer.rates;
     double rate = (double)serve->rate;
-    int64_t now = now_ms();
+    int64_t now = (int64_t)imsg_monotonic();
     if (serve->rate == 0)
         return true;
     pthread_mutex_lock(&rates->lock);

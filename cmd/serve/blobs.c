@@ -60,7 +60,7 @@ static enum imsg_status scan_blob(struct blob_scan *scan, int folder, const char
 {
     struct blob blob = {0};
     struct stat file;
-    if (!route_hash(name, blob.hash) || name[64] || fstatat(folder, name, &file, AT_SYMLINK_NOFOLLOW) != 0)
+    if (!hash_decode(name, blob.hash) || name[64] || fstatat(folder, name, &file, AT_SYMLINK_NOFOLLOW) != 0)
         return IMSG_OK;
     quota_add_used(&scan->serve->quota, file.st_size);
     struct known_blob *known =

@@ -11,7 +11,7 @@
 #include "serve/request.h"
 #include "serve/storage/storage.h"
 
-extern const struct verb device_verbs[]; /* ends with a NULL method */
+extern const struct verb device_verbs[]; /* device_verbs.c; ends with a NULL method */
 
 /* ---- device.c: what the verbs share; false: answered ---- */
 

@@ -44,7 +44,7 @@ void acknowledge_one_end(struct request *request)
         return;
     if (*after != '/')
         reply_reason(request, MHD_HTTP_BAD_REQUEST, "BadDeviceToken");
-    else if (strlen(after + 1) != 64 || !route_hash(after + 1, acknowledgement->name))
+    else if (strlen(after + 1) != 64 || !hash_decode(after + 1, acknowledgement->name))
         reply_reason(request, MHD_HTTP_BAD_REQUEST, "BadMessageId");
     else if (device_is_own(request, acknowledgement->token))
         acknowledge_submit(request, acknowledgement->name, 1);
@@ -70,7 +70,7 @@ static bool names_decode(struct imsg_buf *body)
         body->len--;
     for (size_t at = 0; at <= body->len; at += 65, count++) {
         uint8_t name[32];
-        if (body->len - at < 64 || !route_hash((const char *)body->ptr + at, name) ||
+        if (body->len - at < 64 || !hash_decode((const char *)body->ptr + at, name) ||
             (at + 64 < body->len && body->ptr[at + 64] != '\n'))
             return false;
         memcpy(body->ptr + 32 * count, name, sizeof name);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "serve/reply.h"
 #include "serve/serve.h"
 
@@ -33,7 +34,7 @@ static ssize_t stream_read(void *context, uint64_t position, char *out, size_t m
             return MHD_CONTENT_READER_END_WITH_ERROR;
         if (stream->block.len == 0)
             return MHD_CONTENT_READER_END_OF_STREAM;
-        stream->peer->deadline = now_ms() + BLOCK_MS;
+        stream->peer->deadline = imsg_monotonic() + BLOCK_MS;
     }
     size_t len = stream->block.len - stream->sent < max ? stream->block.len - stream->sent : max;
     memcpy(out, stream->block.ptr + stream->sent, len);
@@ -95,7 +96,7 @@ static bool fetch_look(struct request *request)
     } else if (more) {
         reply_stream(request, after, &block);
     } else {
-        if (block.len == 0 && fetch->poll.until > now_ms())
+        if (block.len == 0 && fetch->poll.until > imsg_monotonic())
             wait = poll_wait(&fetch->poll, fetch->token, changes);
         if (wait == POLL_OVER)
             reply_body(request, MHD_HTTP_OK, "application/x-ndjson", &block);
@@ -132,6 +133,6 @@ void fetch_end(struct request *request)
             return;
         }
     }
-    fetch->poll.until = now_ms() + 1000 * (int64_t)(seconds < WAIT_MAX ? seconds : WAIT_MAX);
+    fetch->poll.until = imsg_monotonic() + 1000 * (uint64_t)(seconds < WAIT_MAX ? seconds : WAIT_MAX);
     fetch_woken(request);
 }

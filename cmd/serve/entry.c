@@ -19,7 +19,7 @@ static bool entry_path(struct request *request, uint8_t hash[static 32])
 {
     const char *tail = request->tail;
     if (strlen(tail) == 72 && tail[2] == '/' && strncmp(tail, tail + 3, 2) == 0 && strcmp(tail + 67, ".json") == 0 &&
-        route_hash(tail + 3, hash))
+        hash_decode(tail + 3, hash))
         return true;
     reply_reason(request, MHD_HTTP_NOT_FOUND, "BadPath");
     return false;

@@ -11,10 +11,11 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "serve/reply.h"
+#include "serve/routes.h"
 #include "serve/serve.h"
 
 #define HEADER_MS 30000        /* from connecting to the end of the first headers */
@@ -24,38 +25,6 @@
 #define DRAIN_MAX 1048576      /* bytes of a refused body that are read and thrown away */
 #define CONNECTION_MEMORY 4096 /* bytes: what a request's headers may take; each idle long poll holds so much */
 #define BACKLOG 1024
-
-int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-const char *request_header(const struct request *request, const char *name)
-{
-    return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
-}
-
-void request_deadline(struct request *request, int64_t milliseconds)
-{
-    request->peer->deadline = milliseconds < 0 ? INT64_MAX : now_ms() + milliseconds;
-}
-
-/* ---- parking ---- */
-
-void request_park(struct request *request)
-{
-    request->parked = true;
-    request_deadline(request, -1);
-    MHD_suspend_connection(request->connection);
-}
-
-void request_resume(struct request *request, enum imsg_status result)
-{
-    request->result = result;
-    MHD_resume_connection(request->connection);
-}
 
 /* ---- libmicrohttpd's calls ---- */
 
@@ -71,7 +40,7 @@ static struct request *request_new(struct serve *serve, struct MHD_Connection *c
     request->connection = connection;
     request->peer = info->socket_context;
     request->route = ROUTE_NONE;
-    request->started = now_ms();
+    request->started = imsg_monotonic();
     serve->metrics.active++;
     return request;
 }
@@ -149,7 +118,7 @@ static enum MHD_Result collect_body(struct request *request, const char *bytes, 
         else if (imsg_buf_append(&request->body, bytes, len, NULL) != IMSG_OK)
             return MHD_NO;
         request->draining = request->response != NULL;
-        request->peer->deadline += (int64_t)(len / BYTES_PER_MS);
+        request->peer->deadline += len / BYTES_PER_MS;
         return MHD_YES;
     }
     request->drained += len;
@@ -218,7 +187,7 @@ static void connection_event(void *context, struct MHD_Connection *connection, v
             return;
         }
         peer->fd = info->connect_fd;
-        peer->deadline = now_ms() + HEADER_MS;
+        peer->deadline = imsg_monotonic() + HEADER_MS;
         pthread_mutex_lock(&serve->peers.lock);
         peer->next = serve->peers.first;
         if (peer->next)
@@ -245,14 +214,14 @@ static void connection_event(void *context, struct MHD_Connection *connection, v
 
 void http_tick(struct serve *serve)
 {
-    int64_t now = now_ms();
+    uint64_t now = imsg_monotonic();
     pthread_mutex_lock(&serve->peers.lock);
     for (struct peer *peer = serve->peers.first; peer; peer = peer->next) {
         if (peer->deadline > now)
             continue;
         /* Its worker thread sees the end of the stream, and closes. A descriptor in the list is open. */
         shutdown(peer->fd, SHUT_RDWR);
-        peer->deadline = INT64_MAX;
+        peer->deadline = UINT64_MAX;
         serve->metrics.overdue++;
     }
     pthread_mutex_unlock(&serve->peers.lock);

@@ -28,7 +28,7 @@ static void write_json(const struct request *request, const char *time, const ch
 {
     json_t *object = json_pack("{s:s, s:s, s:s, s:i, s:I}", "time", time, "method", request->method, "route",
                                route_names[request->route], "status", (int)request->status, "ms",
-                               (json_int_t)(now_ms() - request->started));
+                               (json_int_t)(imsg_monotonic() - request->started));
     bool good = object != NULL;
     if (good && request->reason)
         good = json_object_set_new(object, "reason", json_string(request->reason)) == 0;
@@ -59,7 +59,7 @@ void log_request(const struct request *request)
                  route_names[request->route], request->status, request->reason ? request->reason : "-",
                  *device ? " device " : "", device, request->handle && serve->log_handles ? " " : "",
                  request->handle && serve->log_handles ? request->handle : "",
-                 (long long)(now_ms() - request->started));
+                 (long long)(imsg_monotonic() - request->started));
         if (imsg_buf_text(&line, text, NULL) == IMSG_OK)
             write_line(&line);
     }

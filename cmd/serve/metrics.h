@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
-#include "serve/routes.h"
+#include "serve/request.h"
 
 #define METRICS_CODES 24
 

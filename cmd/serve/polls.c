@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "serve/request.h"
 #include "serve/serve.h"
 
@@ -132,7 +133,7 @@ void polls_wake(struct polls *polls, const uint8_t token[static 32])
 void polls_tick(struct polls *polls, bool all)
 {
     struct epoll_event events[64];
-    int64_t now = now_ms();
+    uint64_t now = imsg_monotonic();
     int count;
     pthread_mutex_lock(&polls->lock);
     /* Under the lock, so that none of these polls has been woken meanwhile. */

@@ -14,7 +14,7 @@ struct poll { /* of one request */
     struct request *request;
     struct polled *mailbox;
     struct poll *mailbox_next, *next, *prev; /* in the lists below */
-    int64_t until;                           /* monotonic milliseconds */
+    uint64_t until;                          /* imsg_monotonic */
     bool hung_up;                            /* the client closed the connection */
 };
 struct polls {

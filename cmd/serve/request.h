@@ -8,15 +8,17 @@
 #include <microhttpd.h>
 
 #include "imsg.h"
-#include "serve/routes.h"
 
 struct serve;
 struct request;
 
+enum route { ROUTE_ENTRY, ROUTE_DEVICE, ROUTE_STORE, ROUTE_HEALTH, ROUTE_METRICS, ROUTE_NONE, ROUTE_COUNT };
+extern const char *const route_names[ROUTE_COUNT]; /* in the log and the metrics */
+
 struct peer { /* an open connection */
     struct peer *next, *prev;
     int fd;
-    _Atomic int64_t deadline; /* monotonic milliseconds; INT64_MAX: none */
+    _Atomic uint64_t deadline; /* imsg_monotonic; UINT64_MAX: none */
 };
 struct peers {
     pthread_mutex_t lock;
@@ -45,8 +47,8 @@ struct request {
     char method[8];
     char tail[144]; /* of the path, after the route's own part */
     struct imsg_buf body;
-    int64_t started; /* monotonic milliseconds */
-    bool draining;   /* answered; the rest of the body is read and thrown away */
+    uint64_t started; /* imsg_monotonic */
+    bool draining;    /* answered; the rest of the body is read and thrown away */
     uint64_t drained;
     _Atomic bool parked;
     enum imsg_status result; /* of what it was parked for */
@@ -59,8 +61,9 @@ struct request {
     char *handle;               /* NULL: none is known */
 };
 
-int64_t now_ms(void);                                                        /* monotonic */
 const char *request_header(const struct request *request, const char *name); /* or NULL */
+/* Decode the 64 hex digits that `text`, a part of a path, begins with. */
+bool hash_decode(const char *text, uint8_t out[static 32]);
 /* Suspend the connection. Then hand work over, whose end calls request_resume; `woken` is called after it. */
 void request_park(struct request *request);
 /* The work is done, with this status; from any thread. The request may be freed when it returns. */

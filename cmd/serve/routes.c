@@ -5,20 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/text.h"
 #include "serve/device.h"
 #include "serve/reply.h"
 #include "serve/serve.h"
-
-const char *const route_names[ROUTE_COUNT] = {
-    [ROUTE_ENTRY] = "directory", [ROUTE_DEVICE] = "device",   [ROUTE_STORE] = "store",
-    [ROUTE_HEALTH] = "healthz",  [ROUTE_METRICS] = "metrics", [ROUTE_NONE] = "none",
-};
-
-bool route_hash(const char *text, uint8_t out[static 32])
-{
-    return imsg_hex_decode(imsg_view_of(text, strnlen(text, 64)), out, 32, NULL) == IMSG_OK;
-}
 
 static void health_end(struct request *request)
 {

@@ -23,7 +23,7 @@
 
 static bool blob_name(struct request *request, uint8_t hash[static 32])
 {
-    if (strlen(request->tail) == 64 && route_hash(request->tail, hash))
+    if (strlen(request->tail) == 64 && hash_decode(request->tail, hash))
         return true;
     reply_reason(request, MHD_HTTP_NOT_FOUND, "BadPath");
     return false;
@@ -248,7 +248,7 @@ static ssize_t download_read(void *context, uint64_t position, char *out, size_t
     ssize_t got = pread(download->fd, out, max, (off_t)(download->start + position));
     if (got <= 0)
         return MHD_CONTENT_READER_END_WITH_ERROR; /* the file got shorter while its answer was being sent */
-    download->peer->deadline = now_ms() + STALL_MS;
+    download->peer->deadline = imsg_monotonic() + STALL_MS;
     download->serve->metrics.blob_bytes_out += (uint64_t)got;
     return got;
 }

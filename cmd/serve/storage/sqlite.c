@@ -1,12 +1,11 @@
-/* DATA/mail.db: its tables, its connections, and the calls of SQLite that the other parts share. WAL with
- * synchronous=FULL: a commit that returned is on disk. The writer's statements are prepared once; each thread that
- * reads has a connection of its own, and never waits for the writer. */
+/* DATA/mail.db: its tables and its connections. WAL with synchronous=FULL: a commit that returned is on disk. The
+ * writer's statements are prepared once; each thread that reads has a connection of its own, and never waits for the
+ * writer. */
 #include "serve/storage/sqlite.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -69,14 +68,6 @@ static const char *const sql[SQL_COUNT] = {
     [SQL_BLOB_DROP] = "DELETE FROM blob WHERE hash=?1 RETURNING token, size",
     [SQL_BLOB_OLD] = "SELECT hash, token, size FROM blob WHERE stored<=?1 LIMIT 100",
 };
-
-enum imsg_status sqlite_fail(sqlite3 *connection, const char *what, struct imsg_error *err)
-{
-    int code = connection ? sqlite3_errcode(connection) : SQLITE_NOMEM;
-    bool passes = code == SQLITE_FULL || code == SQLITE_BUSY || code == SQLITE_LOCKED || code == SQLITE_NOMEM;
-    return imsg_fail(err, passes ? IMSG_TEMPORARY : IMSG_IO, "%s: %s", what,
-                     connection ? sqlite3_errmsg(connection) : "out of memory");
-}
 
 static enum imsg_status set_pragmas(sqlite3 *connection, int pages, struct imsg_error *err)
 {
@@ -194,48 +185,6 @@ void storage_close(struct storage *storage)
     free(storage->path);
     free(storage->directory);
     free(storage);
-}
-
-void sqlite_bind_bytes(struct storage *storage, enum statement which, int parameter, struct imsg_view bytes)
-{
-    sqlite3_bind_blob64(storage->statements[which], parameter, bytes.ptr, bytes.len, SQLITE_STATIC);
-}
-
-void sqlite_bind_number(struct storage *storage, enum statement which, int parameter, int64_t number)
-{
-    sqlite3_bind_int64(storage->statements[which], parameter, number);
-}
-
-void sqlite_reset_statement(struct storage *storage, enum statement which)
-{
-    sqlite3_reset(storage->statements[which]);
-    sqlite3_clear_bindings(storage->statements[which]);
-}
-
-bool sqlite_row(struct storage *storage, enum statement which, enum imsg_status *status, struct imsg_error *err)
-{
-    int code = sqlite3_step(storage->statements[which]);
-    if (code != SQLITE_ROW && code != SQLITE_DONE)
-        *status = sqlite_fail(storage->writer, "cannot write", err);
-    return code == SQLITE_ROW;
-}
-
-bool sqlite_column_hash(sqlite3_stmt *row, int column, uint8_t out[static 32])
-{
-    const void *bytes = sqlite3_column_blob(row, column);
-    if (!bytes || sqlite3_column_bytes(row, column) != 32)
-        return false;
-    memcpy(out, bytes, 32);
-    return true;
-}
-
-enum imsg_status sqlite_run(struct storage *storage, enum statement which, struct imsg_error *err)
-{
-    enum imsg_status status = IMSG_OK;
-    if (sqlite_row(storage, which, &status, err))
-        status = imsg_fail(err, IMSG_INTERNAL, "a row where none belongs");
-    sqlite_reset_statement(storage, which);
-    return status;
 }
 
 enum imsg_status sqlite_reader(struct storage *storage, sqlite3 **out, struct imsg_error *err)

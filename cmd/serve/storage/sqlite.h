@@ -82,7 +82,7 @@ void mailbox_set_limit(struct storage *storage, const uint8_t token[static 32], 
 void mailbox_add_blob_bytes(struct storage *storage, const uint8_t token[static 32], int64_t bytes);
 IMSG_CHECK enum imsg_status mailboxes_load(struct storage *storage, struct imsg_error *err);
 
-/* ---- sqlite.c ---- */
+/* ---- sqlite_statements.c ---- */
 
 /* imsg_fail with SQLite's words: IMSG_TEMPORARY where it may pass by itself (disk full, busy), else IMSG_IO. */
 enum imsg_status sqlite_fail(sqlite3 *connection, const char *what, struct imsg_error *err);
@@ -96,6 +96,9 @@ bool sqlite_row(struct storage *storage, enum statement which, enum imsg_status 
 void sqlite_reset_statement(struct storage *storage, enum statement which);
 /* Copy a column of 32 bytes; false: it has another length. */
 bool sqlite_column_hash(sqlite3_stmt *row, int column, uint8_t out[static 32]);
+
+/* ---- sqlite.c: connections ---- */
+
 /* This thread's connection that only reads. */
 IMSG_CHECK enum imsg_status sqlite_reader(struct storage *storage, sqlite3 **out, struct imsg_error *err);
 /* Each row of a query, on this thread's connection that only reads. */
@@ -127,7 +130,7 @@ IMSG_CHECK enum imsg_status invite_use(struct storage *storage, const uint8_t ha
 IMSG_CHECK enum imsg_status invite_give_back(struct storage *storage, const uint8_t hash[static 32],
                                              struct imsg_error *err);
 
-/* ---- sqlite_entries.c: which devices the entries list ---- */
+/* ---- sqlite_index.c: which devices the entries list ---- */
 
 struct stat;
 struct entry_index {
@@ -150,9 +153,6 @@ IMSG_CHECK enum imsg_status entry_index_write(struct storage *storage, struct en
 /* DATA/directory/imsg/v1/h/xx/HASH.json */
 IMSG_CHECK enum imsg_status entry_file_path(const struct storage *storage, const uint8_t hash[static 32], char **path,
                                             struct imsg_error *err);
-
-/* ---- sqlite_scan.c ---- */
-
 /* Record what an entry's file lists, whoever signed it: it was checked when it came in, or the operator put it there.
  * What is no entry lists nobody, with a note. `path` NULL: the file is gone. `given_back`: as in entry_index. The
  * caller holds `entries`. */

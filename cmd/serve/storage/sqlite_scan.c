@@ -12,50 +12,6 @@
 #include <unistd.h>
 
 #include "base/io.h"
-#include "cli/cli.h"
-#include "serve/entry_parse.h"
-
-static enum imsg_status entry_file_parse(int fd, const uint8_t hash[static 32],
-                                         struct listed out[static IMSG_DEVICES_MAX], size_t *count,
-                                         struct imsg_error *err)
-{
-    struct imsg_buf bytes = {0};
-    struct imsg_entry entry = {0};
-    char *handle = NULL;
-    *count = 0;
-    enum imsg_status status = imsg_read_some(fd, IMSG_ENTRY_MAX, &bytes, err);
-    if (status == IMSG_OK)
-        status = entry_handle(imsg_buf_view(&bytes), &handle, err);
-    if (status == IMSG_OK)
-        status = imsg_entry_parse(imsg_buf_view(&bytes), handle, 0, &entry, err);
-    if (status == IMSG_OK && !entry_is_named(handle, hash))
-        status = imsg_fail(err, IMSG_MALFORMED, "it is the entry of another handle");
-    if (status == IMSG_OK)
-        *count = entry_listed(&entry, out);
-    imsg_entry_free(&entry);
-    imsg_buf_free(&bytes);
-    free(handle);
-    return status;
-}
-
-enum imsg_status entry_index_file(struct storage *storage, const uint8_t hash[static 32], const char *path,
-                                  const uint8_t *given_back, struct imsg_error *err)
-{
-    struct listed listed[IMSG_DEVICES_MAX];
-    struct stat file;
-    struct imsg_error reason = {0};
-    struct entry_index index = {.hash = hash, .listed = listed, .given_back = given_back};
-    int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
-    if (fd >= 0 && fstat(fd, &file) == 0 && S_ISREG(file.st_mode)) {
-        index.file = &file;
-        if (entry_file_parse(fd, hash, listed, &index.count, &reason) != IMSG_OK)
-            cli_note(storage->setup.cli, "entry \"%s\": %s; nobody it lists has a mailbox here", strrchr(path, '/') + 1,
-                     reason.text);
-    }
-    if (fd >= 0)
-        close(fd);
-    return entry_index_write(storage, &index, err);
-}
 
 struct seen { /* what the database remembers of an entry */
     uint8_t hash[32];
