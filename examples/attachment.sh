@@ -1,6 +1,6 @@
 #!/bin/sh
-# Files go through the store, which sees ciphertext only; the message carries the key. A text that is too long for a
-# relay goes the same way with imsg-seal -S.
+# Files go through the store, which sees ciphertext only; the message contains the key. imsg-seal -S sends a text
+# that is too long for a relay in the same way.
 set -eu
 work=$(mktemp -d)
 finish() {
@@ -21,7 +21,7 @@ for person in alice bob; do
   "$person" imsg-keygen -n "$person" "$person@example.com" | "$person" imsg-register -q
 done
 
-# 300 kB that stand for a photo.
+# 300 kB in place of a photo.
 openssl rand 300000 >photo.jpg
 
 echo "== alice puts the file into the store, and sends its descriptor in a message with a text"

@@ -1,7 +1,8 @@
 #!/bin/sh
-# Opening a message by hand, with openssl, jq, xxd and nothing else: what is in a payload of each format, which key does
-# what, and every check that imsg-open makes. The numbers are explained in imsg-formats(5), sections 1 to 5.
-# Private keys and secrets stand in files and on command lines here, where other users could see them: for study only.
+# Opens a message by hand, with openssl, jq and xxd: it shows the parts of a payload of each format, the use of each key,
+# and every check that imsg-open makes. imsg-formats(5), sections 1 to 5, explains the numbers.
+# This script puts private keys and secrets into files and on command lines, where other users could see them. Use it for
+# study only.
 set -eu
 work=$(mktemp -d)
 finish() {
@@ -37,7 +38,7 @@ is() { # is WHAT ACTUAL EXPECTED
 
 # ---- keys ----
 
-# point_pem: 04 X Y or 02/03 X on stdin, as a public P-256 key. The bytes in front are the DER of "EC key on P-256".
+# point_pem: 04 X Y or 02/03 X on stdin, as a public P-256 key. The prefix is the DER of "EC key on P-256".
 point_pem() {
   point=$(hex)
   case $point in
@@ -47,8 +48,8 @@ point_pem() {
   printf %s "$head$point" | unhex | openssl pkey -pubin -inform DER -ec_conv_form uncompressed
 }
 
-# lift FILE: the point of a compact key, 32 bytes x: of the two roots y is the smaller one, y <= (p-1)/2. It is even as
-# often as odd, so both compressed forms are tried.
+# lift FILE: the point of a compact key, 32 bytes x. Its y is the smaller of the two roots, y <= (p-1)/2, which is even for
+# half of all keys; so both compressed forms are tried.
 half=7fffffff800000008000000000000000000000007fffffffffffffffffffffff
 lift() {
   for sign in 02 03; do
@@ -62,8 +63,8 @@ lift() {
   return 1
 }
 
-# der_signature FILE: r||s, 64 bytes, as the DER that openssl wants. A DER integer has no needless zero in front, and one
-# where the first bit is set.
+# der_signature FILE: r||s, 64 bytes, as the DER that openssl needs. A DER integer has no leading zeros, except for one zero
+# byte if the first bit is set.
 der_integer() {
   number=$(printf %s "$1" | sed 's/^\(00\)*//')
   case $number in [89a-f]*) number=00$number ;; esac
@@ -79,19 +80,19 @@ der_signature() {
 
 alice imsg-keygen -n laptop alice@example.com >alice.jsonl
 bob imsg-keygen -n laptop bob@example.com >bob.jsonl
-# Long enough that a part of a pair ciphertext stands outside the RSA block.
+# The text is so long that a part of the "pair" ciphertext is outside the RSA block.
 printf 'the quick brown fox jumps over the lazy dog\n' >text
 for format in pair pair-ec; do
   alice imsg-seal -E "$format" -R bob.jsonl -o "$format.jsonl" text
   bob imsg-open -q -R alice.jsonl "$format.jsonl" | cmp - text
 done
 
-# What Bob has: the private keys in his identity, and Alice's public record.
+# Bob has the private keys in his identity, and Alice's public record.
 for key in encryption signing device prekey; do
   jq -r ".keys.$key" bob/identity.json >"bob-$key.pem"
 done
 
-# check_message ENVELOPE: is the file message a header line that belongs to it, and then the content?
+# check_message ENVELOPE: checks that the file message is a header line that belongs to ENVELOPE, and then the content.
 check_message() {
   head -n 1 message | jq -c '{imsg, from, to, type}'
   is "id" "$(head -n 1 message | jq -r .id)" "$(jq -r .id "$1")"
@@ -117,7 +118,7 @@ field alice.jsonl identity >alice.identity
 bytes alice.identity 7 65 | point_pem >alice-signing.pem
 is "signature over body" "$(openssl dgst -sha1 -verify alice-signing.pem -signature signature body)" "Verified OK"
 
-# The block: RSA-OAEP to Bob's encryption key; in it are the AES key and the first 100 bytes of the ciphertext.
+# The block: RSA-OAEP with Bob's encryption key. It contains the AES key and the first 100 bytes of the ciphertext.
 bytes body 0 160 >block
 openssl pkeyutl -decrypt -inkey bob-encryption.pem -pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha1 \
   -pkeyopt rsa_mgf1_md:sha1 -in block -out opened
@@ -127,8 +128,8 @@ show "key" "$key"
 show "ciphertext" "$(size ciphertext) bytes"
 openssl enc -d -aes-128-ctr -K "$key" -iv 00000000000000000000000000000001 -in ciphertext -out message
 
-# The tag: the key is 11 random bytes and then the first 40 bits of HMAC(those, message || 02 || hash(sender) ||
-# hash(recipient)). A hash is that of the two inner parts of a public identity.
+# The tag: the key is 11 random bytes, the seed, and then the first 40 bits of HMAC(seed, message || 02 || hash(sender) ||
+# hash(recipient)). Each hash covers the two inner parts of a public identity.
 field bob.jsonl identity >bob.identity
 hash() { { bytes "$1" 5 67; bytes "$1" 75 174; } | openssl dgst -sha256 -binary; }
 { cat message; printf '\002'; hash alice.identity; hash bob.identity; } >tagged
@@ -151,7 +152,7 @@ bytes payload.bin $((end - 108)) 32 >ephemeral
 bytes payload.bin $((end - 74)) 64 >signature
 bytes payload.bin $((end - 7)) 7 >validator
 
-# varint FILE OFFSET: sets $value and $next. Seven bits a byte, the low ones first; the top bit says that more follow.
+# varint FILE OFFSET: sets $value and $next. Seven bits in each byte, the low bits first; the top bit is set if more follow.
 varint() {
   value=0
   shift_by=0
@@ -169,7 +170,7 @@ varint payload.bin 1
 is "ciphertext" "$value" $((end - 110 - next))
 bytes payload.bin "$next" "$value" >ciphertext
 
-# The keys that the records have in compact form, and the validator, which names them.
+# The compact keys from the records, and the validator, which identifies them.
 field alice.jsonl device_key >alice-device
 field bob.jsonl device_key >bob-device
 field bob.jsonl prekey >bob-prekey-record
@@ -177,7 +178,7 @@ bytes bob-prekey-record 2 32 >bob-prekey
 is "validator" "$(hex <validator)" \
   "$({ bytes alice-device 0 2; bytes bob-device 0 2; bytes bob-prekey 0 2; printf '\014'; } | hex)"
 
-# The prekey record itself: signed by Bob's device key, so that nobody can slip in another prekey.
+# The prekey record: Bob's device key signs it, so that nobody can replace the prekey.
 { printf NGMPrekeySignature; cat bob-prekey; bytes bob-prekey-record 101 8; } >prekey-signed
 bytes bob-prekey-record 36 64 >prekey-signature
 lift bob-device >bob-device.pub.pem
@@ -186,7 +187,7 @@ is "signature of prekey" \
   "$(openssl dgst -sha256 -verify bob-device.pub.pem -signature prekey-signature.der prekey-signed)" "Verified OK"
 
 # ECDH of the ephemeral key and Bob's prekey; then the signature: ECDSA with SHA-256 by Alice's device key. It covers the
-# secret too, so only who can open a message can check who sent it.
+# secret too, so only a device that can open a message can check who sent it.
 lift ephemeral >ephemeral.pem
 openssl pkeyutl -derive -inkey bob-prekey.pem -peerkey ephemeral.pem -out secret
 show "secret" "$(hex <secret)"
@@ -195,8 +196,8 @@ lift alice-device >alice-device.pem
 der_signature signature >signature.der
 is "signature" "$(openssl dgst -sha256 -verify alice-device.pem -signature signature.der signed)" "Verified OK"
 
-# Key and first counter block from the secret. (openssl counts in all 16 bytes of the block, the format in the last 8:
-# the same, unless these run over.)
+# HKDF derives the key and the first counter block from the secret. (openssl counts in all 16 bytes of the block, the format
+# in the last 8. The results are the same unless the last 8 bytes overflow.)
 openssl kdf -keylen 48 -kdfopt digest:SHA256 -kdfopt "hexkey:$(hex <secret)" -kdfopt salt:LastPawn-MessageKeys \
   -binary -out key-iv HKDF
 key=$(bytes key-iv 0 32 | hex)
@@ -205,7 +206,7 @@ show "key" "$key"
 show "iv" "$iv"
 openssl enc -d -aes-256-ctr -K "$key" -iv "$iv" -in ciphertext -out padded
 
-# Padding: n random bytes and then n, u32le; what is left is a multiple of 16 and 4 bytes long.
+# Padding: n random bytes, and then n as u32le. The padded length is a multiple of 16, plus 4.
 end=$(size padded)
 n=$((0x$(bytes padded $((end - 4)) 4 | hex | sed 's/\(..\)\(..\)\(..\)\(..\)/\4\3\2\1/')))
 show "padding" "$n bytes"

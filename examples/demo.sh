@@ -1,7 +1,7 @@
 #!/bin/sh
-# The whole toolkit in one run, on nothing but folders: two people with two devices each, a message, a group, an
-# attachment, a forgery, a lost device. Every line after a prompt is a command that really runs; the script stops with
-# an error as soon as one does not do what it should.
+# Shows all tools in one run, with folders as the services: two people with two devices each, a message, a group, an
+# attachment, a forgery, a lost device. Every line after a prompt is a command that is executed; the script stops with an
+# error as soon as a command does not have the expected result.
 set -eu
 
 if [ -n "${BIN:-}" ]; then
@@ -17,11 +17,11 @@ cd "$T"
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*" | if [ -t 1 ]; then cat; else sed 's/\x1b\[[0-9]*m//g'; fi; }
 
-# at DEVICE COMMAND: show it behind that device's prompt, run it in that device's folder with its IMSG_HOME.
+# at DEVICE COMMAND: prints COMMAND after the device's prompt, and runs it in the device's folder with its IMSG_HOME.
 at() {
   printf '%s$ %s\n' "$1" "$2"
   mkdir -p "$T/$1"
-  # Notes and errors in the place where they happen, as on a terminal.
+  # Notes and errors appear between the other output, as on a terminal.
   (cd "$T/$1" && IMSG_HOME=$T/$1/.imsg sh -c "$2" 2>&1)
 }
 

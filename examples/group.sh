@@ -1,6 +1,6 @@
 #!/bin/sh
-# A group of three. A group needs no setting up: the same people and the same name are the same group, whoever writes,
-# and an answer to a message goes to all of them.
+# A group of three. A group needs no setup: the same people and the same name always mean the same group, whoever writes, and
+# an answer to a message goes to all members.
 set -eu
 work=$(mktemp -d)
 finish() {

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Sealing and opening with no network, no directory and no relay. The public records of the two are files, exchanged
-# once over a way that both trust; the envelopes are a file too, carried by whatever carries files.
+# Seals and opens with no network, no directory and no relay. The public records of the two people are files, which they
+# exchange once over a channel that both trust. The envelopes are a file as well, which can be transferred in any way.
 set -eu
 work=$(mktemp -d)
 finish() {
@@ -50,6 +50,6 @@ bob imsg-open -R alice.jsonl -o changed.out changed.imsg || status=$?
 [ "$status" -eq 1 ]
 [ ! -e changed.out ]
 
-# No service was asked for anything: their default folders have not a single file.
+# No service was used: the default folders of the services contain no file.
 find . -path './.local/*' -type f >used
 [ ! -s used ]

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Receiving without losing anything: imsg-pull -x runs a command for each envelope and takes the envelope as done only
-# when the command says so. The one here files each message under the name of its sender. As long as the archive is not
-# there it exits with 75, and the envelope waits in inbox/new for the next run.
+# Receives without losing a message: imsg-pull -x runs a command for each envelope, and an envelope stays in inbox/new for the
+# next run if the command exits with 75. The command here stores each message in a file below the name of its sender, and
+# exits with 75 as long as the archive folder does not exist.
 set -eu
 work=$(mktemp -d)
 finish() {
@@ -32,7 +32,7 @@ message=$(imsg-open -q -j)
 folder=$1/$(printf %s "$message" | jq -r '.from | ltrimstr("mailto:") | gsub("[^a-z0-9@.+-]"; "_") | ltrimstr(".")')
 file=$folder/$(printf %s "$message" | jq -r .id)
 mkdir -p "$folder"
-# Under its final name only when it is whole. The same message twice makes one file.
+# The file gets its final name only when it is complete. A message that is received twice makes one file.
 printf %s "$message" | jq -j .content >"$file.tmp"
 mv "$file.tmp" "$file"
 SCRIPT

@@ -1,8 +1,8 @@
 #!/bin/sh
-# A second device, and a lost one. The keys of a device are made on the device and stay there; its public record is a
-# line that travels over any pipe, for example
+# Adds a second device, and removes a lost device. The keys of a device are made on the device and stay there; its public
+# record is one line, which can be sent through any pipe, for example
 #     ssh phone imsg-keygen -n phone alice@example.com | imsg-register
-# Here the devices are two folders. A device that is lost is removed by its name, and from then on nobody seals for it.
+# Here the devices are two folders. A lost device is removed by its name, and from then on nobody seals for it.
 set -eu
 work=$(mktemp -d)
 finish() {

@@ -1,7 +1,7 @@
 #!/bin/sh
-# A script, such as a nightly job under cron, tells the people on duty how its backup went. The exit status says what
-# to do when that does not work: 67 means that they have no account (yet), and the script sends a mail instead; 75 means
-# that a service cannot be reached for the time being, and it tries again later.
+# A script, such as a nightly job under cron, sends the result of a backup to the people on duty. If this fails, the exit
+# status determines what the script does: 67 means that a person has no account, and the script sends a mail instead; 75
+# means that a service cannot be reached at the moment, and the script tries again later.
 set -eu
 work=$(mktemp -d)
 finish() {
@@ -19,10 +19,10 @@ cd "$work"
 server() { IMSG_HOME=$work/server "$@"; }
 duty() { IMSG_HOME=$work/duty "$@"; }
 
-# A stand-in for mail(1): what it is given ends in a file.
+# A replacement for mail(1), which writes its input to a file.
 mail_to() { cat >"$work/mail-to-$1"; }
 
-# notify HANDLE: sends standard input. The envelopes go through a file and not a pipe, so that no status is lost.
+# notify HANDLE: sends standard input. The envelopes go through a file and not a pipe, so that no exit status is lost.
 notify() {
   cat >report
   status=0
@@ -40,7 +40,7 @@ notify() {
   esac
 }
 
-# Once, by hand: the server gets keys of its own. Nothing below asks a question.
+# The keys of the machine that runs the script are made once, by hand. The commands below ask no questions.
 server imsg-keygen -n backup-server backup@example.com | server imsg-register -q
 
 echo "== first night: nobody is registered as ops@example.com"

@@ -21,7 +21,7 @@ phone() { IMSG_HOME=$work/phone "$@"; }   # of bob
 desk() { IMSG_HOME=$work/desk "$@"; }     # of bob
 
 echo "== alice has a laptop and a tablet, bob has a phone and a desk computer"
-# The account key of each stays on the first device, which registers the record of the second.
+# The account key of each person stays on the first device, which registers the record of the second device.
 laptop imsg-keygen -n laptop alice@example.com | laptop imsg-register -q
 tablet imsg-keygen -n tablet alice@example.com | laptop imsg-register -q
 phone imsg-keygen -n phone bob@example.com | phone imsg-register -q
