@@ -167,8 +167,7 @@ static enum imsg_status get_message_attachments(struct attach *run, json_t *open
         status = imsg_json_array(header, "attachments", IMSG_OPTIONAL, &array, err);
     if (status != IMSG_OK || !array)
         return status;
-    json_array_foreach(array, i, item)
-    {
+    json_array_foreach (array, i, item) {
         status =
             json_is_object(item) ? get_attachment(run, item, err) : imsg_fail(err, IMSG_MALFORMED, "no descriptor");
         if (status != IMSG_OK)

@@ -101,8 +101,8 @@ static enum imsg_status make(struct keygen *run, struct imsg_error *err)
     char *path = NULL, *relay = NULL, host[256] = "device";
     size_t count = 0;
     char **handles = calloc((size_t)cli_operands(&run->cli), sizeof *handles);
-    enum imsg_status status = handles ? read_handles(run, handles, &count, err)
-                                      : imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    enum imsg_status status =
+        handles ? read_handles(run, handles, &count, err) : imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
     if (status == IMSG_OK)
         status = choose_relay(run, &relay, err);
     if (status == IMSG_OK)

@@ -94,8 +94,8 @@ static enum imsg_status open_raw(struct open_run *run, const struct cli_input *i
         status = imsg_client_identity(&run->cli.client, &identity, err);
     bool unlocked = status == IMSG_OK;
     if (status == IMSG_OK)
-        status = imsg_open_raw(&run->opener, (struct imsg_payload){run->format, imsg_buf_view(&payload)}, &plaintext,
-                               err);
+        status =
+            imsg_open_raw(&run->opener, (struct imsg_payload){run->format, imsg_buf_view(&payload)}, &plaintext, err);
     bool refused = status != IMSG_OK && err->hint == IMSG_HINT_WHY;
     if (status == IMSG_OK)
         status =

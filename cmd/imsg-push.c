@@ -16,7 +16,8 @@ enum { OPT_RELAY = CLI_KEY_RELAY, OPT_UNDELIVERED = CLI_KEY_OWN };
 static const struct cli_option options[] = {
     CLI_OPT_RELAY,
     {'i', "identity", "FILE", "this device's private keys, for a relay that asks who sends", 0},
-    {OPT_UNDELIVERED, "undelivered", "FILE", "write what was not delivered to FILE, as it came in; - is standard output", 0},
+    {OPT_UNDELIVERED, "undelivered", "FILE",
+     "write what was not delivered to FILE, as it came in; - is standard output", 0},
     {'j', "json", NULL, "print a receipt object for each envelope", 0},
     CLI_OPTS_KEY,
     CLI_OPTS_NET,
@@ -76,7 +77,8 @@ static enum imsg_status relay_at(struct push *run, const char *location, bool ow
     run->relays.items = grown;
     enum imsg_status status = cli_net(&run->cli, &net, err);
     if (status == IMSG_OK)
-        status = own ? imsg_relay_open(location, net, &relay, err) : imsg_relay_open_foreign(location, net, &relay, err);
+        status =
+            own ? imsg_relay_open(location, net, &relay, err) : imsg_relay_open_foreign(location, net, &relay, err);
     if (status == IMSG_OK)
         *out = grown[run->relays.count++] = relay;
     return status;
@@ -110,7 +112,11 @@ static enum imsg_status print_receipt(struct push *run, const struct imsg_envelo
     if (status == IMSG_OK)
         status = imsg_json_set_hex(object, "payload", imsg_view_of(envelope->hash, sizeof envelope->hash), err);
     if (status == IMSG_OK)
-        status = imsg_json_set_string(object, "status", failure ? "failed" : duplicate ? "duplicate" : "delivered", err);
+        status = imsg_json_set_string(object, "status",
+                                      failure     ? "failed"
+                                      : duplicate ? "duplicate"
+                                                  : "delivered",
+                                      err);
     if (status == IMSG_OK && relay)
         status = imsg_json_set_string(object, "relay", imsg_relay_location(relay), err);
     if (status == IMSG_OK && failure && imsg_utf8_valid(imsg_view_str(failure->text)))

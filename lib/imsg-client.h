@@ -18,10 +18,10 @@ extern "C" {
 
 /* A file with private keys: an identity, or an account key. {0} with a path is enough for one that is not encrypted. */
 struct imsg_key_file {
-    const char *path;      /* to read; in messages its name */
-    bool has_fd;           /* read `fd`, which stays open, in place of the path */
+    const char *path; /* to read; in messages its name */
+    bool has_fd;      /* read `fd`, which stays open, in place of the path */
     int fd;
-    bool others_may_read;  /* else a regular file of this user's that others can read is IMSG_PERMISSION */
+    bool others_may_read; /* else a regular file of this user's that others can read is IMSG_PERMISSION */
     /* Called if the keys are encrypted: append the passphrase. `what` names the file. NULL: IMSG_PERMISSION. */
     enum imsg_status (*passphrase)(void *context, const char *what, struct imsg_buf *out, struct imsg_error *err);
     void *context;
@@ -59,7 +59,8 @@ void imsg_account_free(struct imsg_p256 *account);
 
 enum imsg_event_kind {
     IMSG_EVENT_FIRST_SEEN,   /* handle, key: not seen before; its account key is pinned now */
-    IMSG_EVENT_KEY_REPLACED, /* handle, key, old_key: the key that was to be accepted is pinned in place of the old one */
+    IMSG_EVENT_KEY_REPLACED, /* handle, key, old_key: the key that was to be accepted is pinned in place of the old one
+                              */
     IMSG_EVENT_UNREGISTERED, /* handle: the sender's own has no entry, so recipients will not find the key that signs */
     IMSG_EVENT_COUNTERS,     /* error: message counters may repeat, on which nothing else depends */
     IMSG_EVENT_ACCOUNT_MADE, /* path, key: a new account key */
@@ -115,8 +116,7 @@ enum imsg_status imsg_client_auth(void *client, const struct imsg_p256 **key, st
  * pin, which a first sight makes. `raw` (may be NULL) gets the bytes on file. IMSG_NO_ACCOUNT; IMSG_REFUSED: another
  * key, an older or forked entry, or a pinned handle without an entry. */
 IMSG_CHECK enum imsg_status imsg_client_look_up(struct imsg_client *client, const char *handle,
-                                                struct imsg_entry *entry, struct imsg_buf *raw,
-                                                struct imsg_error *err);
+                                                struct imsg_entry *entry, struct imsg_buf *raw, struct imsg_error *err);
 /* Move the handle's pin on to an entry just written; never back. */
 IMSG_CHECK enum imsg_status imsg_client_pin(struct imsg_client *client, const char *handle,
                                             const struct imsg_entry *entry, struct imsg_error *err);
@@ -147,7 +147,7 @@ struct imsg_registration {
     const struct imsg_devices *records; /* imsg_device_check said yes to each */
     const char *const *removals;        /* names or tokens of devices, or a unique start of one */
     size_t removal_count;
-    unsigned expires_days;              /* 0: the entries do not expire */
+    unsigned expires_days; /* 0: the entries do not expire */
 
     struct imsg_p256 *account; /* the library's; imsg_registration_free */
     bool *removed;             /* per removal: found in some entry */
@@ -175,19 +175,19 @@ struct imsg_target; /* one device that a draft is sealed for */
  * imsg_draft_free. */
 struct imsg_draft {
     struct imsg_buf content;
-    char *type;                 /* NULL: text/plain or application/octet-stream, by the content; none for empty content */
+    char *type; /* NULL: text/plain or application/octet-stream, by the content; none for empty content */
     char *group_name, *group_id; /* a name without an id gets that of its participants */
-    char *reply_to;             /* id of the message that this one answers */
-    const char *receipt;        /* "delivered" or "read": a receipt for reply_to; not the draft's */
+    char *reply_to;              /* id of the message that this one answers */
+    const char *receipt;         /* "delivered" or "read": a receipt for reply_to; not the draft's */
     struct imsg_attachment *attachments;
     size_t attachment_count;
-    char id[37], time[21];      /* "": made when it is sealed */
-    uint64_t line;              /* the caller's number for it, which its events give back */
+    char id[37], time[21]; /* "": made when it is sealed */
+    uint64_t line;         /* the caller's number for it, which its events give back */
 
-    char **to;             /* the participants in the header, reached or not */
+    char **to; /* the participants in the header, reached or not */
     size_t to_count;
-    bool partial;          /* somebody could not be reached; an event told */
-    struct imsg_buf lines; /* the envelopes, one a line; or the bare payload */
+    bool partial;            /* somebody could not be reached; an event told */
+    struct imsg_buf lines;   /* the envelopes, one a line; or the bare payload */
     enum imsg_status status; /* why it was not sealed */
     struct imsg_error err;   /* the same in words; of a partial draft, what failed for the first recipient left out */
 
@@ -209,11 +209,11 @@ IMSG_CHECK enum imsg_status imsg_draft_attach(struct imsg_draft *draft, struct i
 /* Who seals, and how. {0} with a client is enough. What it learns of recipients it keeps for the drafts that follow. */
 struct imsg_sealer {
     struct imsg_client *client;
-    const struct imsg_format *format; /* forced; NULL: the best that each device offers */
-    bool raw;                /* the bare payload of the bare content */
-    bool no_self;            /* not for the sender's other devices */
+    const struct imsg_format *format;   /* forced; NULL: the best that each device offers */
+    bool raw;                           /* the bare payload of the bare content */
+    bool no_self;                       /* not for the sender's other devices */
     const struct imsg_devices *records; /* sealed for as they are, without a look-up; or NULL */
-    bool records_are_directory; /* a draft gets those of its handles, and nothing is looked up */
+    bool records_are_directory;         /* a draft gets those of its handles, and nothing is looked up */
     /* Called when the content is over a device's limit: store it and describe it in *out, and the message is sealed
      * with that attachment in place of the content. NULL: IMSG_TOO_LONG. */
     enum imsg_status (*store)(void *context, struct imsg_draft *draft, struct imsg_attachment *out,
@@ -313,8 +313,8 @@ struct imsg_arrival {
 /* On IMSG_OK each is durable in new/ and remembered, or was stored before. After a failure those that are in new/
  * are not remembered: storing them again finds them there. Much quicker for many at once: their syncs run beside
  * each other. */
-IMSG_CHECK enum imsg_status imsg_inbox_store(const struct imsg_inbox *inbox, struct imsg_arrival *arrivals, size_t count,
-                                             struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_inbox_store(const struct imsg_inbox *inbox, struct imsg_arrival *arrivals,
+                                             size_t count, struct imsg_error *err);
 /* Remember a message of new/ that was stored by a process that ended right after it. */
 IMSG_CHECK enum imsg_status imsg_inbox_remember(const struct imsg_inbox *inbox, const char *name,
                                                 struct imsg_error *err);

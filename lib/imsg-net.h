@@ -109,8 +109,8 @@ IMSG_CHECK enum imsg_status imsg_relay_list(struct imsg_relay *relay, const uint
 void imsg_waiting_free(struct imsg_waiting *waiting);
 /* Append one waiting message's line, without newline: one of those that imsg_relay_list named last. IMSG_NO_INPUT: it
  * is gone meanwhile. */
-IMSG_CHECK enum imsg_status imsg_relay_fetch(struct imsg_relay *relay, const uint8_t token[IMSG_ROOM(32)], const char *name,
-                                             struct imsg_buf *out, struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_relay_fetch(struct imsg_relay *relay, const uint8_t token[IMSG_ROOM(32)],
+                                             const char *name, struct imsg_buf *out, struct imsg_error *err);
 /* Delete messages at the relay, durably on IMSG_OK; one that is not there is no failure. After a failure some may be
  * deleted. */
 IMSG_CHECK enum imsg_status imsg_relay_acknowledge(struct imsg_relay *relay, const uint8_t token[IMSG_ROOM(32)],
@@ -120,8 +120,8 @@ IMSG_CHECK enum imsg_status imsg_relay_acknowledge(struct imsg_relay *relay, con
  * relay that can be told (inotify) starts listening before imsg_relay_list reads the mailbox and forgets only there
  * what it heard before, so what arrives between list and wait ends the wait at once. A signal ends it too. Nothing new
  * is IMSG_OK as well. */
-IMSG_CHECK enum imsg_status imsg_relay_wait(struct imsg_relay *relay, const uint8_t token[IMSG_ROOM(32)], unsigned seconds,
-                                            struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_relay_wait(struct imsg_relay *relay, const uint8_t token[IMSG_ROOM(32)],
+                                            unsigned seconds, struct imsg_error *err);
 const char *imsg_relay_location(const struct imsg_relay *relay);
 void imsg_relay_close(struct imsg_relay *relay);
 

@@ -2,10 +2,10 @@
  *
  * The library turns bytes into structs and back, and carries bytes to and from a directory, a relay and a store. It
  * never prints, never exits, reads no environment and asks no terminal. It is safe to use from several threads as long
- * as one object is used by one thread at a time; keys, an identity and a device record, once made, may be used by several
- * at once to seal and to open. It uses OpenSSL in a library context of its own: a program's OpenSSL stays as it was, and
- * has no part in what the library does, but for two things that are the whole process's: a method that was set by
- * RAND_set_rand_method, and the secure heap, where private numbers are if the program has made one.
+ * as one object is used by one thread at a time; keys, an identity and a device record, once made, may be used by
+ * several at once to seal and to open. It uses OpenSSL in a library context of its own: a program's OpenSSL stays as it
+ * was, and has no part in what the library does, but for two things that are the whole process's: a method that was set
+ * by RAND_set_rand_method, and the secure heap, where private numbers are if the program has made one.
  *
  * Conventions
  *   - Every function that can fail returns enum imsg_status (IMSG_OK is 0); the last parameter, struct imsg_error *err,
@@ -87,9 +87,9 @@ enum imsg_hint {
 
 struct imsg_error {
     enum imsg_status status;
-    bool has_offset;   /* offset is meaningful */
-    uint64_t offset;   /* byte at which the input stops making sense, from its start */
-    char text[768];    /* one sentence, lower case, no period; may hold bytes from outside, so escape before a terminal */
+    bool has_offset; /* offset is meaningful */
+    uint64_t offset; /* byte at which the input stops making sense, from its start */
+    char text[768];  /* one sentence, lower case, no period; may hold bytes from outside, so escape before a terminal */
     enum imsg_hint hint; /* what to do about it */
     char about[512];     /* what the hint is about, as enum imsg_hint says, or ""; bytes from outside as well */
 };
@@ -149,14 +149,14 @@ bool imsg_handle_is_canonical(const char *text);
 struct imsg_p256; /* a P-256 private key (lib/crypto/p256.c) */
 struct imsg_rsa;  /* an RSA-1280 private key (lib/crypto/rsa.c) */
 
-#define IMSG_TOKEN 32          /* push token: SHA-256 of the auth key's 65 bytes */
-#define IMSG_PUBLIC_IDENTITY 249 /* formats.md §1 */
-#define IMSG_PREKEY_RECORD 109 /* formats.md §4 */
-#define IMSG_PAYLOAD_MAX 131072 /* largest payload that is opened */
-#define IMSG_FORMAT_MAX 65475   /* largest plaintext of any payload format */
+#define IMSG_TOKEN 32                /* push token: SHA-256 of the auth key's 65 bytes */
+#define IMSG_PUBLIC_IDENTITY 249     /* formats.md §1 */
+#define IMSG_PREKEY_RECORD 109       /* formats.md §4 */
+#define IMSG_PAYLOAD_MAX 131072      /* largest payload that is opened */
+#define IMSG_FORMAT_MAX 65475        /* largest plaintext of any payload format */
 #define IMSG_RELAY_PAYLOAD_MAX 16384 /* largest payload that a relay takes */
-#define IMSG_FORMATS_MAX 4      /* payload formats there can be */
-#define IMSG_DEVICES_MAX 64    /* devices in one entry */
+#define IMSG_FORMATS_MAX 4           /* payload formats there can be */
+#define IMSG_DEVICES_MAX 64          /* devices in one entry */
 
 /* §1. The public keys of a "pair" device. */
 struct imsg_public_identity {
@@ -215,9 +215,9 @@ struct imsg_device {
     struct json_t *json; /* the whole document, unknown members kept */
     char **handles;      /* canonical, at least one */
     size_t handle_count;
-    char *name;          /* or NULL */
-    char *relay;         /* or NULL; https://host[:port] only */
-    char *created;       /* or NULL */
+    char *name;    /* or NULL */
+    char *relay;   /* or NULL; https://host[:port] only */
+    char *created; /* or NULL */
     uint8_t token[IMSG_TOKEN];
     uint8_t auth[65]; /* the auth key's point: device_key's, or the signing key of a record without one */
     uint64_t limit;   /* largest payload in bytes, default applied */
@@ -251,9 +251,9 @@ IMSG_CHECK enum imsg_status imsg_devices_add(struct imsg_devices *list, struct i
 void imsg_devices_free(struct imsg_devices *list);
 
 struct imsg_retired {
-    char *pem;              /* as stored, wiped when freed */
-    char *retired;          /* RFC 3339 */
-    struct imsg_p256 *key;  /* loaded when first needed, else NULL */
+    char *pem;             /* as stored, wiped when freed */
+    char *retired;         /* RFC 3339 */
+    struct imsg_p256 *key; /* loaded when first needed, else NULL */
 };
 
 /* identity/1: a device's private file. */
@@ -264,19 +264,19 @@ struct imsg_identity {
     char *name, *created;
     char *relay; /* or NULL */
     uint8_t token[IMSG_TOKEN];
-    struct imsg_rsa *encryption;   /* with signing: "pair" */
+    struct imsg_rsa *encryption; /* with signing: "pair" */
     struct imsg_p256 *signing;
-    struct imsg_p256 *device;      /* with prekey: "pair-ec"; compact */
-    struct imsg_p256 *prekey;      /* compact */
+    struct imsg_p256 *device; /* with prekey: "pair-ec"; compact */
+    struct imsg_p256 *prekey; /* compact */
     bool has_pair, has_pair_ec;
-    bool encrypted;                /* at least one PEM is encrypted */
+    bool encrypted;                       /* at least one PEM is encrypted */
     struct imsg_public_identity identity; /* if has_pair */
     uint8_t device_x[32];                 /* if has_pair_ec */
     struct imsg_prekey prekey_record;     /* if has_pair_ec */
     struct imsg_retired *retired;
     size_t retired_count;
     void *keys[IMSG_FORMATS_MAX]; /* of formats other than the two, each its own */
-    struct imsg_buf passphrase; /* kept to load retired prekeys and to write new keys; wiped */
+    struct imsg_buf passphrase;   /* kept to load retired prekeys and to write new keys; wiped */
 };
 /* True if the file holds an encrypted PEM, so that a passphrase must be asked before imsg_identity_parse. */
 bool imsg_identity_is_encrypted(struct imsg_view file);
@@ -310,21 +310,22 @@ void imsg_identity_free(struct imsg_identity *identity);
 
 /* ---- Directory entries (formats.md §7 entry/1) -------------------------------------------------------------- */
 
-#define IMSG_ENTRY_MAX 1048576 /* bytes of an entry's file: 64 devices of a few hundred bytes, encoded twice, and more */
+#define IMSG_ENTRY_MAX                                                                                                 \
+    1048576 /* bytes of an entry's file: 64 devices of a few hundred bytes, encoded twice, and more */
 #define IMSG_ENTRY_FOLDER "imsg/v1/h" /* where entries stand below a directory's base */
-#define IMSG_THUMBPRINT 43 /* characters of an RFC 7638 SHA-256 thumbprint, base64url without padding */
+#define IMSG_THUMBPRINT 43            /* characters of an RFC 7638 SHA-256 thumbprint, base64url without padding */
 
 struct imsg_entry {
-    struct json_t *json;      /* the payload object */
+    struct json_t *json; /* the payload object */
     const char *handle;
     uint64_t seq;
     bool has_prev;
-    uint8_t prev[32];         /* SHA-256 of the payload before */
+    uint8_t prev[32];              /* SHA-256 of the payload before */
     const char *updated, *expires; /* expires may be NULL */
     struct imsg_devices devices;
-    uint8_t account[65];      /* the signer's point, from the jwk: proves nothing until compared with a pin */
+    uint8_t account[65]; /* the signer's point, from the jwk: proves nothing until compared with a pin */
     char thumbprint[IMSG_THUMBPRINT + 1];
-    uint8_t hash[32];         /* SHA-256 of the payload bytes received */
+    uint8_t hash[32]; /* SHA-256 of the payload bytes received */
 };
 /* Parse, verify, parse the payload. `handle` must be the one asked for. `now` is compared with expires (0: not
  * checked). IMSG_MALFORMED, IMSG_BAD_SIGNATURE, IMSG_REFUSED (other handle, expired). */
@@ -337,7 +338,8 @@ IMSG_CHECK enum imsg_status imsg_entry_sign(const struct imsg_p256 *account, con
                                             const struct imsg_entry *previous, struct imsg_buf *out,
                                             struct imsg_error *err);
 void imsg_entry_free(struct imsg_entry *entry);
-/* IMSG_ENTRY_FOLDER "/xx/<sha256 of handle>.json": where the entry of a canonical handle stands below a directory's base. */
+/* IMSG_ENTRY_FOLDER "/xx/<sha256 of handle>.json": where the entry of a canonical handle stands below a directory's
+ * base. */
 IMSG_CHECK enum imsg_status imsg_entry_path(const char *handle, struct imsg_buf *out, struct imsg_error *err);
 /* RFC 7638 thumbprint of a P-256 point. */
 IMSG_CHECK enum imsg_status imsg_thumbprint(const uint8_t point[IMSG_ROOM(65)],
@@ -357,7 +359,7 @@ IMSG_CHECK enum imsg_status imsg_pin_check(const struct imsg_pin *pin, const str
 /* ---- Attachments (formats.md §7 attachment/1) --------------------------------------------------------------- */
 
 struct imsg_attachment {
-    struct json_t *json;     /* the whole descriptor, as it was read; or NULL */
+    struct json_t *json; /* the whole descriptor, as it was read; or NULL */
     char *uri;
     char *name, *type; /* or NULL */
     uint64_t size;
@@ -381,16 +383,16 @@ struct imsg_message {
     const char *id, *from, *time; /* id and time NULL: made when it is written */
     char *const *to;
     size_t to_count;
-    const char *type;                       /* or NULL, like all that follow */
-    const char *group_id, *group_name;      /* both or neither */
+    const char *type;                  /* or NULL, like all that follow */
+    const char *group_id, *group_name; /* both or neither */
     const char *reply_to;
-    const char *receipt, *receipt_of;       /* "delivered" or "read", and of which message; both or neither */
+    const char *receipt, *receipt_of; /* "delivered" or "read", and of which message; both or neither */
     struct imsg_attachment *attachments;
     size_t attachment_count;
-    bool has_stream;           /* the header of a sealed file: refused outside one (formats.md §8) */
-    uint8_t stream_key[32];    /* if has_stream */
-    struct imsg_view content;  /* of one that was read: into its plaintext */
-    struct imsg_buf plaintext; /* of a message that imsg_open_envelope opened; else empty */
+    bool has_stream;                 /* the header of a sealed file: refused outside one (formats.md §8) */
+    uint8_t stream_key[32];          /* if has_stream */
+    struct imsg_view content;        /* of one that was read: into its plaintext */
+    struct imsg_buf plaintext;       /* of a message that imsg_open_envelope opened; else empty */
     char made_id[37], made_time[21]; /* what id and time point at where they were made */
 };
 /* IMSG_UNSUPPORTED: foreign plaintext, does not start as message/1. IMSG_MALFORMED: starts so, but does not parse. */

@@ -96,6 +96,7 @@ check-fresh: ## README's commands on a new Debian of its own: SUITE=trixie; as r
 check-busy: deps ## the tests on a busy machine, as another user, in other places
 	$(Q)TESTS='$(TESTS)' bash tests/busy
 lint: deps ## what compilers and checkers say of the sources
+	$(call deps,clang-format)
 	$(Q)CC='$(CC)' BUILD='$(ABS_BUILD)' sh tests/lint
 # `make bench ROWS='seal-1k keygen' PAIRS=11`; tests/bench/run says what else can be set. Two builds: start-up is measured
 # with libcrypto inside and without.

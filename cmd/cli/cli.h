@@ -15,12 +15,14 @@ enum cli_option_flag { CLI_REPEAT = 1 }; /* may be given more than once */
 struct cli_option {
     int key;          /* the short letter, or a number from CLI_LONG up for long-only */
     const char *name; /* long name */
-    const char *arg;  /* NULL: takes none. FILE, DIR, FOLDER: completed as paths; "a|b": one of these; else a free word */
+    /* NULL: it takes none. FILE, DIR, FOLDER: completed as paths; "a|b": one of these; else a free word. */
+    const char *arg;
     const char *help; /* one line, lower case, no period */
     int flags;
 };
 #define CLI_LONG 256
 #define CLI_RETRY_FOR 30 /* seconds; stands in the help too */
+/* clang-format off */
 #define CLI_END {0, NULL, NULL, NULL, 0}
 
 /* Options that mean the same everywhere are written once. */
@@ -42,6 +44,7 @@ struct cli_option {
         {CLI_KEY_PASSPHRASE_FD, "passphrase-fd", "N", "read the passphrase from descriptor N", 0}, {                   \
         CLI_KEY_INSECURE, "allow-insecure-key", NULL, "use a private key file that others can read", 0                 \
     }
+/* clang-format on */
 enum {
     CLI_KEY_RELAY = CLI_LONG,
     CLI_KEY_STORE,
@@ -77,9 +80,9 @@ struct cli {
     bool stdin_taken;
     bool allow_insecure_key;
     const char *passphrase_file;
-    int passphrase_fd; /* -1: none */
-    unsigned jobs;     /* of --jobs; 0: not given */
-    char *home;        /* $IMSG_HOME, once asked for */
+    int passphrase_fd;            /* -1: none */
+    unsigned jobs;                /* of --jobs; 0: not given */
+    char *home;                   /* $IMSG_HOME, once asked for */
     struct imsg_client client;    /* cli_client */
     const char *identity_path;    /* -i as given, or NULL */
     const char *directory_option; /* -d as given, or NULL */
@@ -94,7 +97,7 @@ struct cli {
     char *net_cache;
     bool auth_optional;         /* bearer tokens need an identity, unless the server may need none */
     struct imsg_error auth_err; /* why there is none */
-    uint64_t given[8]; /* bit set: which options were given */
+    uint64_t given[8];          /* bit set: which options were given */
 };
 
 /* Call first: descriptors 0-2 made safe, SIGPIPE ignored, no core dumps. */
@@ -118,7 +121,7 @@ char *cli_handle(const struct cli *cli, const char *arg);
 /* --jobs, or the number of cores this process may use. */
 unsigned cli_jobs(const struct cli *cli);
 void cli_print_completion(const struct cli_tool *tool, const char *shell); /* completion.c */
-const struct cli_option *cli_common_options(void); /* common.c */
+const struct cli_option *cli_common_options(void);                         /* common.c */
 
 /* ---- message.c ------------------------------------------------------------------------------------------------ */
 
@@ -163,8 +166,8 @@ enum cli_service { CLI_DIRECTORY, CLI_RELAY, CLI_STORE };
 /* Where a service is: `option` (may be NULL), else IMSG_DIRECTORY etc., else IMSG_SERVER, from the environment and then
  * from the config file, else a folder under ${XDG_DATA_HOME:-~/.local/share}/imsg (the three are made together when
  * that is missing). *location is the caller's. */
-IMSG_CHECK enum imsg_status cli_service(struct cli *cli, enum cli_service service, const char *option,
-                                        char **location, struct imsg_error *err);
+IMSG_CHECK enum imsg_status cli_service(struct cli *cli, enum cli_service service, const char *option, char **location,
+                                        struct imsg_error *err);
 
 /* The same without the embedded default: *location stays as it is where nothing is configured, and nothing is made. */
 IMSG_CHECK enum imsg_status cli_configured(struct cli *cli, enum cli_service service, const char *option,
@@ -178,8 +181,8 @@ IMSG_CHECK enum imsg_status cli_passphrase(struct cli *cli, const char *what, bo
                                            struct imsg_error *err);
 /* Read a private key file as ssh would: links, pipes and "-" (stdin) allowed; one's own regular file that others can
  * read is IMSG_PERMISSION. */
-IMSG_CHECK enum imsg_status cli_read_key_file(struct cli *cli, const char *path, const char *role,
-                                              struct imsg_buf *out, struct imsg_error *err);
+IMSG_CHECK enum imsg_status cli_read_key_file(struct cli *cli, const char *path, const char *role, struct imsg_buf *out,
+                                              struct imsg_error *err);
 /* What lib/client reads a key file with: `path`, "-" for standard input, or NULL for `standard` in $IMSG_HOME.
  * *name, the caller's, holds the path for as long as *out is used. */
 IMSG_CHECK enum imsg_status cli_key_file(struct cli *cli, const char *path, const char *standard, char **name,

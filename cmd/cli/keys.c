@@ -12,7 +12,7 @@
 
 #include "base/text.h"
 
-#define PASSPHRASE_MAX 1024  /* bytes */
+#define PASSPHRASE_MAX 1024 /* bytes */
 
 static volatile sig_atomic_t caught;
 
@@ -57,7 +57,7 @@ static enum imsg_status ask_once(int tty, const char *prompt, struct imsg_buf *o
             sigaction(signals[i], &old[i], NULL); /* it was ignored when the program started, and stays so */
     if (restore) { /* before the prompt, so that an answer as quick as a program's is neither shown nor flushed */
         silent = before;
-        silent.c_lflag &= (tcflag_t)~(ECHO | ECHONL);
+        silent.c_lflag &= (tcflag_t) ~(ECHO | ECHONL);
         tcsetattr(tty, TCSAFLUSH, &silent);
     }
     enum imsg_status status = imsg_write_all(tty, imsg_view_str(prompt), err);
@@ -171,8 +171,7 @@ static enum imsg_status suggest_identity(const char *path, enum imsg_status stat
     return status;
 }
 
-enum imsg_status cli_identity_token(struct cli *cli, const char *path, uint8_t token[static 32],
-                                    struct imsg_error *err)
+enum imsg_status cli_identity_token(struct cli *cli, const char *path, uint8_t token[static 32], struct imsg_error *err)
 {
     struct imsg_key_file file;
     char *name = NULL;

@@ -79,7 +79,8 @@ void cli_sandbox_for(struct cli *cli, unsigned services, const char *directory, 
     for (unsigned i = 0; i < sizeof options / sizeof options[0]; i++) {
         char *location = NULL;
         /* What is wrong with the configuration is reported when it is used. */
-        if ((services & CLI_USES(i)) && cli_configured(cli, (enum cli_service)i, options[i], &location, NULL) == IMSG_OK)
+        if ((services & CLI_USES(i)) &&
+            cli_configured(cli, (enum cli_service)i, options[i], &location, NULL) == IMSG_OK)
             talking |= location && imsg_location_is_remote(location);
         free(location);
     }

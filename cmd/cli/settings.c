@@ -11,8 +11,8 @@
 
 #define CONFIG_MAX 65536
 
-static const char *const names[] = {"IMSG_SERVER", "IMSG_DIRECTORY", "IMSG_RELAY", "IMSG_STORE",
-                                    "IMSG_PASSPHRASE_FILE", "IMSG_CACERT", "IMSG_PIN", "IMSG_CLIENT_CERT"};
+static const char *const names[] = {"IMSG_SERVER",          "IMSG_DIRECTORY", "IMSG_RELAY", "IMSG_STORE",
+                                    "IMSG_PASSPHRASE_FILE", "IMSG_CACERT",    "IMSG_PIN",   "IMSG_CLIENT_CERT"};
 
 const char *cli_environment(const char *name)
 {
@@ -103,9 +103,11 @@ static enum imsg_status read_config(struct cli *cli, struct imsg_error *err)
             if (equals)
                 *equals = '\0';
             if (!equals || !known(text)) {
-                status = imsg_fail(err, IMSG_CONFIG, "config file \"%s\": line %u: \"%s\" is not one of IMSG_SERVER, "
+                status = imsg_fail(err, IMSG_CONFIG,
+                                   "config file \"%s\": line %u: \"%s\" is not one of IMSG_SERVER, "
                                    "IMSG_DIRECTORY, IMSG_RELAY, IMSG_STORE, IMSG_PASSPHRASE_FILE, IMSG_CACERT, "
-                                   "IMSG_PIN, IMSG_CLIENT_CERT with =VALUE", path, number, text);
+                                   "IMSG_PIN, IMSG_CLIENT_CERT with =VALUE",
+                                   path, number, text);
                 goto out;
             }
             *equals = '=';

@@ -20,7 +20,7 @@ struct guard {
     struct seen {
         uint32_t objects; /* below and including it; 0: not yet visited */
         uint8_t height;
-    } *seen;
+    } * seen;
 };
 
 static uint64_t big_endian(const uint8_t *at, size_t len)

@@ -18,8 +18,8 @@ static enum imsg_status account_thumbprint(struct keygen *run, char out[static I
     return status;
 }
 
-static enum imsg_status fingerprint_json(const char *account, const char *token, const char *hash,
-                                         struct imsg_buf *out, struct imsg_error *err)
+static enum imsg_status fingerprint_json(const char *account, const char *token, const char *hash, struct imsg_buf *out,
+                                         struct imsg_error *err)
 {
     json_t *object = json_object();
     enum imsg_status status = imsg_json_set_string(object, "imsg", "fingerprint/1", err);

@@ -9,9 +9,9 @@ enum { OPT_FROM = CLI_KEY_OWN, OPT_RAW, OPT_VERIFY_FIRST };
 struct open_run {
     struct cli cli; /* first: callbacks get it */
     const char *output;
-    const char *operand; /* the input being read, or NULL */
+    const char *operand;              /* the input being read, or NULL */
     const struct imsg_format *format; /* -E, or NULL */
-    char **from; /* --from, canonical */
+    char **from;                      /* --from, canonical */
     size_t from_count;
     const char **record_files;
     size_t record_count;

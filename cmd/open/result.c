@@ -71,8 +71,8 @@ static void note_attachments(const struct open_run *run, const struct imsg_messa
 static void note_message(const struct open_run *run, const struct imsg_opened *opened)
 {
     const struct imsg_message *message = &opened->message;
-    cli_note(&run->cli, "%s %s, %s%s%s", opened->own ? "copy of one's own, from" : "from", message->from,
-             message->time, message->group_name ? ", group " : "", message->group_name ? message->group_name : "");
+    cli_note(&run->cli, "%s %s, %s%s%s", opened->own ? "copy of one's own, from" : "from", message->from, message->time,
+             message->group_name ? ", group " : "", message->group_name ? message->group_name : "");
     if (message->receipt)
         cli_note(&run->cli, "receipt: %s was %s", message->receipt_of, message->receipt);
     if (!cli_given(&run->cli, 'j'))

@@ -21,8 +21,7 @@ static enum imsg_status parse_to(const json_t *object, char ***handles, size_t *
         status = imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
     if (status != IMSG_OK)
         return status;
-    json_array_foreach(to, i, item)
-    {
+    json_array_foreach (to, i, item) {
         const char *text = json_string_value(item);
         if (!text || !imsg_handle_is(text))
             return imsg_fail(err, IMSG_MALFORMED, "\"to\" holds something that is no handle");
@@ -75,8 +74,7 @@ static enum imsg_status parse_attachments(const json_t *object, struct imsg_draf
     enum imsg_status status = imsg_json_array(object, "attachments", IMSG_OPTIONAL, &array, err);
     if (status != IMSG_OK || !array)
         return status;
-    json_array_foreach(array, i, item)
-    {
+    json_array_foreach (array, i, item) {
         struct imsg_attachment attachment = {0};
         status = json_is_object(item) ? imsg_attachment_from_json(item, &attachment, err)
                                       : imsg_fail(err, IMSG_MALFORMED, "attachment %zu is no object", i);
@@ -102,7 +100,7 @@ static enum imsg_status parse_group(const json_t *object, struct imsg_draft *mes
 
 /* From a line to a message with its targets. */
 static enum imsg_status parse_line(struct seal *run, struct imsg_view line, struct imsg_draft *message,
-                                  struct imsg_error *err)
+                                   struct imsg_error *err)
 {
     json_t *object = NULL;
     char **handles = NULL;
@@ -138,8 +136,7 @@ struct round {
 
 static void report_line(struct seal *run, const struct imsg_draft *message, const struct imsg_error *err)
 {
-    cli_event(&run->cli,
-              &(struct imsg_event){.kind = IMSG_EVENT_FAILED, .line = message->line, .error = err});
+    cli_event(&run->cli, &(struct imsg_event){.kind = IMSG_EVENT_FAILED, .line = message->line, .error = err});
 }
 
 /* The lines that are there; a bad one is reported and the rest goes on. */

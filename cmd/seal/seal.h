@@ -1,5 +1,5 @@
-/* imsg-seal's own parts: options (options.c), what is sealed (input.c), a message for every line (each.c), and the order
- * of work (imsg-seal.c). */
+/* imsg-seal's own parts: options (options.c), what is sealed (input.c), a message for every line (each.c), and the
+ * order of work (imsg-seal.c). */
 #ifndef IMSG_CMD_SEAL_H
 #define IMSG_CMD_SEAL_H
 

@@ -43,9 +43,9 @@ struct imsg_lines {
 void imsg_lines_start(struct imsg_lines *lines, int fd, size_t max);
 /* The next line without newline (valid until the next call) and *more = true; *more = false at the end. An overlong
  * line: IMSG_TOO_LONG, it is skipped and the next call goes on after it. A last line without newline is given out; *cut
- * (may be NULL) tells so. A line that is one CR (a blank line where lines end in CRLF) is given out empty, with or without a
- * newline after it; the CR counts for the line's length. A CR at the end of any other line stays: it is white space to
- * JSON. */
+ * (may be NULL) tells so. A line that is one CR (a blank line where lines end in CRLF) is given out empty, with or
+ * without a newline after it; the CR counts for the line's length. A CR at the end of any other line stays: it is white
+ * space to JSON. */
 IMSG_CHECK enum imsg_status imsg_lines_next(struct imsg_lines *lines, struct imsg_view *line, bool *more, bool *cut,
                                             struct imsg_error *err);
 /* True if the next line is not there yet, nor the end (imsg_read_would_wait). */

@@ -6,9 +6,9 @@
 #include "base/pool.h"
 
 enum imsg_pipeline_step {
-    IMSG_STEP_JOB,  /* the job is to be worked on */
+    IMSG_STEP_JOB,   /* the job is to be worked on */
     IMSG_STEP_LATER, /* finish one of those under way first, then read into this same job again */
-    IMSG_STEP_END,  /* there is no further job; this one is not worked on */
+    IMSG_STEP_END,   /* there is no further job; this one is not worked on */
 };
 
 struct imsg_pipeline {
@@ -17,7 +17,8 @@ struct imsg_pipeline {
     size_t job_size;  /* bytes of one job; zeroes at first, later as finish left it */
     /* On the caller's thread, in order. LATER is allowed only while `busy`: others are under way. A failure ends the
      * run after the jobs before it are finished. */
-    enum imsg_status (*read)(void *context, void *job, bool busy, enum imsg_pipeline_step *step, struct imsg_error *err);
+    enum imsg_status (*read)(void *context, void *job, bool busy, enum imsg_pipeline_step *step,
+                             struct imsg_error *err);
     imsg_work *work; /* on any thread */
     /* On the caller's thread, in order. A failure ends the run. */
     enum imsg_status (*finish)(void *context, void *job, struct imsg_error *err);

@@ -16,10 +16,8 @@ IMSG_CHECK enum imsg_status imsg_base64_encode(struct imsg_view bytes, struct im
 /* Canonical only: padded, no white space, spare bits zero. Offset of the first bad character in err. */
 IMSG_CHECK enum imsg_status imsg_base64_decode(struct imsg_view text, struct imsg_buf *out, struct imsg_error *err);
 /* RFC 4648 §5 without padding (JWS); the same strictness. */
-IMSG_CHECK enum imsg_status imsg_base64url_encode(struct imsg_view bytes, struct imsg_buf *out,
-                                                  struct imsg_error *err);
-IMSG_CHECK enum imsg_status imsg_base64url_decode(struct imsg_view text, struct imsg_buf *out,
-                                                  struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_base64url_encode(struct imsg_view bytes, struct imsg_buf *out, struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_base64url_decode(struct imsg_view text, struct imsg_buf *out, struct imsg_error *err);
 
 /* Well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms). NUL is a character like any other. */
 bool imsg_utf8_valid(struct imsg_view text);

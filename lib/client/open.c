@@ -25,11 +25,10 @@ void imsg_opener_free(struct imsg_opener *opener)
 
 void imsg_opener_tell(const struct imsg_opener *opener, uint64_t line, bool cut, const struct imsg_error *err)
 {
-    imsg_client_tell(opener->client,
-                     &(struct imsg_event){.kind = IMSG_EVENT_FAILED,
-                                          .line = line,
-                                          .cut = cut && err->status == IMSG_MALFORMED,
-                                          .error = err});
+    imsg_client_tell(opener->client, &(struct imsg_event){.kind = IMSG_EVENT_FAILED,
+                                                          .line = line,
+                                                          .cut = cut && err->status == IMSG_MALFORMED,
+                                                          .error = err});
 }
 
 void imsg_opening_decrypt(struct imsg_opener *opener, struct imsg_opening *opening)

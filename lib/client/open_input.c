@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "client/open.h"
 
-#define JOBS_EACH 8 /* envelopes under way for every thread */
+#define JOBS_EACH 8  /* envelopes under way for every thread */
 #define OTHERS_MAX 8 /* devices that are named where nothing was for this one */
 
 /* One line. */
@@ -196,8 +196,7 @@ static enum imsg_status open_stream(struct reading *reading, struct imsg_error *
     if (status == IMSG_OK && reading->mine + reading->others == 0)
         status = imsg_fail(err, IMSG_MALFORMED, "a sealed file without an envelope");
     if (status == IMSG_OK && reading->mine > 1)
-        status =
-            imsg_fail(err, IMSG_REFUSED, "a sealed file has one envelope for each device, not %u", reading->mine);
+        status = imsg_fail(err, IMSG_REFUSED, "a sealed file has one envelope for each device, not %u", reading->mine);
     if (status != IMSG_OK)
         imsg_opener_tell(opener, lines->number, reading->cut, err);
     else if (reading->mine == 0)

@@ -146,8 +146,7 @@ static enum imsg_status add_own(struct imsg_sealer *sealer, struct imsg_draft *d
     enum imsg_status status = look_up(sealer, from, &person, err);
     if (status == IMSG_NO_ACCOUNT) {
         struct imsg_devices none = {0};
-        imsg_client_tell(sealer->client,
-                         &(struct imsg_event){.kind = IMSG_EVENT_UNREGISTERED, .handle = from});
+        imsg_client_tell(sealer->client, &(struct imsg_event){.kind = IMSG_EVENT_UNREGISTERED, .handle = from});
         return add_person(sealer, from, &none, &person, err);
     }
     for (size_t i = 0; status == IMSG_OK && i < person->devices.count; i++)

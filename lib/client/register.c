@@ -37,8 +37,7 @@ static enum imsg_status make_account(struct imsg_registration *run, struct imsg_
         status = imsg_account_thumbprint(run->account, key, err);
     trust_account(run);
     if (status == IMSG_OK)
-        imsg_client_tell(run->client,
-                         &(struct imsg_event){.kind = IMSG_EVENT_ACCOUNT_MADE, .path = path, .key = key});
+        imsg_client_tell(run->client, &(struct imsg_event){.kind = IMSG_EVENT_ACCOUNT_MADE, .path = path, .key = key});
     return status;
 }
 
@@ -165,8 +164,7 @@ static enum imsg_status write_entry(struct imsg_registration *run, const struct 
 /* The entry on file, and the account key that must have signed it. */
 static enum imsg_status read_entry(struct imsg_registration *run, struct update *update, struct imsg_error *err)
 {
-    enum imsg_status status =
-        imsg_client_look_up(run->client, update->handle, &update->entry, &update->raw, err);
+    enum imsg_status status = imsg_client_look_up(run->client, update->handle, &update->entry, &update->raw, err);
     update->exists = status == IMSG_OK;
     if (update->exists && !run->account) /* another run may have made it since registration began */
         status = load_account(run, err);
@@ -196,9 +194,8 @@ static enum imsg_status update_once(struct imsg_registration *run, const char *h
     if (status == IMSG_OK && changed)
         status = write_entry(run, &update, devices, err);
     else if (status == IMSG_OK && run->removal_count == 0)
-        imsg_client_tell(run->client, &(struct imsg_event){.kind = IMSG_EVENT_UNCHANGED,
-                                                           .handle = handle,
-                                                           .seq = update.entry.seq});
+        imsg_client_tell(run->client,
+                         &(struct imsg_event){.kind = IMSG_EVENT_UNCHANGED, .handle = handle, .seq = update.entry.seq});
     imsg_devices_free(&fresh);
     imsg_buf_free(&update.raw);
     imsg_entry_free(&update.entry);
@@ -208,8 +205,7 @@ static enum imsg_status update_once(struct imsg_registration *run, const char *h
 static void tell_failure(struct imsg_registration *run, const char *handle, const struct imsg_error *err)
 {
     run->failed++;
-    imsg_client_tell(run->client,
-                     &(struct imsg_event){.kind = IMSG_EVENT_FAILED, .handle = handle, .error = err});
+    imsg_client_tell(run->client, &(struct imsg_event){.kind = IMSG_EVENT_FAILED, .handle = handle, .error = err});
 }
 
 static void update_handle(struct imsg_registration *run, const char *handle)
@@ -290,8 +286,7 @@ enum imsg_status imsg_register(struct imsg_registration *registration, struct im
                 update_handle(registration, records->items[i].handles[k]);
     for (size_t i = 0; registration->failed == 0 && i < registration->removal_count; i++)
         if (!registration->removed[i]) {
-            (void)imsg_fail(&missing, IMSG_REFUSED, "no entry of yours has a device \"%s\"",
-                            registration->removals[i]);
+            (void)imsg_fail(&missing, IMSG_REFUSED, "no entry of yours has a device \"%s\"", registration->removals[i]);
             tell_failure(registration, NULL, &missing);
         }
 out:

@@ -148,8 +148,9 @@ static enum imsg_status take_counters(const struct imsg_sealer *sealer, struct i
         for (size_t k = 0; k < drafts[i].target_count; k++)
             if (imsg_format_counts(drafts[i].targets[k].format))
                 devices[n++] = drafts[i].targets[k].device;
-    if (ok && n > 0 && (imsg_client_home(client, &home, &lost) != IMSG_OK ||
-                        imsg_counters_take(home, client->identity->device_x, devices, n, counters, &lost) != IMSG_OK))
+    if (ok && n > 0 &&
+        (imsg_client_home(client, &home, &lost) != IMSG_OK ||
+         imsg_counters_take(home, client->identity->device_x, devices, n, counters, &lost) != IMSG_OK))
         imsg_client_tell(client, &(struct imsg_event){.kind = IMSG_EVENT_COUNTERS, .error = &lost});
     n = 0;
     for (size_t i = 0; ok && i < count; i++)

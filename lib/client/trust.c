@@ -56,9 +56,8 @@ enum imsg_status imsg_client_path(const struct imsg_client *client, const char *
 
 static enum imsg_status load_identity(struct imsg_client *client, struct imsg_error *err)
 {
-    struct imsg_key_file file = {.others_may_read = client->others_may_read,
-                                 .passphrase = client->passphrase,
-                                 .context = client->context};
+    struct imsg_key_file file = {
+        .others_may_read = client->others_may_read, .passphrase = client->passphrase, .context = client->context};
     char *path = NULL;
     if (client->load_identity)
         return client->load_identity(client->context, &client->loaded, err);
@@ -183,8 +182,10 @@ static enum imsg_status check_own(struct imsg_client *client, const char *handle
         return status;
     status = imsg_thumbprint(client->account, own, err);
     if (status == IMSG_OK) {
-        status = imsg_fail(err, IMSG_REFUSED, "%s is one of your handles, but its entry is by account key %s, not by "
-                           "your own (%s)", handle, entry->thumbprint, own);
+        status = imsg_fail(err, IMSG_REFUSED,
+                           "%s is one of your handles, but its entry is by account key %s, not by "
+                           "your own (%s)",
+                           handle, entry->thumbprint, own);
         imsg_error_suggest(err, IMSG_HINT_OWN_ACCOUNT, NULL);
     }
     return status;
@@ -257,11 +258,10 @@ static enum imsg_status check_pin(struct imsg_client *client, const char *handle
             status = imsg_pins_save(&pins, err);
     }
     if (status == IMSG_OK && (!found || replaced))
-        imsg_client_tell(client,
-                         &(struct imsg_event){.kind = found ? IMSG_EVENT_KEY_REPLACED : IMSG_EVENT_FIRST_SEEN,
-                                              .handle = handle,
-                                              .key = fresh.thumbprint,
-                                              .old_key = found ? pin.thumbprint : NULL});
+        imsg_client_tell(client, &(struct imsg_event){.kind = found ? IMSG_EVENT_KEY_REPLACED : IMSG_EVENT_FIRST_SEEN,
+                                                      .handle = handle,
+                                                      .key = fresh.thumbprint,
+                                                      .old_key = found ? pin.thumbprint : NULL});
 out:
     imsg_pins_close(&pins);
     return status;
@@ -277,8 +277,10 @@ static enum imsg_status judge_absence(struct imsg_client *client, const char *ha
     if (status == IMSG_OK)
         status = imsg_pins_get(&pins, handle, &pin, &found, err);
     if (status == IMSG_OK)
-        status = found ? imsg_fail(err, IMSG_REFUSED, "%s: pinned to account key %s, but directory \"%s\" has no entry "
-                                   "for it any more", handle, pin.thumbprint, imsg_client_location(client))
+        status = found ? imsg_fail(err, IMSG_REFUSED,
+                                   "%s: pinned to account key %s, but directory \"%s\" has no entry "
+                                   "for it any more",
+                                   handle, pin.thumbprint, imsg_client_location(client))
                        : imsg_fail(err, IMSG_NO_ACCOUNT, "%s has no account in directory \"%s\"", handle,
                                    imsg_client_location(client));
     imsg_pins_close(&pins);

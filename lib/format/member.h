@@ -44,10 +44,10 @@ struct imsg_member {
 };
 
 /* IMSG_ROW("from_token", HEX, REQUIRED, offsetof(…), .len = 32); the designated members are the kind's. */
-#define IMSG_ROW(json_name, KIND, NEED, ...)                                                                           \
-    {                                                                                                                  \
-        .name = json_name, .kind = IMSG_MEMBER_##KIND, .need = IMSG_##NEED, .at = __VA_ARGS__                          \
-    }
+/* clang-format off */
+#define IMSG_ROW(json_name, KIND, NEED, ...) \
+    {.name = json_name, .kind = IMSG_MEMBER_##KIND, .need = IMSG_##NEED, .at = __VA_ARGS__}
+/* clang-format on */
 
 struct imsg_document {
     const char *kind; /* "message/1" */

@@ -51,7 +51,8 @@ static enum imsg_status read_pin(const char *handle, const json_t *object, struc
     if (status == IMSG_OK)
         status = check_thumbprint(account, err);
     if (status == IMSG_OK)
-        status = imsg_json_integer(object, "seq", IMSG_REQUIRED, (struct imsg_range){1, IMSG_JSON_INTEGER_MAX}, &pin.seq, err);
+        status = imsg_json_integer(object, "seq", IMSG_REQUIRED, (struct imsg_range){1, IMSG_JSON_INTEGER_MAX},
+                                   &pin.seq, err);
     if (status == IMSG_OK)
         status = imsg_json_hex(object, "payload", pin.hash, sizeof pin.hash, NULL, err);
     if (status == IMSG_OK) {
@@ -73,8 +74,7 @@ static enum imsg_status parse_pins(struct imsg_view text, json_t **out, struct i
         status = imsg_json_object(json, "pins", IMSG_REQUIRED, &pins, err);
     if (status != IMSG_OK)
         goto out;
-    json_object_foreach(pins, handle, value)
-    {
+    json_object_foreach (pins, handle, value) {
         status = read_pin(handle, value, &pin, err);
         if (status != IMSG_OK)
             goto out;

@@ -109,8 +109,8 @@ static void poll_one(SSL_CTX *context, unsigned port, const char *token, const c
         exit(1);
     }
     int len = snprintf(request, sizeof request,
-                       "GET /3/device/%s?wait=300 HTTP/1.1\r\nHost: localhost\r\nAuthorization: bearer %s\r\n\r\n", token,
-                       bearer);
+                       "GET /3/device/%s?wait=300 HTTP/1.1\r\nHost: localhost\r\nAuthorization: bearer %s\r\n\r\n",
+                       token, bearer);
     SSL *tls = SSL_new(context);
     if (!tls || SSL_set_fd(tls, fd) != 1 || SSL_connect(tls) != 1 || SSL_write(tls, request, len) != len) {
         fprintf(stderr, "crowd: TLS\n");

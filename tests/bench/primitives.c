@@ -1,12 +1,10 @@
 /* primitives: what lib/crypto costs a call.
  *
  *   primitives [SECONDS]      calls per second of each, one line each, SECONDS (default 0.5) long
- *   primitives WORK N [CORES] the primitives that N times this work cannot do without, and nothing else, shared out over
- *                             as many processes: what the rows of the benchmarks are held against. WORK is
- *       open, seal            a message of 1 KiB in "pair-ec"; the device's record is checked already
- *       device                the same sealed, for a device whose record is not
- *       seal-chunk, open-chunk  1 MiB of a sealed file
- *       attach                1 MiB of an attachment, either way
+ *   primitives WORK N [CORES] the primitives that N times this work cannot do without, and nothing else, shared out
+ * over as many processes: what the rows of the benchmarks are held against. WORK is open, seal            a message of
+ * 1 KiB in "pair-ec"; the device's record is checked already device                the same sealed, for a device whose
+ * record is not seal-chunk, open-chunk  1 MiB of a sealed file attach                1 MiB of an attachment, either way
  *       file                  a new file of 2 KiB in the current folder, on the disk: written and synced */
 #include <fcntl.h>
 #include <stdio.h>
@@ -273,8 +271,8 @@ static void seal_message(void)
 
 static void seal_for_device(void)
 {
-    lift(); /* its device key, */
-    lift(); /* its prekey, */
+    lift();   /* its device key, */
+    lift();   /* its prekey, */
     verify(); /* and the one's signature of the other */
     seal_message();
 }
@@ -314,8 +312,8 @@ static const struct {
     const char *name;
     void (*once)(void);
 } works[] = {
-    {"open", open_message},     {"seal", seal_message},     {"device", seal_for_device},
-    {"seal-chunk", seal_chunk}, {"open-chunk", open_chunk}, {"attach", attach},         {"file", sync_file},
+    {"open", open_message},     {"seal", seal_message}, {"device", seal_for_device}, {"seal-chunk", seal_chunk},
+    {"open-chunk", open_chunk}, {"attach", attach},     {"file", sync_file},
 };
 
 /* Processes, so that no two share what they write to. */

@@ -1,7 +1,7 @@
 /* flaky PERCENT SEED: a server between a client and an HTTP server, both on loopback, that does wrong to PERCENT of the
  * requests: cut before or after they were passed on, the answer cut in the middle, 429, 500 or 503. Listens on a free
- * port and prints it, then reads the other's port from standard input. On SIGTERM it prints how many requests there were
- * of each kind.
+ * port and prints it, then reads the other's port from standard input. On SIGTERM it prints how many requests there
+ * were of each kind.
  *
  * A request has a connection and a process of its own. A test program: it stands on its own. */
 #define _GNU_SOURCE

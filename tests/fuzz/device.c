@@ -38,7 +38,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     MUST(device.has_pair || device.has_pair_ec);
-    MUST((imsg_device_offers(&device, imsg_format_of("pair")) || imsg_device_offers(&device, imsg_format_of("pair-ec"))) && device.limit > 0);
+    MUST((imsg_device_offers(&device, imsg_format_of("pair")) ||
+          imsg_device_offers(&device, imsg_format_of("pair-ec"))) &&
+         device.limit > 0);
     for (size_t i = 0; i < device.handle_count; i++)
         MUST(imsg_handle_is_canonical(device.handles[i]) && imsg_device_has_handle(&device, device.handles[i]));
     status = imsg_device_check(&device, &err);

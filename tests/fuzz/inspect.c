@@ -48,8 +48,7 @@ static void rows_lie_within(const json_t *inspection, size_t size)
 {
     json_t *row;
     size_t i;
-    json_array_foreach(json_object_get(inspection, "fields"), i, row)
-    {
+    json_array_foreach (json_object_get(inspection, "fields"), i, row) {
         json_int_t offset = json_integer_value(json_object_get(row, "offset"));
         json_int_t length = json_integer_value(json_object_get(row, "length"));
         MUST(offset >= 0 && length >= 0 && (size_t)offset <= size && (size_t)length <= size - (size_t)offset);

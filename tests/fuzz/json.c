@@ -8,13 +8,11 @@ static size_t depth(const json_t *value)
     size_t deepest = 0, i;
     const char *name;
     json_t *item;
-    json_object_foreach((json_t *)(uintptr_t)value, name, item)
-    {
+    json_object_foreach ((json_t *)(uintptr_t)value, name, item) {
         size_t below = depth(item);
         deepest = below > deepest ? below : deepest;
     }
-    json_array_foreach(value, i, item)
-    {
+    json_array_foreach (value, i, item) {
         size_t below = depth(item);
         deepest = below > deepest ? below : deepest;
     }

@@ -1,3 +1,4 @@
+/* clang-format off */
 /* Keys made by the openssl command for these tests, and some of them with one thing wrong. Passphrase: "secret". */
 #ifndef PEM_SAMPLES_H
 #define PEM_SAMPLES_H

@@ -103,8 +103,8 @@ static void test_keys(void)
     remove(file.path);
     tap_status(imsg_account_create(file.path, imsg_view_str(""), &made, &err), IMSG_OK, &err, "make another");
     tap_status(imsg_account_load(&file, &loaded, &err), IMSG_OK, &err, "and load it");
-    tap_ok(imsg_account_thumbprint(made, one, &err) == IMSG_OK && imsg_account_thumbprint(loaded, other, &err) == IMSG_OK &&
-               strcmp(one, other) == 0,
+    tap_ok(imsg_account_thumbprint(made, one, &err) == IMSG_OK &&
+               imsg_account_thumbprint(loaded, other, &err) == IMSG_OK && strcmp(one, other) == 0,
            "it is the same");
     imsg_account_free(made);
     imsg_account_free(loaded);
@@ -182,7 +182,7 @@ static void test_messages(struct person *alice, struct person *bob)
     struct imsg_opener opener = {.client = &bob->client}, own = {.client = &alice->client};
     struct imsg_draft draft = {.line = 7}, lost = {.line = 8};
     struct imsg_opened opened = {0};
-    char *carol = (char *)(uintptr_t)"mailto:carol@example.com", *only[] = {(char *)(uintptr_t)BOB};
+    char *carol = (char *)(uintptr_t) "mailto:carol@example.com", *only[] = {(char *)(uintptr_t)BOB};
     tap_status(imsg_seal(&sealer, &lost, &carol, 1, &err), IMSG_NO_ACCOUNT, &err, "nobody to seal for");
     tap_ok(lost.partial && told.status == IMSG_NO_ACCOUNT && told.line == 8, "told with the draft's number");
     struct imsg_view line = seal_line(&sealer, &draft);

@@ -334,8 +334,7 @@ static void test_vector_keys(void)
     struct imsg_error err;
 
     tap_ok(json_object_size(file) == 4, "tests/vectors/keys.json");
-    json_object_foreach(file, who, device)
-    {
+    json_object_foreach (file, who, device) {
         struct imsg_rsa *rsa = NULL;
         const char *pem = json_string_value(json_object_get(device, "encryption_pkcs8_pem"));
         test_vector_key(device, who, "signing_pkcs8_pem", "signing_d", "signing_pub");

@@ -319,7 +319,8 @@ static void test_vectors(void)
         json_t *entry;
         const json_t *list = json_object_get(file, kinds[k].name);
         tap_ok(json_array_size(list) == kinds[k].count, "%zu vectors of %s", kinds[k].count, kinds[k].name);
-        json_array_foreach(list, i, entry) kinds[k].test(entry);
+        json_array_foreach (list, i, entry)
+            kinds[k].test(entry);
     }
     json_decref(file);
     queue_is_empty("vectors");

@@ -89,8 +89,8 @@ static void open_pair(struct imsg_identity *bob, const struct imsg_identity *ali
     const struct imsg_pair_keys keys = {bob->encryption, &bob->identity, &alice->identity};
     const struct imsg_public_identity *named = wrong_tag ? &bob->identity : &alice->identity;
     /* Signed by the right key over a block whose tag names another sender. */
-    enum imsg_status status = imsg_pair_seal(alice->signing, named, &bob->identity, imsg_view_str("hello"), &payload,
-                                             &err);
+    enum imsg_status status =
+        imsg_pair_seal(alice->signing, named, &bob->identity, imsg_view_str("hello"), &payload, &err);
     if (status == IMSG_OK)
         status = imsg_pair_parse(imsg_buf_view(&payload), &pair, NULL, &err);
     if (status == IMSG_OK)
@@ -109,8 +109,7 @@ static void open_pair_ec(struct imsg_identity *bob, const struct imsg_identity *
     struct imsg_pair_ec pair_ec;
     const struct imsg_pair_ec_recipient recipient = {bob->device_x, imsg_p256_point(bob->prekey), 0};
     const struct imsg_pair_ec_keys keys = {bob->device_x, bob->prekey, imsg_p256_point(alice->device)};
-    enum imsg_status status =
-        imsg_pair_ec_seal(alice->device, &recipient, imsg_view_str("hello"), &payload, &err);
+    enum imsg_status status = imsg_pair_ec_seal(alice->device, &recipient, imsg_view_str("hello"), &payload, &err);
     if (status == IMSG_OK)
         status = imsg_pair_ec_parse(imsg_buf_view(&payload), &pair_ec, NULL, &err);
     if (forged)

@@ -84,9 +84,9 @@ static enum imsg_status walk_all(struct imsg_view text, size_t *items, bool *ins
         if (status != IMSG_OK || !more)
             break;
         ++*items;
-        *inside = *inside && item.value.len > 0 && item.value.offset >= behind &&
-                  item.value.offset <= text.len && item.value.len <= text.len - item.value.offset &&
-                  item.inner.offset >= item.value.offset && item.inner.len <= item.value.len &&
+        *inside = *inside && item.value.len > 0 && item.value.offset >= behind && item.value.offset <= text.len &&
+                  item.value.len <= text.len - item.value.offset && item.inner.offset >= item.value.offset &&
+                  item.inner.len <= item.value.len &&
                   item.inner.offset + item.inner.len <= item.value.offset + item.value.len &&
                   item.key.offset <= text.len && item.key.len <= text.len - item.key.offset;
         behind = item.value.offset + item.value.len;

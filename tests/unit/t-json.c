@@ -262,17 +262,17 @@ static void test_integers(const json_t *object)
     struct imsg_error err;
     for (size_t i = 0; i < COUNT(cases); i++) {
         uint64_t out = 77;
-        enum imsg_status status =
-            imsg_json_integer(object, cases[i].member, IMSG_REQUIRED,
-                              (struct imsg_range){cases[i].min, cases[i].max}, &out, &err);
+        enum imsg_status status = imsg_json_integer(object, cases[i].member, IMSG_REQUIRED,
+                                                    (struct imsg_range){cases[i].min, cases[i].max}, &out, &err);
         tap_ok(cases[i].good ? status == IMSG_OK && out != 77 : status == IMSG_MALFORMED && out == 77,
                "integer %zu: %s", i, cases[i].member);
     }
     uint64_t out = 77;
-    tap_status(imsg_json_integer(object, "absent", IMSG_OPTIONAL, (struct imsg_range){0, 5}, &out, &err), IMSG_OK, &err, "optional");
+    tap_status(imsg_json_integer(object, "absent", IMSG_OPTIONAL, (struct imsg_range){0, 5}, &out, &err), IMSG_OK, &err,
+               "optional");
     tap_ok(out == 77, "leaves the value");
-    tap_status(imsg_json_integer(object, "null", IMSG_OPTIONAL, (struct imsg_range){0, 5}, &out, &err), IMSG_MALFORMED, &err,
-               "null is there");
+    tap_status(imsg_json_integer(object, "null", IMSG_OPTIONAL, (struct imsg_range){0, 5}, &out, &err), IMSG_MALFORMED,
+               &err, "null is there");
 }
 
 static void test_containers(const json_t *object)

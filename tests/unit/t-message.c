@@ -1,5 +1,6 @@
-/* message/1, written and read by its table of members (lib/format/message.c, member.h): it comes back whole, what is not
- * given is not written, id and time are made where they are left out, and what is no message is told from a damaged one. */
+/* message/1, written and read by its table of members (lib/format/message.c, member.h): it comes back whole, what is
+ * not given is not written, id and time are made where they are left out, and what is no message is told from a damaged
+ * one. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,7 +53,8 @@ static void whole(char **to)
     tap_ok(same(read.id, id) && same(read.from, message.from) && same(read.time, message.time) &&
                same(read.type, "text/plain") && read.to_count == 2 && same(read.to[1], to[1]),
            "id, from, time, type, to");
-    tap_ok(same(read.group_id, other) && same(read.group_name, "climbers") && same(read.reply_to, other), "group, reply");
+    tap_ok(same(read.group_id, other) && same(read.group_name, "climbers") && same(read.reply_to, other),
+           "group, reply");
     tap_ok(same(read.receipt, "read") && same(read.receipt_of, other), "receipt");
     tap_ok(read.attachment_count == 1 && same(read.attachments[0].uri, "imsg-store:00") &&
                same(read.attachments[0].name, "photo.jpg") && !read.attachments[0].type &&

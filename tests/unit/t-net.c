@@ -18,8 +18,8 @@ static struct imsg_error err;
 static struct imsg_directory *open_directory(const char *name, bool create)
 {
     struct imsg_directory *directory = NULL;
-    tap_status(imsg_directory_open(in_scratch(name, ""), NULL, create, &directory, &err), IMSG_OK, &err, "directory %s opens",
-               name);
+    tap_status(imsg_directory_open(in_scratch(name, ""), NULL, create, &directory, &err), IMSG_OK, &err,
+               "directory %s opens", name);
     return directory;
 }
 

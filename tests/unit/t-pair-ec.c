@@ -100,7 +100,8 @@ static void outer_fields(void)
                p.f_signature.offset == 58 && p.f_signature.len == 64 && p.f_validator.offset == 125 &&
                p.f_validator.len == 7 && payload.len == 132,
            "pair-ec: where the fields are");
-    tap_status(imsg_pair_ec_parse(imsg_view_of(payload.ptr, 122), &p, NULL, &err), IMSG_MALFORMED, &err, "no validator");
+    tap_status(imsg_pair_ec_parse(imsg_view_of(payload.ptr, 122), &p, NULL, &err), IMSG_MALFORMED, &err,
+               "no validator");
     tap_ok(err.has_offset && err.offset == 122, "is missed at the end: %s", err.text);
     imsg_buf_free(&payload);
 }

@@ -58,8 +58,7 @@ static void names(void)
     tap_ok(strcmp(imsg_format_name(&imsg_format_pair_ec), "pair-ec") == 0, "name of pair-ec");
     tap_ok(imsg_format_of("pair") == &imsg_format_pair && imsg_format_of("pair-ec") == &imsg_format_pair_ec,
            "formats by name");
-    tap_ok(!imsg_format_of("none") && !imsg_format_of("PAIR") && !imsg_format_of(""),
-           "no format by another name");
+    tap_ok(!imsg_format_of("none") && !imsg_format_of("PAIR") && !imsg_format_of(""), "no format by another name");
     char listed[64] = "";
     const struct imsg_format *format;
     for (size_t i = 0; (format = imsg_format_from_last(i)); i++)
@@ -150,7 +149,8 @@ static void huge(void)
         abort();
     bytes[0] = 2;
     struct imsg_view all = imsg_view_of(bytes, IMSG_PAYLOAD_MAX + 1);
-    tap_ok(imsg_pair_parse(all, &pair, NULL, &err) == IMSG_MALFORMED && err.offset == IMSG_PAYLOAD_MAX, "pair: over 128 KiB");
+    tap_ok(imsg_pair_parse(all, &pair, NULL, &err) == IMSG_MALFORMED && err.offset == IMSG_PAYLOAD_MAX,
+           "pair: over 128 KiB");
     tap_ok(imsg_pair_ec_parse(all, &pair_ec, NULL, &err) == IMSG_MALFORMED && err.offset == IMSG_PAYLOAD_MAX,
            "pair-ec: over 128 KiB");
     free(bytes);

@@ -60,8 +60,8 @@ static bool refused(struct imsg_stream *stream, uint64_t number, bool last, cons
     if (!copy)
         abort();
     memcpy(copy, chunk, len);
-    bool good = imsg_stream_open(stream, imsg_p256_point(alice), &place, &trace, &err) == IMSG_REFUSED &&
-                trace.why == want;
+    bool good =
+        imsg_stream_open(stream, imsg_p256_point(alice), &place, &trace, &err) == IMSG_REFUSED && trace.why == want;
     memcpy(copy, chunk, len);
     good = good && imsg_stream_open(stream, imsg_p256_point(alice), &place, NULL, &err) == IMSG_REFUSED &&
            strcmp(err.text, "refused") == 0 && all_zero(copy, len);

@@ -350,9 +350,11 @@ static void each(const char *file, void (*positive)(const json_t *), void (*nega
     json_t *json = vector_load(file);
     const json_t *vector;
     size_t i;
-    json_array_foreach(vector_member(json, "positive"), i, vector) positive(vector);
+    json_array_foreach (vector_member(json, "positive"), i, vector)
+        positive(vector);
     tap_ok(i > 0, "%s: %zu positive", file, i);
-    json_array_foreach(vector_member(json, "negative"), i, vector) negative(vector);
+    json_array_foreach (vector_member(json, "negative"), i, vector)
+        negative(vector);
     tap_ok(i > 0, "%s: %zu negative", file, i);
     json_decref(json);
 }

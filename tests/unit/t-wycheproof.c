@@ -275,10 +275,8 @@ static void run(const char *folder, const struct source *source)
     json_t *json = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
     if (!json)
         broken("%s: %s", path, why.text);
-    json_array_foreach(vector_member(json, "testGroups"), i, group)
-    {
-        json_array_foreach(vector_member(group, "tests"), j, test)
-        {
+    json_array_foreach (vector_member(json, "testGroups"), i, group) {
+        json_array_foreach (vector_member(group, "tests"), j, test) {
             const char *note = NULL;
             enum answer answer = source->run(group, test, &note);
             tally.seen++;

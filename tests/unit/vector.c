@@ -93,8 +93,7 @@ bool vector_allows(const json_t *vector, enum imsg_status got, bool *also)
     *also = false;
     if (vector_class(vector_string(vector, "expect")) == got)
         return true;
-    json_array_foreach(json_object_get(vector, "also_ok"), i, value)
-    {
+    json_array_foreach (json_object_get(vector, "also_ok"), i, value) {
         if (vector_class(json_string_value(value)) == got) {
             *also = true;
             return true;
@@ -144,8 +143,7 @@ const struct vector_device *vector_device(const char *name)
     if (device_count == 0) {
         json_t *keys = vector_load("keys"), *json;
         const char *who;
-        json_object_foreach(keys, who, json)
-        {
+        json_object_foreach (keys, who, json) {
             if (device_count == sizeof devices / sizeof devices[0])
                 broken("keys.json has more than %zu devices", device_count);
             read_device(json, who, &devices[device_count++]);
