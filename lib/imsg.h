@@ -94,7 +94,7 @@ struct imsg_error {
     char about[512];     /* what the hint is about, as enum imsg_hint says, or ""; bytes from outside as well */
 };
 
-/* Exit status (sysexits-like, cli.md) of a status; 70 for a value out of range. */
+/* Exit status (sysexits-like, imsg(7)) of a status; 70 for a value out of range. */
 int imsg_status_exit(enum imsg_status status);
 /* Its name: "ok", "malformed", "bad-signature", … Never NULL. */
 const char *imsg_status_name(enum imsg_status status);
