@@ -34,7 +34,7 @@ static const struct cli_tool tool = {
 
 /* ---- what the library calls ---- */
 
-/* Records are read with the identity, after the first envelope: stdin comes before keys (cli.md). */
+/* Records are read with the identity, after the first envelope: stdin comes before keys. */
 static enum imsg_status load_identity(void *context, struct imsg_identity *out, struct imsg_error *err)
 {
     struct open_run *run = context;

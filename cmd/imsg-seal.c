@@ -115,7 +115,7 @@ static void start_sealer(struct seal *run)
     cli_client(&run->cli);
 }
 
-/* Everything from stdin is read before keys are unlocked or state is looked at (cli.md). */
+/* Everything from stdin is read before keys are unlocked or state is looked at. */
 static enum imsg_status work(struct seal *run, struct imsg_error *err)
 {
     struct imsg_buf reply = {0};

@@ -113,14 +113,16 @@ void imsg_client_close(struct imsg_client *client);
 /* For imsg_net.auth, with the client as context: servers know a device by its auth key. */
 enum imsg_status imsg_client_auth(void *client, const struct imsg_p256 **key, struct imsg_error *err);
 /* The verified entry of a canonical handle: its signature; one's own account key where the handle is one's own; the
- * pin, which a first sight makes. `raw` (may be NULL) gets the bytes on file. IMSG_NO_ACCOUNT; IMSG_REFUSED: another
- * key, an older or forked entry, or a pinned handle without an entry. */
+ * pin, which a first sight makes. *entry goes with imsg_entry_free. *raw (raw may be NULL) becomes the bytes on
+ * file, whatever it was. IMSG_NO_ACCOUNT; IMSG_REFUSED: another key, an older or forked entry, or a pinned handle
+ * without an entry. */
 IMSG_CHECK enum imsg_status imsg_client_look_up(struct imsg_client *client, const char *handle,
                                                 struct imsg_entry *entry, struct imsg_buf *raw, struct imsg_error *err);
 /* Move the handle's pin on to an entry just written; never back. */
 IMSG_CHECK enum imsg_status imsg_client_pin(struct imsg_client *client, const char *handle,
                                             const struct imsg_entry *entry, struct imsg_error *err);
-/* The account key that entries of one's own handles must be signed by, in place of account.pem of the home. */
+/* The account key that entries of one's own handles must be signed by, in place of account.pem of the home. It
+ * is not needed afterwards. */
 void imsg_client_set_account(struct imsg_client *client, const struct imsg_p256 *account);
 /* Where the directory is, for messages. */
 const char *imsg_client_location(const struct imsg_client *client);
@@ -135,7 +137,7 @@ IMSG_CHECK enum imsg_status imsg_client_identity(struct imsg_client *client, str
 /* Called for a line that is no good, which is left out. */
 typedef void imsg_bad_line(void *context, uint64_t line, struct imsg_error *err);
 /* Read device records, one a line, from a descriptor; their keys are checked on `threads` threads. *list grows by those
- * that are good. */
+ * that are good; lines that are not are no failure. `bad` may be NULL. */
 IMSG_CHECK enum imsg_status imsg_records_read(int fd, unsigned threads, struct imsg_devices *list, imsg_bad_line *bad,
                                               void *context, struct imsg_error *err);
 
@@ -260,7 +262,7 @@ void imsg_opened_free(struct imsg_opened *opened);
 
 /* Who opens, and what for. Envelopes for other devices are passed over. What is wrong with a line or a sealed file
  * is told by IMSG_EVENT_FAILED, and the rest goes on; where only the private key could tell why, all failures read
- * the same and have IMSG_HINT_WHY. A callback's failure ends the run. */
+ * the same and have IMSG_HINT_WHY. A callback's failure ends the run; what it is given is gone when it is back. */
 struct imsg_opener {
     struct imsg_client *client;
     const struct imsg_devices *records; /* senders' keys are taken from these alone; NULL: from the directory */
@@ -349,7 +351,7 @@ struct imsg_receiver {
     /* Called for a message that was stored before and is acknowledged only. Or NULL. */
     void (*repeated)(void *context, const char *name);
     void *context;
-    char **known; /* what was rejected before; the callee's */
+    char **known; /* what was rejected before; the library's */
     size_t known_count;
 };
 
@@ -363,7 +365,7 @@ IMSG_CHECK enum imsg_status imsg_receive_again(struct imsg_receiver *receiver, s
 void imsg_receiver_free(struct imsg_receiver *receiver);
 /* Receive into the inbox of the client's home and open what comes out: first what an earlier run left in new/, then
  * what waits at the relay, then (`wait`) what arrives later, until something fails. What the opener refuses is told
- * as an event and counts as handed out. */
+ * as an event and counts as handed out. The relay must have the mailbox (imsg_relay_mailbox). */
 IMSG_CHECK enum imsg_status imsg_receive_and_open(struct imsg_opener *opener, struct imsg_relay *relay, bool wait,
                                                   struct imsg_error *err);
 

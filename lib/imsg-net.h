@@ -81,7 +81,7 @@ IMSG_CHECK enum imsg_status imsg_relay_open(const char *location, struct imsg_ne
 /* A relay named by a record or an envelope: a bare https origin, else IMSG_REFUSED. */
 IMSG_CHECK enum imsg_status imsg_relay_open_foreign(const char *location, struct imsg_net *net, struct imsg_relay **out,
                                                     struct imsg_error *err);
-/* Make the mailbox (and the base) if it is not there. */
+/* Make the mailbox (and the base) if it is not there: a device does so before it receives. */
 IMSG_CHECK enum imsg_status imsg_relay_mailbox(struct imsg_relay *relay, const uint8_t token[IMSG_ROOM(32)],
                                                struct imsg_error *err);
 /* Deliver the line (without newline). Durable on IMSG_OK; a second time is IMSG_OK and one message. *duplicate (may be
@@ -135,7 +135,7 @@ struct imsg_transfer {
     void (*progress)(void *context, uint64_t done, uint64_t size);
     void *context;
 };
-struct imsg_store_put {
+struct imsg_store_put {              /* its start is {.fd = -1} */
     int fd;                          /* write the ciphertext here, once, from the start; -1: not begun, or ended */
     char *temp;                      /* the backend's, or NULL */
     const struct imsg_transfer *how; /* set before the commit, or NULL */

@@ -94,7 +94,7 @@ struct imsg_error {
     char about[512];     /* what the hint is about, as enum imsg_hint says, or ""; bytes from outside as well */
 };
 
-/* Exit status (sysexits-like, cli.md) of a status; 70 for a value out of range. */
+/* Exit status (sysexits-like, imsg(7)) of a status; 70 for a value out of range. */
 int imsg_status_exit(enum imsg_status status);
 /* Its name: "ok", "malformed", "bad-signature", … Never NULL. */
 const char *imsg_status_name(enum imsg_status status);
@@ -198,7 +198,7 @@ const char *imsg_format_name(const struct imsg_format *format); /* "none" of NUL
 const struct imsg_format *imsg_format_of(const char *name);     /* NULL if unknown */
 /* The best one that the sender has keys for and the device offers, or NULL. */
 const struct imsg_format *imsg_format_best(const struct imsg_identity *sender, const struct imsg_device *device);
-/* True if sealing takes a counter, which the sender keeps for each of the recipient's keys. */
+/* True if sealing takes a counter, which the sender keeps for each of the recipient's keys. Not of NULL. */
 bool imsg_format_counts(const struct imsg_format *format);
 
 /* A field of a payload: where it stood. */
@@ -297,7 +297,7 @@ IMSG_CHECK enum imsg_status imsg_identity_print(const struct imsg_identity *iden
 /* The public record of it. Free with imsg_device_free. */
 IMSG_CHECK enum imsg_status imsg_identity_device(const struct imsg_identity *identity, struct imsg_device *out,
                                                  struct imsg_error *err);
-/* The retired prekey number i, loaded on first use; threads may ask at the same time. */
+/* The retired prekey number i, loaded on first use; *out is the identity's. Threads may ask at the same time. */
 IMSG_CHECK enum imsg_status imsg_identity_retired(struct imsg_identity *identity, size_t i, struct imsg_p256 **out,
                                                   struct imsg_error *err);
 /* The 32 bytes of the public identity's hash (formats.md §1), the identity's; NULL where it has none. */
@@ -472,7 +472,7 @@ bool imsg_stream_is(struct imsg_view line);
 IMSG_CHECK enum imsg_status imsg_stream_parse(struct imsg_view line, char id[IMSG_ROOM(37)], struct imsg_error *err);
 
 struct imsg_stream; /* what the chunks of one file have in common; a thread has its own */
-/* `key` and `id` (a uuid's text) from the header. key NULL: only signatures are checked. */
+/* `key` (32 bytes) and `id` (a uuid's text) from the header. key NULL: only signatures are checked. */
 IMSG_CHECK enum imsg_status imsg_stream_new(const uint8_t *key, const char *id, struct imsg_trace *trace,
                                             struct imsg_stream **out, struct imsg_error *err);
 struct imsg_chunk {
@@ -486,7 +486,7 @@ struct imsg_chunk {
 IMSG_CHECK enum imsg_status imsg_stream_seal(struct imsg_stream *stream, const struct imsg_p256 *auth,
                                              const struct imsg_chunk *chunk, struct imsg_error *err);
 /* Verify the signature and then the tag, and decrypt where it stands: the chunk holds len bytes as they were read,
- * the content is the first len - IMSG_STREAM_EXTRA. auth: the point of the sender's auth key. IMSG_REFUSED, one text
+ * the content is the first len - IMSG_STREAM_EXTRA. auth: the 65 bytes of the sender's auth key. IMSG_REFUSED, one text
  * whatever the reason, wrong lengths included; then the chunk is wiped. With a trace, which has the class, it goes
  * on after a failed check, a wrong length apart, and nothing is wiped; auth may then be NULL: the signature is not
  * checked. A stream made without a key checks the signature alone and decrypts nothing. */

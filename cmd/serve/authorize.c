@@ -18,7 +18,7 @@
 
 #define CACHE_SLOTS 4096
 #define RATE_SLOTS 8192
-#define CLOCK_SKEW 300 /* seconds: iat may be so far from our clock (network.md) */
+#define CLOCK_SKEW 300 /* seconds: iat may be so far from our clock */
 #define RATE_BURST 10  /* seconds' worth of requests at once */
 
 struct known {

@@ -1,4 +1,4 @@
-/* /3/device/TOKEN: the relay. The shape is that of Apple's provider API (network.md): path, headers, reasons.
+/* /3/device/TOKEN: the relay. The shape is that of Apple's provider API (imsg-serve(1)): path, headers, reasons.
  *
  *   POST /3/device/TOKEN              an envelope line, stored before it is answered
  *   GET /3/device/TOKEN[?wait=N]      what waits, oldest first

@@ -11,7 +11,7 @@ IMSG_CHECK enum imsg_status imsg_document_new(const char *kind, json_t **out, st
 IMSG_CHECK enum imsg_status imsg_document_line(const json_t *document, struct imsg_buf *out, struct imsg_error *err);
 IMSG_CHECK enum imsg_status imsg_json_set_strings(json_t *object, const char *member, char *const *strings,
                                                   size_t count, struct imsg_error *err);
-/* A relay: https://host[:port] only (network.md); anything else is IMSG_MALFORMED. */
+/* A relay: https://host[:port] only; anything else is IMSG_MALFORMED. */
 IMSG_CHECK enum imsg_status imsg_json_relay(const json_t *object, const char *member, enum imsg_need need, char **out,
                                             struct imsg_error *err);
 /* token = SHA-256 of the auth key's 65 bytes. */

@@ -14,7 +14,7 @@ enum imsg_member_kind {
     IMSG_MEMBER_UUID,        /* lower case */
     IMSG_MEMBER_TIME,        /* RFC 3339 */
     IMSG_MEMBER_HANDLE,      /* canonical */
-    IMSG_MEMBER_RELAY,       /* https://host[:port] (network.md) */
+    IMSG_MEMBER_RELAY,       /* https://host[:port] */
     IMSG_MEMBER_WORD,        /* one of `words` */
     IMSG_MEMBER_FORMAT,      /* const struct imsg_format *: its name */
     IMSG_MEMBER_HANDLES,     /* char **, and size_t at `more`: canonical, distinct, at least one */

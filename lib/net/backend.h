@@ -1,6 +1,7 @@
-/* What a directory, relay or store engine implements: one file and one row in directory.c, relay.c or store.c each.
- * The generic halves do what is the same for all (paths, names, size limits); an engine only moves bytes. Every
- * function follows the contract of its namesake in net.h where nothing else is said; `state` is what open made. */
+/* What a directory, relay or store engine implements. To add one: write its file with its row, and name it below, where
+ * the rows are. The generic halves do what is the same for all (paths, names, size limits); an engine only moves bytes.
+ * Every function follows the contract of its namesake in imsg-net.h where nothing else is said; `state` is what open
+ * made. */
 #ifndef IMSG_NET_BACKEND_H
 #define IMSG_NET_BACKEND_H
 
@@ -58,6 +59,10 @@ struct store_backend {
     void (*close)(void *state);
 };
 
+/* The rows: a location's scheme picks one. */
+#define IMSG_DIRECTORY_ROWS &imsg_directory_file, &imsg_directory_http
+#define IMSG_RELAY_ROWS &imsg_relay_file, &imsg_relay_http
+#define IMSG_STORE_ROWS &imsg_store_file, &imsg_store_http, &imsg_store_s3
 extern const struct directory_backend imsg_directory_file, imsg_directory_http;
 extern const struct relay_backend imsg_relay_file, imsg_relay_http, imsg_relay_http_foreign;
 extern const struct store_backend imsg_store_file, imsg_store_http, imsg_store_s3;

@@ -6,7 +6,7 @@
 #include "net/backend.h"
 #include "net/remote.h"
 
-static const struct directory_backend *const backends[] = {&imsg_directory_file, &imsg_directory_http, NULL};
+static const struct directory_backend *const backends[] = {IMSG_DIRECTORY_ROWS, NULL};
 
 struct imsg_directory {
     const struct directory_backend *backend;

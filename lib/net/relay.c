@@ -7,7 +7,7 @@
 #include "net/backend.h"
 #include "net/remote.h"
 
-static const struct relay_backend *const backends[] = {&imsg_relay_file, &imsg_relay_http, NULL};
+static const struct relay_backend *const backends[] = {IMSG_RELAY_ROWS, NULL};
 
 struct imsg_relay {
     const struct relay_backend *backend;

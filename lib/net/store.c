@@ -7,7 +7,7 @@
 #include "net/backend.h"
 #include "net/remote.h"
 
-static const struct store_backend *const backends[] = {&imsg_store_file, &imsg_store_http, &imsg_store_s3, NULL};
+static const struct store_backend *const backends[] = {IMSG_STORE_ROWS, NULL};
 
 struct imsg_store {
     const struct store_backend *backend;

@@ -80,9 +80,10 @@ seal_a_file() {
   "$1/sealfile" "$T/alice" bob.jsonl <big >big.imsg
   expect 0 as bob imsg-open -R alice.jsonl -o opened big.imsg
   cmp big opened
-  echo no record >broken.jsonl
-  expect 66 "$1/sealfile" "$T/alice" broken.jsonl </dev/null
-  err_has 'broken.jsonl: line 1'
+  (cat bob.jsonl && echo no record) >broken.jsonl
+  expect 65 "$1/sealfile" "$T/alice" broken.jsonl <big
+  no_out
+  err_has 'broken.jsonl: line 2'
   expect 74 sh -c "$1/sealfile $T/alice bob.jsonl <big >/dev/full"
   expect 64 "$1/sealfile"
 }

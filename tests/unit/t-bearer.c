@@ -1,4 +1,4 @@
-/* Bearer tokens: ours, one that the npm package jose made, and every way to be wrong that network.md names. */
+/* Bearer tokens: ours, one that the npm package jose made, and every way to be wrong that imsg-serve(1) names. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -96,30 +96,29 @@ static void test_locations(void)
     imsg_relay_close(relay);
 }
 
-static void test_round(void)
+/* What a backend of any scheme owes its callers, in a mailbox where nothing waits yet. */
+static void test_contract(const char *location)
 {
-    struct imsg_relay *relay = open_relay("deep/relay");
+    struct imsg_relay *relay = NULL;
     struct imsg_waiting waiting = {0};
     struct imsg_buf line = {0};
     char name[65];
     bool duplicate = true;
+    tap_status(imsg_relay_open(location, NULL, &relay, &err), IMSG_OK, &err, "relay %s opens", location);
     tap_status(imsg_relay_mailbox(relay, TOKEN, &err), IMSG_OK, &err, "mailbox is made, base and all");
     tap_status(imsg_relay_mailbox(relay, TOKEN, &err), IMSG_OK, &err, "mailbox a second time");
-    tap_ok(mode_of(in_box("deep/relay", "new", "")) == 0755, "folders follow the umask");
     tap_status(deliver(relay, 1, 100, &duplicate), IMSG_OK, &err, "deliver");
     tap_ok(!duplicate, "no duplicate");
     tap_status(deliver(relay, 1, 100, &duplicate), IMSG_OK, &err, "deliver again");
     tap_ok(duplicate, "duplicate");
     tap_status(deliver(relay, 2, IMSG_RELAY_PAYLOAD_MAX, NULL), IMSG_OK, &err, "largest payload");
     tap_status(deliver(relay, 2, IMSG_RELAY_PAYLOAD_MAX + 1, NULL), IMSG_TOO_LONG, &err, "payload over the limit");
-    name_of(1, name);
-    tap_ok(mode_of(in_box("deep/relay", "new", name)) == 0644, "messages follow the umask");
-    tap_ok(count_files(in_box("deep/relay", "tmp", "")) == 0, "tmp is empty");
+    struct imsg_envelope envelope = {0};
+    tap_status(imsg_relay_deliver(relay, &envelope, imsg_view_str("{\n}"), NULL, &err), IMSG_MALFORMED, &err,
+               "deliver: two lines");
+    tap_ok(waiting_count(relay) == 2, "two wait");
 
-    set_age(in_box("deep/relay", "new", name), 60);
-    tap_status(imsg_relay_list(relay, TOKEN, &waiting, &err), IMSG_OK, &err, "list");
-    tap_ok(waiting.count == 2 && strcmp(waiting.names[0], name) == 0, "two, the older first");
-    imsg_waiting_free(&waiting);
+    name_of(1, name);
     tap_status(imsg_relay_fetch(relay, TOKEN, name, &line, &err), IMSG_OK, &err, "fetch");
     tap_bytes(imsg_buf_view(&line), imsg_view_str("{\"n\":1}"), "the line without newline");
     tap_status(acknowledge(relay, name), IMSG_OK, &err, "ack");
@@ -134,12 +133,28 @@ static void test_round(void)
     tap_status(imsg_relay_acknowledge(relay, TOKEN, both, 3, &err), IMSG_MALFORMED, &err, "several, one no name");
     tap_ok(waiting_count(relay) == 1, "nothing went");
     tap_status(imsg_relay_acknowledge(relay, TOKEN, both, 2, &err), IMSG_OK, &err, "several, one gone before");
-    imsg_waiting_free(&waiting);
     tap_ok(waiting_count(relay) == 0, "nothing is left");
-    struct imsg_envelope envelope = {0};
-    tap_status(imsg_relay_deliver(relay, &envelope, imsg_view_str("{\n}"), NULL, &err), IMSG_MALFORMED, &err,
-               "deliver: two lines");
+    imsg_waiting_free(&waiting);
     imsg_buf_free(&line);
+    imsg_relay_close(relay);
+}
+
+static void test_files(void)
+{
+    struct imsg_relay *relay = open_relay("files");
+    struct imsg_waiting waiting = {0};
+    char name[65];
+    tap_status(imsg_relay_mailbox(relay, TOKEN, &err), IMSG_OK, &err, "mailbox");
+    tap_ok(mode_of(in_box("files", "new", "")) == 0755, "folders follow the umask");
+    tap_status(deliver(relay, 1, 100, NULL), IMSG_OK, &err, "deliver");
+    tap_status(deliver(relay, 2, 100, NULL), IMSG_OK, &err, "deliver");
+    name_of(1, name);
+    tap_ok(mode_of(in_box("files", "new", name)) == 0644, "messages follow the umask");
+    tap_ok(count_files(in_box("files", "tmp", "")) == 0, "tmp is empty");
+    set_age(in_box("files", "new", name), 60);
+    tap_status(imsg_relay_list(relay, TOKEN, &waiting, &err), IMSG_OK, &err, "list");
+    tap_ok(waiting.count == 2 && strcmp(waiting.names[0], name) == 0, "two, the older first");
+    imsg_waiting_free(&waiting);
     imsg_relay_close(relay);
 }
 
@@ -429,7 +444,8 @@ int main(void)
     imsg_hex(TOKEN, sizeof TOKEN, token_hex);
     scratch_make();
     test_locations();
-    test_round();
+    test_contract(in_scratch("deep/relay", ""));
+    test_files();
     test_odd_files();
     test_links();
     test_expiry();
