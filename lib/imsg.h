@@ -13,7 +13,7 @@
  *   - struct imsg_view borrows, struct imsg_buf owns (imsg_buf_free wipes it). "char **" results are the caller's,
  *     released by free(). Pointers inside a struct belong to the struct and go with its …_free function.
  *   - Fixed sizes are in the type: `const uint8_t key[IMSG_ROOM(32)]`. All lengths are in bytes.
- *   - "formats.md §N" is section N of docs/format.md.
+ *   - "format.md §N" is section N of docs/format.md.
  */
 #ifndef IMSG_H
 #define IMSG_H
@@ -40,7 +40,7 @@ struct json_t; /* jansson's */
 /* ---- Status and errors (lib/base/error.c) ------------------------------------------------------------------- */
 
 /* One table (imsg_status_exit, imsg_status_name) maps these to exit statuses and names. The first five after IMSG_OK
- * are the failure classes of formats.md §6. */
+ * are the failure classes of format.md §6. */
 enum imsg_status {
     IMSG_OK = 0,
     IMSG_MALFORMED,        /* 65 not what the format says, as far as it shows without a private key */
@@ -150,8 +150,8 @@ struct imsg_p256; /* a P-256 private key (lib/crypto/p256.c) */
 struct imsg_rsa;  /* an RSA-1280 private key (lib/crypto/rsa.c) */
 
 #define IMSG_TOKEN 32                /* push token: SHA-256 of the auth key's 65 bytes */
-#define IMSG_PUBLIC_IDENTITY 249     /* formats.md §1 */
-#define IMSG_PREKEY_RECORD 109       /* formats.md §4 */
+#define IMSG_PUBLIC_IDENTITY 249     /* format.md §1 */
+#define IMSG_PREKEY_RECORD 109       /* format.md §4 */
 #define IMSG_PAYLOAD_MAX 131072      /* largest payload that is opened */
 #define IMSG_FORMAT_MAX 65475        /* largest plaintext of any payload format */
 #define IMSG_RELAY_PAYLOAD_MAX 16384 /* largest payload that a relay takes */
@@ -190,7 +190,7 @@ IMSG_CHECK enum imsg_status imsg_prekey_make(const struct imsg_p256 *device, con
 
 /* ---- Payload formats ---------------------------------------------------------------------------------------- */
 
-/* A payload format: "pair" (formats.md §2), "pair-ec" (§5). NULL where there is none. */
+/* A payload format: "pair" (format.md §2), "pair-ec" (§5). NULL where there is none. */
 struct imsg_format;
 struct imsg_device;
 struct imsg_identity;
@@ -208,7 +208,7 @@ struct imsg_field {
 
 struct imsg_trace; /* every step of opening, for imsg-inspect (lib/format/trace.h) */
 
-/* ---- Devices and identities (formats.md §7) ----------------------------------------------------------------- */
+/* ---- Devices and identities (format.md §7) ----------------------------------------------------------------- */
 
 /* device/1: the public record. */
 struct imsg_device {
@@ -300,7 +300,7 @@ IMSG_CHECK enum imsg_status imsg_identity_device(const struct imsg_identity *ide
 /* The retired prekey number i, loaded on first use; *out is the identity's. Threads may ask at the same time. */
 IMSG_CHECK enum imsg_status imsg_identity_retired(struct imsg_identity *identity, size_t i, struct imsg_p256 **out,
                                                   struct imsg_error *err);
-/* The 32 bytes of the public identity's hash (formats.md §1), the identity's; NULL where it has none. */
+/* The 32 bytes of the public identity's hash (format.md §1), the identity's; NULL where it has none. */
 const uint8_t *imsg_identity_hash(const struct imsg_identity *identity);
 bool imsg_identity_has_keys(const struct imsg_identity *identity, const struct imsg_format *format); /* false of NULL */
 bool imsg_identity_has_handle(const struct imsg_identity *identity, const char *canonical);
@@ -308,7 +308,7 @@ bool imsg_identity_has_handle(const struct imsg_identity *identity, const char *
 const struct imsg_p256 *imsg_identity_signer(const struct imsg_identity *identity);
 void imsg_identity_free(struct imsg_identity *identity);
 
-/* ---- Directory entries (formats.md §7 entry/1) -------------------------------------------------------------- */
+/* ---- Directory entries (format.md §7 entry/1) -------------------------------------------------------------- */
 
 #define IMSG_ENTRY_MAX                                                                                                 \
     1048576 /* bytes of an entry's file: 64 devices of a few hundred bytes, encoded twice, and more */
@@ -351,12 +351,12 @@ struct imsg_pin {
     uint64_t seq;
     uint8_t hash[32];
 };
-/* The rules of formats.md: another account key, a lower seq, the same seq with another payload, seq + 1 whose prev is
+/* The rules of format.md: another account key, a lower seq, the same seq with another payload, seq + 1 whose prev is
  * not the pinned payload: IMSG_REFUSED. */
 IMSG_CHECK enum imsg_status imsg_pin_check(const struct imsg_pin *pin, const struct imsg_entry *entry,
                                            struct imsg_error *err);
 
-/* ---- Attachments (formats.md §7 attachment/1) --------------------------------------------------------------- */
+/* ---- Attachments (format.md §7 attachment/1) --------------------------------------------------------------- */
 
 struct imsg_attachment {
     struct json_t *json; /* the whole descriptor, as it was read; or NULL */
@@ -389,7 +389,7 @@ struct imsg_message {
     const char *receipt, *receipt_of; /* "delivered" or "read", and of which message; both or neither */
     struct imsg_attachment *attachments;
     size_t attachment_count;
-    bool has_stream;                 /* the header of a sealed file: refused outside one (formats.md §8) */
+    bool has_stream;                 /* the header of a sealed file: refused outside one (format.md §8) */
     uint8_t stream_key[32];          /* if has_stream */
     struct imsg_view content;        /* of one that was read: into its plaintext */
     struct imsg_buf plaintext;       /* of a message that imsg_open_envelope opened; else empty */
@@ -448,14 +448,14 @@ struct imsg_payload { /* a bare payload; borrowed */
 IMSG_CHECK enum imsg_status imsg_open_payload(struct imsg_identity *identity, const struct imsg_device *sender,
                                               struct imsg_payload payload, struct imsg_buf *plaintext,
                                               struct imsg_trace *trace, struct imsg_error *err);
-/* Open an envelope: what imsg_open_payload does, then message/1 and the header against the envelope (formats.md §7).
+/* Open an envelope: what imsg_open_payload does, then message/1 and the header against the envelope (format.md §7).
  * `sender` must hold envelope->from and envelope->from_token. *message holds the plaintext that its content points
  * into. message->has_stream: it belongs to a sealed file, and a caller that does not read one refuses it. */
 IMSG_CHECK enum imsg_status imsg_open_envelope(struct imsg_identity *identity, const struct imsg_device *sender,
                                                const struct imsg_envelope *envelope, struct imsg_message *message,
                                                struct imsg_trace *trace, struct imsg_error *err);
 
-/* ---- Sealed files (formats.md §8, lib/format/stream.c) -------------------------------------------------------- */
+/* ---- Sealed files (format.md §8, lib/format/stream.c) -------------------------------------------------------- */
 
 /* After the envelope lines and the line that imsg_stream_print makes stand the chunks, numbered from 0:
  * IMSG_STREAM_CHUNK bytes of content each, the last 0 to IMSG_STREAM_CHUNK, and IMSG_STREAM_EXTRA bytes of tag and

@@ -1,4 +1,4 @@
-/* jansson with the rules of formats.md §7: duplicates refused, depth at most 8, every member type-checked.
+/* jansson with the rules of format.md §7: duplicates refused, depth at most 8, every member type-checked.
  *
  * Getters take the object, the member's name and whether it is required. A member that is there with another type is
  * IMSG_MALFORMED; one that is absent is IMSG_MALFORMED if required, else IMSG_OK with *out NULL / untouched. Strings

@@ -1,4 +1,4 @@
-/* Hex, base64, UTF-8, times: the text forms of formats.md §7, strict in reading. */
+/* Hex, base64, UTF-8, times: the text forms of format.md §7, strict in reading. */
 #ifndef IMSG_BASE_TEXT_H
 #define IMSG_BASE_TEXT_H
 

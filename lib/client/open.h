@@ -17,7 +17,7 @@ IMSG_CHECK enum imsg_status imsg_opener_look_up(struct imsg_opener *opener, cons
 /* True if looking up `from` could end the life of devices given out before. */
 bool imsg_opener_would_forget(struct imsg_opener *opener, const char *from);
 /* The record whose handles hold the envelope's sender and whose token is the sender's: never the token alone
- * (formats.md §7). Valid as long as what imsg_opener_look_up gives. */
+ * (format.md §7). Valid as long as what imsg_opener_look_up gives. */
 IMSG_CHECK enum imsg_status imsg_opener_find_sender(struct imsg_opener *opener, const struct imsg_envelope *envelope,
                                                     const struct imsg_device **out, struct imsg_error *err);
 

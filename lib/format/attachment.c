@@ -1,4 +1,4 @@
-/* attachment/1: the descriptor of a file in the store (formats.md §7). */
+/* attachment/1: the descriptor of a file in the store (format.md §7). */
 #include "format/attachment.h"
 
 #define AT(member) offsetof(struct imsg_attachment, member)

@@ -1,4 +1,4 @@
-/* device/1: the public record of a device (formats.md §7). */
+/* device/1: the public record of a device (format.md §7). */
 #include <stdlib.h>
 #include <string.h>
 

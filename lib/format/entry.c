@@ -1,4 +1,4 @@
-/* entry/1: all devices of one handle, signed by the account key, and what a user remembers of it (formats.md §7). */
+/* entry/1: all devices of one handle, signed by the account key, and what a user remembers of it (format.md §7). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* envelope/1: a payload with its routing, readable by everybody, authenticated by nothing (formats.md §7). */
+/* envelope/1: a payload with its routing, readable by everybody, authenticated by nothing (format.md §7). */
 #include <string.h>
 
 #include "crypto/crypto.h"

@@ -1,4 +1,4 @@
-/* The id of a group (formats.md §7). */
+/* The id of a group (format.md §7). */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* identity/1: a device's private file (formats.md §7). Reading here; making and writing in identity_make.c. */
+/* identity/1: a device's private file (format.md §7). Reading here; making and writing in identity_make.c. */
 #include <stdlib.h>
 #include <string.h>
 

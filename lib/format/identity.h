@@ -9,7 +9,7 @@
 extern const struct imsg_member imsg_identity_members[];
 
 /* The PEM of a member of "keys"; *out stays as it is where it is not there. `compact`: the key is negated where its
- * point has the larger root (formats.md §3). */
+ * point has the larger root (format.md §3). */
 IMSG_CHECK enum imsg_status imsg_identity_read_p256(const struct imsg_identity_file *file, const char *member,
                                                     bool compact, struct imsg_p256 **out, struct imsg_error *err);
 IMSG_CHECK enum imsg_status imsg_identity_write_p256(const struct imsg_identity_file *file, const char *member,

@@ -1,4 +1,4 @@
-/* JWS (RFC 7515) with ES256 and the public key inside, only in the shapes formats.md and imsg-serve(1) allow: flattened
+/* JWS (RFC 7515) with ES256 and the public key inside, only in the shapes format.md and imsg-serve(1) allow: flattened
  * around a directory entry, compact as a bearer token. */
 #include "format/jws.h"
 

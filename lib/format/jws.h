@@ -1,5 +1,5 @@
 /* JWS (RFC 7515) with a protected header of exactly alg ES256 and the public jwk: the flattened one with exactly the
- * members payload, protected, signature (formats.md §7 entry/1), and the compact one of bearer tokens. */
+ * members payload, protected, signature (format.md §7 entry/1), and the compact one of bearer tokens. */
 #ifndef IMSG_FORMAT_JWS_H
 #define IMSG_FORMAT_JWS_H
 

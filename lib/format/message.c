@@ -1,4 +1,4 @@
-/* message/1: one header line, a newline, the content (formats.md §7). */
+/* message/1: one header line, a newline, the content (format.md §7). */
 #include <string.h>
 
 #include "base/text.h"

@@ -1,4 +1,4 @@
-/* "pair": RSA-1280 and AES-128 (formats.md §2).
+/* "pair": RSA-1280 and AES-128 (format.md §2).
  *
  * An attacker can replace the signature by his own over the same body; the 40-bit tag inside the key binds sender,
  * recipient and message together. So both are always checked, and no plaintext is released before both hold. */

@@ -1,4 +1,4 @@
-/* "pair" (formats.md §2): pair.c parses, seals and opens, pair_keys.c has its keys and its row. */
+/* "pair" (format.md §2): pair.c parses, seals and opens, pair_keys.c has its keys and its row. */
 #ifndef IMSG_FORMAT_PAIR_H
 #define IMSG_FORMAT_PAIR_H
 

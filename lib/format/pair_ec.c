@@ -1,4 +1,4 @@
-/* "pair-ec": an ephemeral P-256 key against the recipient's prekey, AES-256-CTR, one signature (formats.md §5).
+/* "pair-ec": an ephemeral P-256 key against the recipient's prekey, AES-256-CTR, one signature (format.md §5).
  *
  * The shared secret is part of what is signed: without it an attacker could sign a captured payload as his own. There
  * is no other tag. */

@@ -1,4 +1,4 @@
-/* "pair-ec" (formats.md §5): pair_ec.c parses and opens, pair_ec_make.c seals, pair_ec_keys.c has its keys and its row.
+/* "pair-ec" (format.md §5): pair_ec.c parses and opens, pair_ec_make.c seals, pair_ec_keys.c has its keys and its row.
  */
 #ifndef IMSG_FORMAT_PAIR_EC_H
 #define IMSG_FORMAT_PAIR_EC_H

@@ -1,4 +1,4 @@
-/* "pair-ec": sealing (formats.md §5). */
+/* "pair-ec": sealing (format.md §5). */
 #include <string.h>
 
 #include "crypto/crypto.h"

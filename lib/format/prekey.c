@@ -1,4 +1,4 @@
-/* The signed prekey (formats.md §4). It is a protobuf on the wire, but one with a single possible shape: three fields,
+/* The signed prekey (format.md §4). It is a protobuf on the wire, but one with a single possible shape: three fields,
  * 109 bytes. Anything else, other field orders included, would be a second encoding of the same record. */
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* The public identity of a "pair" device (formats.md §1).
+/* The public identity of a "pair" device (format.md §1).
  *
  * It looks like DER but is not (u16 lengths inside context tags), and every length in it is fixed. So it is read as
  * three runs of fixed bytes around two keys, without a general decoder. */

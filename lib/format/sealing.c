@@ -104,7 +104,7 @@ static bool is_same(struct imsg_trace *trace, const char *check, const char *hea
     return imsg_trace_check(trace, check, same, note);
 }
 
-/* The envelope's routing is unauthenticated: it must say what the sealed header says (formats.md §7). */
+/* The envelope's routing is unauthenticated: it must say what the sealed header says (format.md §7). */
 static bool header_agrees(const struct imsg_message *message, const struct imsg_envelope *envelope,
                           struct imsg_trace *trace)
 {

@@ -1,4 +1,4 @@
-/* Sealed files: chunks that are each encrypted and signed by themselves (formats.md §8).
+/* Sealed files: chunks that are each encrypted and signed by themselves (format.md §8).
  *
  * The signature covers a hash of ciphertext and tag, never the tag alone: every recipient has the key, and with the key
  * another ciphertext for the same GCM tag can be made. */

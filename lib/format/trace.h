@@ -27,7 +27,7 @@ struct imsg_trace { /* {0} is empty */
     size_t count, cap;
     struct imsg_layout inner; /* of the value "inner", where a format has a form of its own inside the ciphertext */
     bool key_fits;            /* the payload is for this identity, as far as the keys show it */
-    enum imsg_status why;     /* the class of a refusal (formats.md §6) */
+    enum imsg_status why;     /* the class of a refusal (format.md §6) */
     bool incomplete;          /* memory ran out: steps are missing */
 };
 

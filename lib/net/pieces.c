@@ -98,7 +98,7 @@ static void do_step(void *job)
 
 enum imsg_status imsg_pieces_new(const struct imsg_pieces_plan *plan, struct imsg_pieces **out, struct imsg_error *err)
 {
-    static const uint8_t counter_zero[16]; /* every file has a key of its own (formats.md §7) */
+    static const uint8_t counter_zero[16]; /* every file has a key of its own (format.md §7) */
     struct imsg_pieces *pieces = calloc(1, sizeof *pieces);
     if (!pieces)
         return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");

@@ -90,7 +90,7 @@ enum imsg_status imsg_attachment_put(struct imsg_store *store, struct imsg_view 
 {
     struct imsg_attachment made = {0};
     struct imsg_store_put put = {.fd = -1};
-    static const uint8_t counter_zero[16]; /* a new key for every file: the counter starts at 0 (formats.md §7) */
+    static const uint8_t counter_zero[16]; /* a new key for every file: the counter starts at 0 (format.md §7) */
     struct imsg_pieces_plan plan = {.part = -1, .threads = count_threads(how)};
     struct imsg_ctr *ctr = NULL;
     struct imsg_pieces *pieces = NULL;

@@ -66,7 +66,7 @@ static enum imsg_status open_payload(struct imsg_view payload, struct imsg_buf *
     return status;
 }
 
-/* All that stands around `padded`, as formats.md §5 has it. */
+/* All that stands around `padded`, as format.md §5 has it. */
 static enum imsg_status open_padded(struct imsg_view padded, struct imsg_buf *out, struct imsg_error *err)
 {
     static struct imsg_p256 *ephemeral;

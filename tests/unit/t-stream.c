@@ -1,4 +1,4 @@
-/* Sealed files (formats.md §8): every chunk in its place, and what somebody who has the key can do. */
+/* Sealed files (format.md §8): every chunk in its place, and what somebody who has the key can do. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,7 +90,7 @@ static void round_trips(void)
     imsg_stream_free(stream);
 }
 
-/* Key, nonce and what is signed, from formats.md with the primitives alone. */
+/* Key, nonce and what is signed, from format.md with the primitives alone. */
 static void as_written(void)
 {
     static const uint8_t uuid[16] = {0x01, 0x90, 0xb5, 0xa2, 0x7c, 0x1e, 0x4d, 0x3a,

@@ -26,7 +26,7 @@ bool vector_allows(const json_t *vector, enum imsg_status got, bool *also);
 /* One device of keys.json. */
 struct vector_device {
     char name[32];
-    struct imsg_p256 *signing, *device, *prekey; /* device and prekey compact (formats.md §3) */
+    struct imsg_p256 *signing, *device, *prekey; /* device and prekey compact (format.md §3) */
     struct imsg_rsa *encryption;
     struct imsg_public_identity identity;
     struct imsg_prekey record;
