@@ -413,14 +413,17 @@ no_space() (
   nothing_in got
 }
 
+# one_core COMMAND...: a tool works in one thread then, so that strace counts its calls in their order.
+one_core() { taskset -c "$(taskset -cp $$ | sed 's/.*: *//; s/[-,].*//')" "$@"; }
+
 @test "a full disk at any write leaves nothing" {
   can_strace
   stored 2000000
   local n
   for n in 1 2 3; do
-    expect 74 strace -f -qq -o /dev/null -e trace=write -e inject=write:error=ENOSPC:when=$n imsg-attach get -o got f.d
+    expect 74 one_core strace -f -qq -o /dev/null -e trace=write -e inject=write:error=ENOSPC:when=$n imsg-attach get -o got f.d
     nothing_in got
-    expect 75 strace -f -qq -o /dev/null -e trace=write -e inject=write:error=ENOSPC:when=$n imsg-attach put f
+    expect 75 one_core strace -f -qq -o /dev/null -e trace=write -e inject=write:error=ENOSPC:when=$n imsg-attach put f
     [ "$(all_in "$STORE" | wc -l)" -eq 1 ]
   done
 }
@@ -648,7 +651,7 @@ stopped_get() {
 
 @test "one core and many make the same, and memory does not grow with the file" {
   head -c 30000000 /dev/urandom >f
-  taskset -c "$(taskset -cp $$ | sed 's/.*: *//; s/[-,].*//')" imsg-attach put f >f.d
+  one_core imsg-attach put f >f.d
   [ "$(jq -r .sha256 f.d)" = "$(sha256sum <"$STORE/$(jq -r .sha256 f.d)" | cut -c1-64)" ]
   [ "$(jq -r .sha1 f.d)" = "$(sha1sum <"$STORE/$(jq -r .sha256 f.d)" | cut -c1-40)" ]
   get -o got f.d >line
