@@ -244,7 +244,7 @@ full() { traced -e trace="$1" -e inject="$1":error=ENOSPC; }
   nonsense "GET /healthz HTTP/2.0\r\n$end\r\n"
   nonsense "GET /healthz HTTP/1.2\r\n$end\r\n" # ours, unless libmicrohttpd refuses it as well
   head -n 1 answer | grep ' 505 '
-  # libmicrohttpd refuses these itself since 1.0.
+  # libmicrohttpd refuses these itself since 1.0, with 400, and later with 501 as we do.
   ours=0
   for coding in gzip 'gzip, chunked' identity x; do
     nonsense "POST /3/device/$(token bob) HTTP/1.1\r\nHost: x\r\n$(auth alice)\r\nTransfer-Encoding: $coding\r\n\r\nhello"
@@ -255,7 +255,8 @@ full() { traced -e trace="$1" -e inject="$1":error=ENOSPC; }
   req GET /healthz
   is 200
   [ "$(metric imsg_messages_stored_total)" = 0 ]
-  [ "$(metric 'imsg_requests_total{route="none",status="501"}')" = "${ours#0}" ]
+  # What libmicrohttpd refuses itself is not counted.
+  [[ "$(metric 'imsg_requests_total{route="none",status="501"}')" = ?($ours) ]]
   [[ "$(metric 'imsg_requests_total{route="none",status="505"}')" = ?(1) ]]
   post alice bob line
   is 200
