@@ -345,9 +345,9 @@ expired() {
   ready --rate 0
   with 'range(1000) as $n | .payload = ("message \($n)" | @base64)' >lines
   split -a 3 -d -l 1 lines line.
-  printf '%s\n' line.??? | sed "s|.*|/3/device/$(token bob) & &|" | transfers POST "$(auth alice)" >config
   # Once more, from nothing, where the kill came after all had been answered.
   while
+    printf '%s\n' line.??? | sed "s|.*|/3/device/$(token bob) & &|" | transfers POST "$(auth alice)" >config
     curl -s -Z --parallel-max 16 -K config >codes 2>curl.err &
     POLL=$!
     until [ "$(metric imsg_messages_stored_total)" -ge 100 ]; do kill -0 $POLL 2>/dev/null || break; done
