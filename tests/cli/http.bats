@@ -250,9 +250,7 @@ EOF
 }
 
 @test "nobody there is 75" {
-  start_wire wire cut
-  kill "$(cat wire.pid)"
-  wait "$(cat wire.pid)" || true
+  start_wire wire deaf # it keeps the port, which another test's server could get
   expect 75 plain --retry-for 0
   errors_are 1
 }

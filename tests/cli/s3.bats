@@ -99,7 +99,7 @@ is_signed() { [ "$(header authorization | sed 's/.*Signature=//')" = "$(signatur
   expect 75 put f
   STORE=s3://bucket.example/x expect 75 put f
   [ "$(grep ^CONNECT wire.log | cut -d' ' -f2)" = "bucket.s3.eu-west-1.amazonaws.com:443
-s3.eu-west-1.amazonaws.com:443" ]
+s3.eu-west-1.amazonaws.com:443" ] || { cat wire.log; false; }
 }
 
 @test "credentials come from the file, by profile" {

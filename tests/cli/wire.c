@@ -9,6 +9,7 @@
  *   stuck      FILE "stuck" in the current folder, then nothing, and the connection stays as with hang
  *   endless    FILE "endless" in the current folder, then bytes without end
  *   drip       the same, but a byte only every 10 ms
+ *   deaf       as the first action: the port is taken, and every connection to it is refused
  *   echo       a request is read, and answered with the last body that came, or as much of it as is kept
  *
  * A test program: it stands on its own. */
@@ -16,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,11 +135,14 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     if (argc < 3 || !(record = fopen(argv[1], "w")))
         die("wire LOG ACTION...");
-    if (server < 0 || bind(server, (struct sockaddr *)&address, len) != 0 || listen(server, 64) != 0 ||
+    bool deaf = strcmp(argv[2], "deaf") == 0;
+    if (server < 0 || bind(server, (struct sockaddr *)&address, len) != 0 || (!deaf && listen(server, 64) != 0) ||
         getsockname(server, (struct sockaddr *)&address, &len) != 0)
         die("listen");
     printf("%u\n", ntohs(address.sin_port));
     fclose(stdout);
+    while (deaf)
+        pause();
     for (;;) {
         int fd = accept(server, NULL, NULL);
         if (fd < 0)
