@@ -256,7 +256,6 @@ struct imsg_opened {
     bool own;         /* from one of this user's own handles */
     uint8_t auth[65]; /* the auth key of the device that sealed it */
 };
-void imsg_opened_free(struct imsg_opened *opened);
 
 #define IMSG_OPENER_ENTRIES 16 /* senders whose entries are kept: those of a group that take turns */
 
@@ -287,9 +286,6 @@ void imsg_opener_free(struct imsg_opener *opener);
 /* Open all envelopes of an input, one a line, or the sealed file that it is. */
 IMSG_CHECK enum imsg_status imsg_open_input(struct imsg_opener *opener, const struct imsg_input *input,
                                             struct imsg_error *err);
-/* Open one envelope line. IMSG_REFUSED for one of another device, too. */
-IMSG_CHECK enum imsg_status imsg_open_line(struct imsg_opener *opener, struct imsg_view line, struct imsg_opened *out,
-                                           struct imsg_error *err);
 /* Open a bare payload from opener->from[0] and append its plaintext. A bare payload does not say which device sealed
  * it: every record of the handle is tried. */
 IMSG_CHECK enum imsg_status imsg_open_raw(struct imsg_opener *opener, struct imsg_payload payload,

@@ -43,12 +43,13 @@ static enum imsg_status get_attachment(struct attach *run, json_t *descriptor, s
     struct imsg_attachment attachment = {0};
     struct cli_progress progress;
     char name[NAME_MAX_BYTES + 1], *path = NULL;
+    const struct imsg_attachment_place place = {run->folder, name};
     enum imsg_status status = imsg_attachment_from_json(descriptor, &attachment, err);
     if (status != IMSG_OK)
         return status;
     make_safe_name(&attachment, name);
     cli_progress_start(&run->cli, name, &progress);
-    status = imsg_attachment_get(run->store, &attachment, run->folder, name, &progress.how, &path, err);
+    status = imsg_attachment_get(run->store, &attachment, &place, &progress.how, &path, err);
     cli_progress_end(&progress);
     if (status != IMSG_OK)
         imsg_error_prefix(err, "attachment \"%s\"", name);

@@ -89,7 +89,8 @@ void imsg_relay_send(struct imsg_relay *relay, const struct imsg_envelope *envel
     imsg_hex(envelope->to_token, sizeof envelope->to_token, token);
     imsg_hex(envelope->hash, sizeof envelope->hash, name);
     if (status == IMSG_OK && relay->backend->send) {
-        relay->backend->send(relay->state, token, name, envelope, line, done, context);
+        const struct relay_message message = {token, name, envelope, line};
+        relay->backend->send(relay->state, &message, done, context);
         return;
     }
     if (status == IMSG_OK)

@@ -114,16 +114,15 @@ static void open_line(struct user *to, const struct user *from, struct imsg_view
     struct imsg_message message = {0};
     must(imsg_envelope_parse(line, &envelope, &err));
     tap_ok(envelope.format == &toy_format, "the envelope says toy");
-    tap_status(imsg_open_envelope(&to->identity, &from->device, &envelope, &message, NULL, &err), IMSG_OK, &err,
-               "it opens");
+    tap_status(imsg_open_envelope(&to->identity, &from->device, &envelope, &message, &err), IMSG_OK, &err, "it opens");
     tap_bytes(message.content, imsg_view_str("hello"), "and holds what was sealed");
     imsg_message_free(&message);
     envelope.payload.ptr[5] ^= 1; /* in the tag */
-    tap_status(imsg_open_envelope(&to->identity, &from->device, &envelope, &message, NULL, &err), IMSG_REFUSED, &err,
+    tap_status(imsg_open_envelope(&to->identity, &from->device, &envelope, &message, &err), IMSG_REFUSED, &err,
                "with another tag it does not");
     tap_ok(strcmp(err.text, "refused") == 0, "and nothing tells why");
     envelope.payload.len = 20;
-    tap_status(imsg_open_envelope(&to->identity, &from->device, &envelope, &message, NULL, &err), IMSG_MALFORMED, &err,
+    tap_status(imsg_open_envelope(&to->identity, &from->device, &envelope, &message, &err), IMSG_MALFORMED, &err,
                "cut inside the tag it is malformed");
     imsg_envelope_free(&envelope);
 }
