@@ -234,7 +234,8 @@ IMSG_CHECK enum imsg_status imsg_draft_address(struct imsg_sealer *sealer, struc
 /* Seal each draft for the devices found, on all threads. What becomes of each is in its status and lines. */
 IMSG_CHECK enum imsg_status imsg_seal_drafts(struct imsg_sealer *sealer, struct imsg_draft *drafts, size_t count,
                                              struct imsg_error *err);
-/* Both for one draft; its status is the result. If nobody could be reached, that of the first recipient. */
+/* Both for one draft; its status is the result. If nobody can be reached, it is that of the first recipient: err says
+ * only this much, draft->err and the events say why. */
 IMSG_CHECK enum imsg_status imsg_seal(struct imsg_sealer *sealer, struct imsg_draft *draft, char *const *handles,
                                       size_t count, struct imsg_error *err);
 /* Deliver the envelopes to a relay, all of them or up to the first failure; once more is no second message. */

@@ -56,7 +56,7 @@ bool imsg_location_is_remote(const char *location);
 
 /* ---- directory.c ---- the files BASE/imsg/v1/h/xx/<hash>.json */
 struct imsg_directory;
-/* `create` (imsg-register): a base folder that is not there is empty, and put makes it. Without it that is
+/* `create`: a base folder that is not there is empty, and put makes it. Without it that is
  * IMSG_TEMPORARY. Nothing is touched by open itself. */
 IMSG_CHECK enum imsg_status imsg_directory_open(const char *location, struct imsg_net *net, bool create,
                                                 struct imsg_directory **out, struct imsg_error *err);

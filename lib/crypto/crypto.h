@@ -130,7 +130,7 @@ IMSG_CHECK enum imsg_status imsg_rsa_oaep_seal(const uint8_t modulus[static 160]
 IMSG_CHECK enum imsg_status imsg_rsa_oaep_open(const struct imsg_rsa *key, const uint8_t block[static 160],
                                                uint8_t plain[static 118], size_t *len, struct imsg_error *err);
 
-/* The bare private-key operation, block^d mod n, for imsg-inspect to show; nothing is opened with it. */
+/* The bare private-key operation, block^d mod n, to be shown; nothing is opened with it. */
 IMSG_CHECK enum imsg_status imsg_rsa_raw(const struct imsg_rsa *key, const uint8_t block[static 160],
                                          uint8_t em[static 160], struct imsg_error *err);
 

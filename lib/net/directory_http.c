@@ -1,5 +1,5 @@
 /* A directory on a web host. Reading needs no more than a host of static files: an entry seen before is kept with its
- * ETag and used only where the host says, each time, that it still is the same. Writing (imsg-serve) is a PUT on the
+ * ETag and used only where the host says, each time, that it still is the same. Writing is a PUT on the
  * condition that the entry still is the one that was read. */
 #include <stdio.h>
 #include <stdlib.h>

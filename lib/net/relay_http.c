@@ -1,4 +1,4 @@
-/* A relay on a server (imsg-serve): POST delivers, a GET that waits brings what is there, POST acknowledge deletes. One
+/* A relay on a server: POST delivers, a GET that waits brings what is there, POST acknowledge deletes. One
  * GET serves a list and the fetching of all it names: the lines come with it. */
 #include <poll.h>
 #include <stdio.h>

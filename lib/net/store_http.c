@@ -1,4 +1,4 @@
-/* A store on a server: imsg-serve, or any host that takes PUT and gives GET (WebDAV), objects at BASE/store/<sha256>.
+/* A store on a server that takes PUT and gives GET, WebDAV for one; objects are at BASE/store/<sha256>.
  * The name is known only when the last byte is, so an object waits in a file without a name until it goes out. */
 #include <errno.h>
 #include <fcntl.h>

@@ -60,6 +60,14 @@ static void keys(const struct user *user)
     tap_ok(imsg_device_offers(&device, &toy_format) && imsg_format_best(&again, &device) == &toy_format,
            "and offers the toy, before the others");
     imsg_device_free(&device);
+    static const char limit[] = "\"limit\":16384,";
+    char *at = strstr((char *)record.ptr, limit);
+    if (tap_ok(at != NULL, "a record states its limit")) {
+        memset(at, ' ', sizeof limit - 1);
+        tap_status(imsg_device_parse(imsg_buf_view(&record), &device, &err), IMSG_OK, &err, "one that does not reads");
+        tap_ok(device.limit == IMSG_RELAY_PAYLOAD_MAX, "and then takes what a relay takes, whatever the toy's limit");
+        imsg_device_free(&device);
+    }
     imsg_identity_free(&again);
     imsg_buf_free(&file);
     imsg_buf_free(&record);
