@@ -42,7 +42,7 @@ int main(int argc, char **argv)
     const char *command = cli_operand(&run.cli, 0);
     bool putting = command && strcmp(command, "put") == 0;
     if (!putting && !(command && strcmp(command, "get") == 0))
-        cli_usage(&run.cli, "say put or get first");
+        cli_usage(&run.cli, "the first operand is put or get");
     if (putting && cli_operands(&run.cli) < 2)
         cli_usage(&run.cli, "put needs a FILE");
     if (putting && cli_given(&run.cli, 'o'))

@@ -42,7 +42,8 @@ static enum imsg_status inspect_input(struct inspect *run, const char *operand, 
     if (status != IMSG_OK)
         imsg_error_prefix(err, "%s", input.name);
     else if (more && !is_sealed_file(imsg_buf_view(&bytes)))
-        status = imsg_fail(err, IMSG_MALFORMED, "%s: larger than anything known (%zu bytes)", input.name, INPUT_MAX);
+        status = imsg_fail(err, IMSG_MALFORMED, "%s: larger than any input that can be inspected (%zu bytes)",
+                           input.name, INPUT_MAX);
     if (status == IMSG_OK) {
         status = inspect_unlock(run, err);
         *locked_out = status != IMSG_OK;

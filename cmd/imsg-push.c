@@ -40,7 +40,7 @@ static void push_all(struct push *run)
         cli_input_close(&input);
     }
     if (run->lines == 0 && run->cli.status == 0)
-        cli_error(&run->cli, IMSG_NO_INPUT, "not one envelope to push");
+        cli_error(&run->cli, IMSG_NO_INPUT, "no envelope to push");
 }
 
 int main(int argc, char **argv)
@@ -59,7 +59,7 @@ int main(int argc, char **argv)
     }
     bool both = run.undelivered_path && strcmp(run.undelivered_path, "-") == 0 && cli_given(&run.cli, 'j');
     if (both)
-        cli_usage(&run.cli, "--json and --undelivered - both want standard output");
+        cli_usage(&run.cli, "--json and --undelivered - both write to standard output");
     cli_output_start(&run.cli, &run.receipts, NULL);
     cli_output_start(&run.cli, &run.undelivered, run.undelivered_path);
     for (int i = 0; i == 0 || i < cli_operands(&run.cli); i++)

@@ -28,12 +28,12 @@ enum {
 
 static const struct cli_option options[] = {
     {'l', "listen", "ADDRESS:PORT", "where to listen; port 0 picks one; a path is a Unix socket", 0},
-    {'D', "data", "FOLDER", "the folder that holds everything; made where it is missing", 0},
+    {'D', "data", "FOLDER", "the folder with all data of the server; made if it is missing", 0},
     {OPT_CERT, "cert", "FILE", "TLS certificate and its chain, PEM", 0},
     {OPT_KEY, "key", "FILE", "its private key, PEM", 0},
     {OPT_SELF_SIGNED, "self-signed", NULL, "make a certificate, keep it in FOLDER and print its pin", 0},
     {OPT_PLAIN, "plain-http", NULL, "no TLS: behind a proxy, on loopback or a Unix socket only", 0},
-    {OPT_ORIGIN, "origin", "URL", "https://host[:port] that clients know this server by", CLI_REPEAT},
+    {OPT_ORIGIN, "origin", "URL", "https://host[:port] by which clients reach this server", CLI_REPEAT},
     {OPT_REGISTER, "register", "open|invite|closed", "who may register a new handle", 0},
     {OPT_MAILBOX_COUNT, "mailbox-count", "N", "messages that may wait for a device (default: 10000)", 0},
     {OPT_MAILBOX_BYTES, "mailbox-bytes", "N", "bytes that may wait for a device (default: 67108864)", 0},

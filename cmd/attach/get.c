@@ -71,8 +71,8 @@ static enum imsg_status get_message_attachments(struct attach *run, json_t *open
     if (status != IMSG_OK || !array)
         return status;
     json_array_foreach (array, i, item) {
-        status =
-            json_is_object(item) ? get_attachment(run, item, err) : imsg_fail(err, IMSG_MALFORMED, "no descriptor");
+        status = json_is_object(item) ? get_attachment(run, item, err)
+                                      : imsg_fail(err, IMSG_MALFORMED, "an item of \"attachments\" is no object");
         if (status != IMSG_OK)
             return status;
     }

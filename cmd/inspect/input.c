@@ -76,9 +76,9 @@ static void inspect_unknown(struct item *item)
         status = imsg_fail(&err, IMSG_UNSUPPORTED, "a private key in PEM: only one in an identity is shown");
         tree_set(row, "value", json_string("(private)"));
     } else {
-        status = is_text ? fail_as_text(bytes, &err)
-                         : imsg_fail_at(&err, IMSG_UNSUPPORTED, 0,
-                                        "begins like nothing known: no payload, record, key or body");
+        status = is_text
+                     ? fail_as_text(bytes, &err)
+                     : imsg_fail_at(&err, IMSG_UNSUPPORTED, 0, "unknown: begins like no payload, record, key or body");
         tree_set(row, "value", is_text ? tree_text(bytes) : tree_hex(bytes));
     }
     tree_error(item, status, &err);

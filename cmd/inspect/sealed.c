@@ -181,7 +181,7 @@ static void judge_file(const struct sealed_run *sealed, struct item *item)
     bool keys = inspect_has_keys(sealed->run);
     if (sealed->number == 0) {
         struct imsg_error err = {0};
-        tree_error(item, imsg_fail(&err, IMSG_MALFORMED, "there is no chunk: the file was cut behind its lines"), &err);
+        tree_error(item, imsg_fail(&err, IMSG_MALFORMED, "there is no chunk: the file ends after its lines"), &err);
     } else if (known->mine > 1) {
         tree_verdict(item, IMSG_REFUSED, "imsg-open refuses it: %u envelopes for this device, not one", known->mine);
     } else if (sealed->reason[0]) {

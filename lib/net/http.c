@@ -356,7 +356,7 @@ struct transfer *imsg_curl_ended(struct imsg_http *http, enum try_result *result
     read_headers(transfer, message->easy_handle);
     *result = classify_result(transfer, code);
     if (*result == TRY_BLOCKED)
-        snprintf(transfer->text, sizeof transfer->text, "its address is not one of the public network");
+        snprintf(transfer->text, sizeof transfer->text, "its address is not a public one");
     else if (code == CURLE_OK)
         snprintf(transfer->text, sizeof transfer->text, "the connection broke off");
     else if (!transfer->text[0])

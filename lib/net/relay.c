@@ -47,7 +47,7 @@ enum imsg_status imsg_relay_open(const char *location, struct imsg_net *net, str
     while (backends[i] && strcmp(backends[i]->scheme, scheme) != 0)
         i++;
     if (!backends[i])
-        return imsg_fail(err, IMSG_CONFIG, "relay \"%s\": there is no support for \"%s\"", location, scheme);
+        return imsg_fail(err, IMSG_CONFIG, "relay \"%s\": scheme \"%s\" is not supported", location, scheme);
     return open_backend(backends[i], location, net, out, err);
 }
 

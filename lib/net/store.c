@@ -31,7 +31,7 @@ enum imsg_status imsg_store_open(const char *location, struct imsg_net *net, str
     while (backends[i] && strcmp(backends[i]->scheme, scheme) != 0)
         i++;
     if (!backends[i]) {
-        status = imsg_fail(err, IMSG_CONFIG, "store \"%s\": there is no support for \"%s\"", location, scheme);
+        status = imsg_fail(err, IMSG_CONFIG, "store \"%s\": scheme \"%s\" is not supported", location, scheme);
         goto out;
     }
     status = imsg_strdup(location, &store->location, err);
