@@ -417,11 +417,16 @@ struct imsg_envelope {
     uint8_t from_token[IMSG_TOKEN], to_token[IMSG_TOKEN];
     const struct imsg_format *format;
     struct imsg_buf payload; /* decoded, 1 to IMSG_PAYLOAD_MAX bytes */
-    uint8_t hash[32];        /* SHA-256 of the payload: its name everywhere */
+    uint8_t name[32];        /* its name everywhere: SHA-256 over all members but the relay (format.md §7) */
 };
+/* The name is computed. What does not parse has none. */
 IMSG_CHECK enum imsg_status imsg_envelope_parse(struct imsg_view line, struct imsg_envelope *out,
                                                 struct imsg_error *err);
 void imsg_envelope_free(struct imsg_envelope *envelope);
+/* The same for all envelopes around what one sealing made for one device: SHA-256 over what its signature covers
+ * (format.md §7). Says something only of an envelope that was opened. Failures are those of parsing the payload. */
+IMSG_CHECK enum imsg_status imsg_envelope_replay_key(const struct imsg_envelope *envelope, uint8_t key[IMSG_ROOM(32)],
+                                                     struct imsg_error *err);
 
 struct imsg_seal_how {
     const struct imsg_format *format; /* NULL: the best that both have */
@@ -433,7 +438,7 @@ struct imsg_seal_how {
 IMSG_CHECK enum imsg_status imsg_seal_payload(const struct imsg_identity *sender, const struct imsg_device *device,
                                               const struct imsg_seal_how *how, struct imsg_view plaintext,
                                               struct imsg_buf *out, struct imsg_error *err);
-/* Append one envelope line, newline included, made of the members that it prints: all but json and hash, all of them
+/* Append one envelope line, newline included, made of the members that it prints: all but json and name, all of them
  * the caller's. */
 IMSG_CHECK enum imsg_status imsg_envelope_print(const struct imsg_envelope *envelope, struct imsg_buf *out,
                                                 struct imsg_error *err);

@@ -125,7 +125,7 @@ static void judge_envelope(struct item *item, struct imsg_error *err)
         return;
     }
     inspect_default_keys(item->run);
-    tree_value(item->json, "payload_sha256", imsg_view_of(envelope.hash, sizeof envelope.hash));
+    tree_value(item->json, "name", imsg_view_of(envelope.name, sizeof envelope.name));
     for (size_t i = 0; i <= item->run->records.count; i++) {
         const struct imsg_device *device =
             i < item->run->records.count ? &item->run->records.items[i] : &item->run->own;

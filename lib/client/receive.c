@@ -102,8 +102,11 @@ static enum imsg_status fetch_message(struct imsg_receiver *receiver, const char
         status = imsg_envelope_parse(imsg_buf_view(line), &envelope, err);
     if (status == IMSG_OK && memcmp(envelope.to_token, receiver->token, IMSG_TOKEN) != 0)
         status = imsg_fail(err, IMSG_REFUSED, "an envelope for another device");
+    imsg_hex(envelope.name, sizeof envelope.name, arrival->name);
+    /* Under another name something else may be there by the time that it is acknowledged. */
+    if (status == IMSG_OK && strcmp(arrival->name, waiting) != 0)
+        status = imsg_fail(err, IMSG_PROTOCOL, "an envelope whose name is %.8s…", arrival->name);
     if (status == IMSG_OK) {
-        imsg_hex(envelope.hash, sizeof envelope.hash, arrival->name);
         arrival->line = imsg_buf_view(line);
         batch->bytes += line->len;
         batch->waiting[batch->count++] = waiting;

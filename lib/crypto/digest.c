@@ -55,6 +55,27 @@ enum imsg_status imsg_sha256_parts(const struct imsg_view *parts, size_t count, 
     return status;
 }
 
+enum imsg_status imsg_sha256_sized(const char *label, const struct imsg_view *parts, size_t count,
+                                   uint8_t out[static 32], struct imsg_error *err)
+{
+    struct imsg_digest *digest = NULL;
+
+    enum imsg_status status = imsg_digest_new(IMSG_SHA256, &digest, err);
+    if (status == IMSG_OK)
+        status = imsg_digest_update(digest, imsg_view_str(label), err);
+    for (size_t i = 0; status == IMSG_OK && i < count; i++) {
+        const size_t len = parts[i].len;
+        const uint8_t size[4] = {(uint8_t)(len >> 24), (uint8_t)(len >> 16), (uint8_t)(len >> 8), (uint8_t)len};
+        status = imsg_digest_update(digest, imsg_view_of(size, sizeof size), err);
+        if (status == IMSG_OK)
+            status = imsg_digest_update(digest, parts[i], err);
+    }
+    if (status == IMSG_OK)
+        status = imsg_digest_final(digest, out, err);
+    imsg_digest_free(digest);
+    return status;
+}
+
 enum imsg_status imsg_digest_new(enum imsg_digest_kind kind, struct imsg_digest **out, struct imsg_error *err)
 {
     struct imsg_digest *digest = calloc(1, sizeof *digest);

@@ -117,3 +117,20 @@ without() {
     return 1
   fi
 }
+
+# name_of LINE: the envelope's name everywhere (docs/format.md §7), computed without our code.
+name_of() {
+  local text folder
+  folder=$(mktemp -d)
+  {
+    printf 'imsg envelope/1\n'
+    while IFS= read -r text; do
+      printf %08x "${#text}" | xxd -r -p
+      printf %s "$text"
+    done < <(jq -r '.id, .from, .from_token, .to, .to_token, .format, .time' <<<"$1")
+    jq -r .payload <<<"$1" | base64 -d >"$folder/payload"
+    printf %08x "$(wc -c <"$folder/payload")" | xxd -r -p
+    cat "$folder/payload"
+  } | sha256sum | cut -d' ' -f1
+  rm -r "$folder"
+}

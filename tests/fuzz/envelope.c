@@ -15,7 +15,7 @@ static void prints_the_same(const struct imsg_envelope *first)
     MUST(memcmp(first->from_token, second.from_token, IMSG_TOKEN) == 0);
     MUST(memcmp(first->to_token, second.to_token, IMSG_TOKEN) == 0);
     MUST(imsg_view_equal(imsg_buf_view(&first->payload), imsg_buf_view(&second.payload)));
-    MUST(memcmp(first->hash, second.hash, sizeof first->hash) == 0);
+    MUST(memcmp(first->name, second.name, sizeof first->name) == 0);
     imsg_envelope_free(&second);
     imsg_buf_free(&line);
 }
