@@ -253,10 +253,15 @@ IMSG_CHECK enum imsg_status imsg_seal_file(struct imsg_sealer *sealer, struct im
 struct imsg_opened {
     struct imsg_envelope envelope;
     struct imsg_message message;
-    bool own;         /* from one of this user's own handles */
-    uint8_t auth[65]; /* the auth key of the device that sealed it */
+    bool own;           /* from one of this user's own handles */
+    uint8_t auth[65];   /* the auth key of the device that sealed it */
+    uint8_t replay[32]; /* its replay key, where imsg_opener.once is set */
+    bool recorded;      /* as opened, by this run */
 };
 void imsg_opened_free(struct imsg_opened *opened);
+/* What was given out under this replay key did not reach its end, an output file for one: it may be opened again. */
+IMSG_CHECK enum imsg_status imsg_opened_take_back(const struct imsg_client *client, const uint8_t replay[IMSG_ROOM(32)],
+                                                  struct imsg_error *err);
 
 #define IMSG_OPENER_ENTRIES 16 /* senders whose entries are kept: those of a group that take turns */
 
@@ -269,6 +274,12 @@ struct imsg_opener {
     char *const *from;                  /* handles that are expected; others are refused */
     size_t from_count;                  /* 0: all are expected */
     bool verify_first;                  /* read a sealed file twice: verify all of it before any is given out */
+    /* Refuse what was opened before, by its replay key, which is recorded in the home for ever: after all checks,
+     * before the message is given out, and not where the callback fails. It also bounds how often the short tag of a
+     * format can be guessed: after so many failures a day of one account its messages in that format are
+     * IMSG_TEMPORARY (imsg_open_input; format.md §7). */
+    bool once;
+    const char *retry; /* name of an envelope that was recorded and is to be let through once more; or NULL */
     enum imsg_status (*message)(void *context, const struct imsg_opened *opened, struct imsg_error *err);
     /* A sealed file: its envelope, before any content, or NULL; its content, chunk after chunk; and its end. NULL
      * for the latter two: sealed files are refused. */
@@ -279,7 +290,7 @@ struct imsg_opener {
     void *context;
 
     struct imsg_device own; /* the library's */
-    bool has_own;
+    bool has_own, postponed;
     struct imsg_entry entries[IMSG_OPENER_ENTRIES];
     size_t entry_next;
 };
@@ -337,15 +348,23 @@ IMSG_CHECK enum imsg_status imsg_inbox_claim(const struct imsg_inbox *inbox, con
 /* It was handed out: move it to cur/. */
 IMSG_CHECK enum imsg_status imsg_inbox_finish(const struct imsg_inbox *inbox, const char *name, struct imsg_error *err);
 
+/* A message of new/ that is handed out. */
+struct imsg_handed {
+    const char *name;
+    int fd;     /* its file, open for reading */
+    bool again; /* it came out of new/ where an earlier call left it: it may have been handed out before */
+    bool stays; /* for the callback to set */
+};
+
 /* From a relay into the inbox, and out of it: each message is stored before the relay is told to forget it, handed out
  * once, and kept where handing out failed. */
 struct imsg_receiver {
     const struct imsg_inbox *inbox;
     struct imsg_relay *relay; /* NULL will do for imsg_receive_again */
     uint8_t token[IMSG_TOKEN];
-    /* Called for each message, one after another, with its file open for reading. Not IMSG_OK, or *stays set to
-     * true: the message stays in new/; in the first case the run ends. */
-    enum imsg_status (*hand_out)(void *context, const char *name, int fd, bool *stays, struct imsg_error *err);
+    /* Called for each message, one after another. Not IMSG_OK, or message->stays set to true: the message stays in new/;
+     * in the first case the run ends. */
+    enum imsg_status (*hand_out)(void *context, struct imsg_handed *message, struct imsg_error *err);
     /* Called once for what the relay has under this name and is no message for this device: it stays there. Or NULL. */
     void (*rejected)(void *context, const char *waiting, const struct imsg_error *err);
     /* Called for a message that was stored before and is acknowledged only. Or NULL. */
@@ -365,7 +384,8 @@ IMSG_CHECK enum imsg_status imsg_receive_again(struct imsg_receiver *receiver, s
 void imsg_receiver_free(struct imsg_receiver *receiver);
 /* Receive into the inbox of the client's home and open what comes out: first what an earlier run left in new/, then
  * what waits at the relay, then (`wait`) what arrives later, until something fails. What the opener refuses is told
- * as an event and counts as handed out. The relay must have the mailbox (imsg_relay_mailbox). */
+ * as an event and counts as handed out, but for IMSG_TEMPORARY: such a message stays in new/. With opener->once a message that was handed out before and stayed is let
+ * through. The relay must have the mailbox (imsg_relay_mailbox). */
 IMSG_CHECK enum imsg_status imsg_receive_and_open(struct imsg_opener *opener, struct imsg_relay *relay, bool wait,
                                                   struct imsg_error *err);
 

@@ -23,8 +23,9 @@ void imsg_opener_free(struct imsg_opener *opener)
     opener->has_own = false;
 }
 
-void imsg_opener_tell(const struct imsg_opener *opener, uint64_t line, bool cut, const struct imsg_error *err)
+void imsg_opener_tell(struct imsg_opener *opener, uint64_t line, bool cut, const struct imsg_error *err)
 {
+    opener->postponed |= err->status == IMSG_TEMPORARY;
     imsg_client_tell(opener->client, &(struct imsg_event){.kind = IMSG_EVENT_FAILED,
                                                           .line = line,
                                                           .cut = cut && err->status == IMSG_MALFORMED,
@@ -35,8 +36,13 @@ void imsg_opening_decrypt(struct imsg_opener *opener, struct imsg_opening *openi
 {
     struct imsg_opened *opened = &opening->opened;
     struct imsg_identity *identity = opener->client->identity;
-    opening->status =
-        imsg_open_envelope(identity, opening->sender, &opened->envelope, &opened->message, NULL, &opening->err);
+    if (opening->held)
+        imsg_opening_refuse_held(opening);
+    else
+        opening->status =
+            imsg_open_envelope(identity, opening->sender, &opened->envelope, &opened->message, NULL, &opening->err);
+    if (opener->once)
+        imsg_opening_judge(opening);
     if (opening->status == IMSG_OK) {
         opened->own = imsg_identity_has_handle(identity, opened->message.from);
         memcpy(opened->auth, opening->sender->auth, sizeof opened->auth);
@@ -48,7 +54,7 @@ void imsg_opening_decrypt(struct imsg_opener *opener, struct imsg_opening *openi
 void imsg_opening_clear(struct imsg_opening *opening)
 {
     imsg_opened_free(&opening->opened);
-    opening->parsed = opening->mine = opening->to_open = false;
+    opening->parsed = opening->mine = opening->to_open = opening->held = opening->failed = false;
 }
 
 enum imsg_status imsg_open_line(struct imsg_opener *opener, struct imsg_view line, struct imsg_opened *out,

@@ -1,4 +1,5 @@
 /* Whose key verifies: this device's own record, the records given, or the directory with its pins. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -63,6 +64,15 @@ enum imsg_status imsg_opener_look_up(struct imsg_opener *opener, const char *fro
     if (status == IMSG_OK)
         *out = &entry->devices;
     return status;
+}
+
+void imsg_opener_account(struct imsg_opener *opener, const struct imsg_envelope *envelope,
+                         char out[static 2 * IMSG_TOKEN + 1])
+{
+    const struct imsg_entry *entry = opener->records ? NULL : kept_entry(opener, envelope->from);
+    imsg_hex(envelope->from_token, IMSG_TOKEN, out);
+    if (entry)
+        snprintf(out, 2 * IMSG_TOKEN + 1, "%s", entry->thumbprint);
 }
 
 static bool is_sender(const struct imsg_device *device, const struct imsg_envelope *envelope)
