@@ -20,8 +20,9 @@ struct open_run {
     struct imsg_devices records; /* -R, read before the identity */
     bool records_read;
     struct cli_output out;
-    struct imsg_buf after;    /* lines for stdout once `out` is complete (-j of a sealed file) */
-    struct imsg_buf recorded; /* replay keys, 32 bytes each, of what is recorded as opened and goes to a file (--once) */
+    struct imsg_buf after; /* lines for stdout once `out` is complete (-j of a sealed file) */
+    struct imsg_buf
+        recorded; /* replay keys, 32 bytes each, of what is recorded as opened and goes to a file (--once) */
 };
 
 /* ---- result.c ---- what lib/client calls; context is the struct open_run */

@@ -26,9 +26,9 @@ IMSG_CHECK enum imsg_status imsg_opener_find_sender(struct imsg_opener *opener, 
 struct imsg_opening {
     struct imsg_opened opened;
     const struct imsg_device *sender;
-    bool parsed;  /* opened.envelope is filled in */
-    bool mine;    /* for this device */
-    bool to_open; /* its sender's record is known */
+    bool parsed;                      /* opened.envelope is filled in */
+    bool mine;                        /* for this device */
+    bool to_open;                     /* its sender's record is known */
     char account[2 * IMSG_TOKEN + 1]; /* with imsg_opener.once, as do the next two; see imsg_opener_account */
     bool held;                        /* too many of the account's payloads failed to open */
     bool failed;                      /* as did this one */

@@ -122,8 +122,7 @@ static enum imsg_status remember_other(struct reading *reading, const struct ims
 static bool must_wait(struct imsg_opener *opener, const struct imsg_envelope *envelope)
 {
     return imsg_opener_expects(opener, envelope->from) &&
-           (imsg_opener_would_forget(opener, envelope->from) ||
-            (opener->once && envelope->format->failures_a_day > 0));
+           (imsg_opener_would_forget(opener, envelope->from) || (opener->once && envelope->format->failures_a_day > 0));
 }
 
 /* Everything about an envelope that needs no private key. *later: not yet. */

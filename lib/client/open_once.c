@@ -29,9 +29,9 @@ void imsg_opening_refuse_held(struct imsg_opening *opening)
 {
     const struct imsg_envelope *envelope = &opening->opened.envelope;
     if (is_signed(opening))
-        opening->status = imsg_fail(&opening->err, IMSG_TEMPORARY,
-                                    "\"%s\" messages from %s wait: too many did not open in a day",
-                                    imsg_format_name(envelope->format), envelope->from);
+        opening->status =
+            imsg_fail(&opening->err, IMSG_TEMPORARY, "\"%s\" messages from %s wait: too many did not open in a day",
+                      imsg_format_name(envelope->format), envelope->from);
     else
         opening->status = imsg_fail(&opening->err, IMSG_REFUSED, "refused");
 }
