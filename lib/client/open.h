@@ -39,6 +39,7 @@ struct imsg_opening {
  * records that the caller gave, the sender's token. */
 void imsg_opener_account(struct imsg_opener *opener, const struct imsg_envelope *envelope,
                          char out[static 2 * IMSG_TOKEN + 1]);
+void imsg_opened_free(struct imsg_opened *opened);
 /* Verify and decrypt; on any thread. */
 void imsg_opening_decrypt(struct imsg_opener *opener, struct imsg_opening *opening);
 void imsg_opening_clear(struct imsg_opening *opening);
