@@ -44,6 +44,9 @@ IMSG_CHECK enum imsg_status imsg_identity_create(const char *path, const struct 
  * identity as written. file->has_fd must be false. */
 IMSG_CHECK enum imsg_status imsg_identity_rotate_file(const struct imsg_key_file *file, struct imsg_identity *out,
                                                       struct imsg_error *err);
+/* The same, giving it the thumbprint of its owner's account key. */
+IMSG_CHECK enum imsg_status imsg_identity_account_file(const struct imsg_key_file *file, const char *thumbprint,
+                                                       struct imsg_identity *out, struct imsg_error *err);
 /* The account key signs the entries of its owner's handles. IMSG_NO_INPUT: there is no such file. */
 IMSG_CHECK enum imsg_status imsg_account_load(const struct imsg_key_file *file, struct imsg_p256 **out,
                                               struct imsg_error *err);
@@ -114,8 +117,8 @@ void imsg_client_close(struct imsg_client *client);
 enum imsg_status imsg_client_auth(void *client, const struct imsg_p256 **key, struct imsg_error *err);
 /* The verified entry of a canonical handle: its signature; one's own account key where the handle is one's own; the
  * pin, which a first sight makes. *entry goes with imsg_entry_free. *raw (raw may be NULL) becomes the bytes on
- * file, whatever it was. IMSG_NO_ACCOUNT; IMSG_REFUSED: another key, an older or forked entry, or a pinned handle
- * without an entry. */
+ * file, whatever it was. Records that do not verify (imsg_device_verify) are told by IMSG_EVENT_FAILED and left out.
+ * IMSG_NO_ACCOUNT; IMSG_REFUSED: another key, an older or forked entry, or a pinned handle without an entry. */
 IMSG_CHECK enum imsg_status imsg_client_look_up(struct imsg_client *client, const char *handle,
                                                 struct imsg_entry *entry, struct imsg_buf *raw, struct imsg_error *err);
 /* Move the handle's pin on to an entry just written; never back. */
@@ -124,6 +127,9 @@ IMSG_CHECK enum imsg_status imsg_client_pin(struct imsg_client *client, const ch
 /* The account key that entries of one's own handles must be signed by, in place of account.pem of the home. It
  * is not needed afterwards. */
 void imsg_client_set_account(struct imsg_client *client, const struct imsg_p256 *account);
+/* The thumbprint of this user's account key, as far as it is known without a passphrase; else "". */
+IMSG_CHECK enum imsg_status imsg_client_account(struct imsg_client *client, char out[IMSG_ROOM(IMSG_THUMBPRINT + 1)],
+                                                struct imsg_error *err);
 /* Where the directory is, for messages. */
 const char *imsg_client_location(const struct imsg_client *client);
 /* Load or open it, unless that was done; the client's. */
@@ -146,7 +152,7 @@ IMSG_CHECK enum imsg_status imsg_records_read(int fd, unsigned threads, struct i
 struct imsg_registration {
     struct imsg_client *client;         /* allow_expired is usual */
     struct imsg_key_file account_file;  /* made at the first registration where it does not exist */
-    const struct imsg_devices *records; /* imsg_device_check said yes to each */
+    const struct imsg_devices *records; /* imsg_device_verify said yes to each */
     const char *const *removals;        /* names or tokens of devices, or a unique start of one */
     size_t removal_count;
     unsigned expires_days; /* 0: the entries do not expire */

@@ -85,8 +85,8 @@ static void person_free(struct imsg_person *person)
     free(person);
 }
 
-/* Moves *devices into the new person. */
-static enum imsg_status add_person(struct imsg_sealer *sealer, const char *handle, struct imsg_devices *devices,
+/* Moves the devices of *entry into the new person. */
+static enum imsg_status add_person(struct imsg_sealer *sealer, const char *handle, struct imsg_entry *entry,
                                    struct imsg_person **out, struct imsg_error *err)
 {
     struct imsg_person *person = calloc(1, sizeof *person);
@@ -100,8 +100,10 @@ static enum imsg_status add_person(struct imsg_sealer *sealer, const char *handl
         person_free(person);
         return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
     }
-    person->devices = *devices;
-    *devices = (struct imsg_devices){0};
+    person->devices = entry->devices;
+    entry->devices = (struct imsg_devices){0};
+    person->proven = entry->proven;
+    memcpy(person->account, entry->thumbprint, sizeof person->account);
     sealer->people[sealer->person_count++] = person;
     *out = person;
     return IMSG_OK;
@@ -117,11 +119,24 @@ static enum imsg_status look_up(struct imsg_sealer *sealer, const char *handle, 
         *out = sealer->people[json_integer_value(place)];
         return IMSG_OK;
     }
-    enum imsg_status status = imsg_client_look_up(sealer->client, handle, &entry, NULL, err);
+    enum imsg_status status = imsg_client_find_entry(sealer->client, handle, true, &entry, NULL, err);
     if (status == IMSG_OK)
-        status = add_person(sealer, handle, &entry.devices, out, err);
+        status = add_person(sealer, handle, &entry, out, err);
     imsg_entry_free(&entry);
     return status;
+}
+
+/* Device number i of the person, unless its record does not verify. */
+static enum imsg_status add_device(const struct imsg_sealer *sealer, struct imsg_draft *draft,
+                                   const struct imsg_person *person, size_t i, struct imsg_error *err)
+{
+    const struct imsg_device *device = &person->devices.items[i];
+    struct imsg_error refused;
+    if (person->proven || imsg_device_verify(device, person->account, &refused) == IMSG_OK)
+        return add_target(sealer, draft, device, person->handle, err);
+    refused.status = IMSG_REFUSED;
+    imsg_draft_leave_out(sealer, draft, &refused);
+    return IMSG_OK;
 }
 
 static enum imsg_status add_recipient(struct imsg_sealer *sealer, struct imsg_draft *draft, const char *handle,
@@ -133,7 +148,7 @@ static enum imsg_status add_recipient(struct imsg_sealer *sealer, struct imsg_dr
         status = imsg_fail(err, IMSG_NO_ACCOUNT, "%s has no device in directory \"%s\"", handle,
                            imsg_client_location(sealer->client));
     for (size_t i = 0; status == IMSG_OK && i < person->devices.count; i++)
-        status = add_target(sealer, draft, &person->devices.items[i], person->handle, err);
+        status = add_device(sealer, draft, person, i, err);
     return status;
 }
 
@@ -145,13 +160,13 @@ static enum imsg_status add_own(struct imsg_sealer *sealer, struct imsg_draft *d
     const char *from = identity->handles[0];
     enum imsg_status status = look_up(sealer, from, &person, err);
     if (status == IMSG_NO_ACCOUNT) {
-        struct imsg_devices none = {0};
+        struct imsg_entry none = {0};
         imsg_client_tell(sealer->client, &(struct imsg_event){.kind = IMSG_EVENT_UNREGISTERED, .handle = from});
         return add_person(sealer, from, &none, &person, err);
     }
     for (size_t i = 0; status == IMSG_OK && i < person->devices.count; i++)
         if (memcmp(person->devices.items[i].token, identity->token, IMSG_TOKEN) != 0)
-            status = add_target(sealer, draft, &person->devices.items[i], person->handle, err);
+            status = add_device(sealer, draft, person, i, err);
     return status;
 }
 

@@ -46,6 +46,9 @@ new_device() {
   as "$1" imsg-keygen -n "$1" "$3" | as "$2" imsg-register -q
 }
 
+# same_record ONE OTHER: two device records say the same; proofs are made anew each time.
+same_record() { cmp <(jq -cS 'del(.proofs)' "$1") <(jq -cS 'del(.proofs)' "$2"); }
+
 # from_root PATH: the same, seen from ROOT: to make a path ends at its first space, and what is above may have one.
 from_root() { realpath --relative-to="$ROOT" "$1"; }
 # build_folder: sets OWN_BUILD to a folder for a build of the test's own, below that of all builds, with what need not be
