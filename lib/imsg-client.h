@@ -201,7 +201,7 @@ struct imsg_draft {
 
     struct imsg_target *targets; /* the library's, from here on */
     size_t target_count, target_cap;
-    struct json_t *tokens;
+    struct json_t *found; /* devices: "TOKEN THUMBPRINT", "TOKEN HANDLE" */
     const uint8_t *stream_key;
     struct imsg_buf plaintext;
 };

@@ -77,6 +77,14 @@ static enum imsg_status give_out(struct imsg_opener *opener, struct imsg_opened 
     return status;
 }
 
+/* A device under two account keys has an envelope of a sealed file for each of the handles. */
+static bool is_for_other_handle(const struct imsg_opened *sealed, const struct imsg_opened *opened)
+{
+    return strcmp(sealed->envelope.to, opened->envelope.to) != 0 &&
+           strcmp(sealed->message.id, opened->message.id) == 0 &&
+           memcmp(sealed->message.stream_key, opened->message.stream_key, sizeof opened->message.stream_key) == 0;
+}
+
 static enum imsg_status line_finish(void *context, void *argument, struct imsg_error *err)
 {
     struct reading *reading = context;
@@ -86,6 +94,12 @@ static enum imsg_status line_finish(void *context, void *argument, struct imsg_e
     enum imsg_status status = opening->status;
     if (opener->once && opening->to_open && imsg_opening_count(opener, opening, err) != IMSG_OK)
         return err->status;
+    if (status == IMSG_OK && opening->to_open && opening->opened.message.has_stream && reading->sealed_line &&
+        is_for_other_handle(&reading->sealed, &opening->opened)) {
+        reading->mine--;
+        imsg_opening_clear(opening);
+        return IMSG_OK;
+    }
     if (status == IMSG_OK && opening->to_open && opening->opened.message.has_stream) {
         if (!reading->sealed_line) {
             reading->sealed_line = job->line;
@@ -108,12 +122,22 @@ static enum imsg_status line_finish(void *context, void *argument, struct imsg_e
 
 /* ---- lines, in order ---- */
 
+static bool is_own_token(const struct reading *reading, const struct imsg_envelope *envelope)
+{
+    return memcmp(envelope->to_token, reading->opener->client->identity->token, IMSG_TOKEN) == 0;
+}
+
+/* For another device; or for this one under a handle that it does not have, as another's entry may list it. */
 static enum imsg_status remember_other(struct reading *reading, const struct imsg_envelope *envelope,
                                        struct imsg_error *err)
 {
-    char hex[2 * IMSG_TOKEN + 1], text[32];
+    char hex[2 * IMSG_TOKEN + 1], text[IMSG_HANDLE_MAX + 8];
+    const char *separator = reading->others ? ", " : "";
     imsg_hex(envelope->to_token, IMSG_TOKEN, hex);
-    snprintf(text, sizeof text, "%s%.4s…", reading->others ? ", " : "", hex);
+    if (is_own_token(reading, envelope))
+        snprintf(text, sizeof text, "%s%s", separator, envelope->to);
+    else
+        snprintf(text, sizeof text, "%s%.4s…", separator, hex);
     return reading->others++ < OTHERS_MAX ? imsg_buf_text(&reading->tokens, text, err) : IMSG_OK;
 }
 
@@ -131,7 +155,7 @@ static enum imsg_status line_prepare(struct reading *reading, struct imsg_openin
 {
     struct imsg_opener *opener = reading->opener;
     const struct imsg_envelope *envelope = &opening->opened.envelope;
-    if (memcmp(envelope->to_token, opener->client->identity->token, IMSG_TOKEN) != 0)
+    if (!is_own_token(reading, envelope) || !imsg_identity_has_handle(opener->client->identity, envelope->to))
         return remember_other(reading, envelope, err);
     *later = busy && must_wait(opener, envelope);
     if (*later)
