@@ -26,8 +26,8 @@ static const struct cli_option options[] = {
 };
 static const struct cli_tool tool = {
     .name = "imsg-open",
-    .synopsis = "[-i FILE] [-d LOCATION | -R FILE]... [--from HANDLE]... [-j] [--once] [-o FILE] "
-                "[--verify-first] [FILE...]\n--raw -E FORMAT --from HANDLE [-R FILE]... [-o FILE] [FILE]",
+    .synopsis = "[-i FILE] [-d LOCATION | -R FILE]... [--from HANDLE]... [-j] [--once] [-o FILE] [FILE...]\n"
+                "--raw -E FORMAT --from HANDLE [-R FILE]... [-o FILE] [FILE]",
     .purpose = "verify and open envelopes and sealed files for this device",
     .options = options,
     .operands = "FILE",
