@@ -399,7 +399,7 @@ device/1 null"
     and (.plaintext.fields[] | select(.field == "content") | .value == "hello\nworld\n")' first
   tail -n 1 out >out.2
   jq -e '.note == "not opened: sealed for another device" and (has("verdict") or has("plaintext") | not)
-    and (.values | keys == ["name"])' out.2
+    and (.values | keys == ["name", "replay_key"])' out.2
   expect 0 imsg-inspect -i bob.json -R alice.jsonl envelopes.jsonl
   grep -qx '  hello' out
   grep -qx 'verdict: imsg-open accepts it' out

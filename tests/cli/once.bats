@@ -41,6 +41,11 @@ mauled() { jq -c '.payload = $p' --arg p "$({ jq -r .payload "$1" | base64 -d; p
   done
   [ "$(recorded)" -eq 2 ]
   [ "$(find bob/opened -type f -perm 600 | wc -l)" -eq 2 ]
+  # Under its replay key it has its name.
+  key=$(as bob imsg-inspect -j one | jq -r .values.replay_key)
+  [ "$(cat "bob/opened/${key:0:2}/${key:2}")" = "$(name_of "$(cat one)")" ]
+  # Failures are counted by account.
+  [ -e "bob/failures/$(as alice imsg-keygen -F | awk '/^account/ { print $2 }')" ]
   # The others of an input go on, and the same line twice is one message.
   echo two | as alice imsg-seal -q -R bob.jsonl >two
   expect 1 open one two two pair
