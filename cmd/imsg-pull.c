@@ -70,8 +70,7 @@ static enum imsg_status run_command(struct pull *run, struct imsg_handed *messag
     message->stays = code == imsg_status_exit(IMSG_TEMPORARY);
     if (message->stays)
         cli_error(&run->cli, IMSG_TEMPORARY,
-                  "%.8s…: the command asks for another try (status 75): the message stays in inbox/new",
-                  message->name);
+                  "%.8s…: the command asks for another try (status 75): the message stays in inbox/new", message->name);
     else if (code != 0)
         cli_error(&run->cli, IMSG_REFUSED, "%.8s…: the command ended with status %d", message->name, code);
     return IMSG_OK;

@@ -365,8 +365,8 @@ struct imsg_receiver {
     const struct imsg_inbox *inbox;
     struct imsg_relay *relay; /* NULL will do for imsg_receive_again */
     uint8_t token[IMSG_TOKEN];
-    /* Called for each message, one after another. Not IMSG_OK, or message->stays set to true: the message stays in new/;
-     * in the first case the run ends. */
+    /* Called for each message, one after another. Not IMSG_OK, or message->stays set to true: the message stays in
+     * new/; in the first case the run ends. */
     enum imsg_status (*hand_out)(void *context, struct imsg_handed *message, struct imsg_error *err);
     /* Called once for what the relay has under this name and is no message for this device: it stays there. Or NULL. */
     void (*rejected)(void *context, const char *waiting, const struct imsg_error *err);
@@ -387,8 +387,9 @@ IMSG_CHECK enum imsg_status imsg_receive_again(struct imsg_receiver *receiver, s
 void imsg_receiver_free(struct imsg_receiver *receiver);
 /* Receive into the inbox of the client's home and open what comes out: first what an earlier run left in new/, then
  * what waits at the relay, then (`wait`) what arrives later, until something fails. What the opener refuses is told
- * as an event and counts as handed out, but for IMSG_TEMPORARY: such a message stays in new/. With opener->once a message that was handed out before and stayed is let
- * through. The relay must have the mailbox (imsg_relay_mailbox). */
+ * as an event and counts as handed out, but for IMSG_TEMPORARY: such a message stays in new/. With opener->once a
+ * message that was handed out before and stayed is let through. The relay must have the mailbox (imsg_relay_mailbox).
+ */
 IMSG_CHECK enum imsg_status imsg_receive_and_open(struct imsg_opener *opener, struct imsg_relay *relay, bool wait,
                                                   struct imsg_error *err);
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # imsg-open --once: nothing is opened twice, and nothing is lost on the way to a handler.
-# shellcheck disable=SC2030,SC2031 # every test is a subshell
+# shellcheck disable=SC2016,SC2030,SC2031,SC2094 # every test is a subshell; a file may be named like a format
 bats_require_minimum_version 1.5.0
 load common
 load relay
@@ -116,9 +116,9 @@ mauled() { jq -c '.payload = $p' --arg p "$({ jq -r .payload "$1" | base64 -d; p
 }
 
 @test "a sealed file is opened once; a damaged copy does not use it up" {
-  head -c 2000000 sealed >cut
-  expect 1 open -o result cut
-  expect 1 open cut
+  head -c 2000000 sealed >short
+  expect 1 open -o result short
+  expect 1 open short
   [ "$(recorded)" -eq 0 ]
   expect 0 open -o result sealed
   cmp content result
