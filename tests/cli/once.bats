@@ -188,3 +188,10 @@ EOF
 @test "--once does not go with --raw" {
   expect 64 open --raw -E pair --from alice@example.com one
 }
+
+@test "a reader that went away does not use a message up" {
+  pipe_without_reader 7
+  expect 74 as bob sh -c 'imsg-open -q --once one >&7'
+  [ "$(recorded)" -eq 0 ]
+  expect 0 open one
+}
