@@ -17,6 +17,7 @@ static const struct cli_option options[] = {
     {'E', "format", IMSG_FORMAT_NAMES, "payload format, with --raw", 0},
     {OPT_RAW, "raw", NULL, "open one bare payload; needs -E and --from", 0},
     {OPT_VERIFY_FIRST, "verify-first", NULL, "verify all of a sealed file before any of it is written", 0},
+    {OPT_ONCE, "once", NULL, "refuse what was opened before with this option", 0},
     CLI_OPT_JSON,
     CLI_OPT_JOBS,
     CLI_OPTS_KEY,
@@ -25,8 +26,8 @@ static const struct cli_option options[] = {
 };
 static const struct cli_tool tool = {
     .name = "imsg-open",
-    .synopsis = "[-i FILE] [-d LOCATION | -R FILE]... [--from HANDLE]... [-j] [-o FILE] [--verify-first] "
-                "[FILE...]\n--raw -E FORMAT --from HANDLE [-R FILE]... [-o FILE] [FILE]",
+    .synopsis = "[-i FILE] [-d LOCATION | -R FILE]... [--from HANDLE]... [-j] [--once] [-o FILE] [FILE...]\n"
+                "--raw -E FORMAT --from HANDLE [-R FILE]... [-o FILE] [FILE]",
     .purpose = "verify and open envelopes and sealed files for this device",
     .options = options,
     .operands = "FILE",
@@ -72,6 +73,8 @@ static void start_opener(struct open_run *run)
         .from = run->from,
         .from_count = run->from_count,
         .verify_first = cli_given(&run->cli, OPT_VERIFY_FIRST),
+        .once = cli_given(&run->cli, OPT_ONCE),
+        .retry = cli_environment("IMSG_RETRY"),
         .message = open_message,
         .file_begin = open_file_begin,
         .file_chunk = open_file_chunk,
@@ -145,6 +148,7 @@ static void check(const struct open_run *run)
     int stdin_uses = cli_operands(cli) == 0;
     cli_exclusive(cli, OPT_RAW, 'j', 0);
     cli_exclusive(cli, OPT_RAW, OPT_VERIFY_FIRST, 0);
+    cli_exclusive(cli, OPT_RAW, OPT_ONCE, 0);
     cli_exclusive(cli, 'd', 'R', 0);
     if (cli_given(cli, OPT_RAW) && !run->format)
         cli_usage(cli, "--raw needs -E pair or -E pair-ec");
@@ -219,8 +223,11 @@ int main(int argc, char **argv)
     cli_sandbox_for(&run.cli, run.record_count ? 0 : CLI_USES(CLI_DIRECTORY), run.cli.directory_option, NULL, NULL);
     run_inputs(&run);
     /* A file is replaced only if nothing failed, in the records either; what went to stdout is out. */
-    cli_ok(&run.cli, cli_output_finish(&run.out, run.cli.status == 0 || !run.out.path, &err), &err);
+    bool complete = run.cli.status == 0 || !run.out.path;
+    if (!cli_ok(&run.cli, cli_output_finish(&run.out, complete, &err), &err) || !complete)
+        open_take_back(&run);
     print_after(&run);
+    imsg_buf_free(&run.recorded);
     imsg_opener_free(&run.opener);
     imsg_devices_free(&run.records);
     imsg_strings_free(run.from, run.from_count);

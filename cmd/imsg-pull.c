@@ -44,29 +44,35 @@ struct pull {
 
 /* ---- what is done with a message ---- */
 
-/* sh -c COMMAND with the stored envelope as its standard input. The command inherits the lock on the file. */
-static enum imsg_status run_command(struct pull *run, const char *name, int fd, bool *stays, struct imsg_error *err)
+/* In the child: sh -c COMMAND with the stored envelope as its standard input. The command inherits the lock on the
+ * file. */
+static void exec_command(const struct pull *run, const struct imsg_handed *message)
+{
+    bool set = (message->again ? setenv("IMSG_RETRY", message->name, 1) : unsetenv("IMSG_RETRY")) == 0;
+    signal(SIGPIPE, SIG_DFL);
+    if (set && dup2(message->fd, STDIN_FILENO) == STDIN_FILENO)
+        execl("/bin/sh", "sh", "-c", run->command, (char *)NULL);
+    _exit(127);
+}
+
+static enum imsg_status run_command(struct pull *run, struct imsg_handed *message, struct imsg_error *err)
 {
     int result = 0;
     pid_t child = fork();
     if (child < 0)
         return imsg_fail(err, IMSG_TEMPORARY, "cannot start a process: %s", strerror(errno));
-    if (child == 0) {
-        signal(SIGPIPE, SIG_DFL);
-        if (dup2(fd, STDIN_FILENO) == STDIN_FILENO)
-            execl("/bin/sh", "sh", "-c", run->command, (char *)NULL);
-        _exit(127);
-    }
+    if (child == 0)
+        exec_command(run, message);
     while (waitpid(child, &result, 0) < 0)
         if (errno != EINTR)
             return imsg_fail(err, IMSG_INTERNAL, "wait: %s", strerror(errno));
     int code = WIFEXITED(result) ? WEXITSTATUS(result) : 128 + WTERMSIG(result);
-    *stays = code == imsg_status_exit(IMSG_TEMPORARY);
-    if (*stays)
+    message->stays = code == imsg_status_exit(IMSG_TEMPORARY);
+    if (message->stays)
         cli_error(&run->cli, IMSG_TEMPORARY,
-                  "%.8s…: the command asks for another try (status 75): the message stays in inbox/new", name);
+                  "%.8s…: the command asks for another try (status 75): the message stays in inbox/new", message->name);
     else if (code != 0)
-        cli_error(&run->cli, IMSG_REFUSED, "%.8s…: the command ended with status %d", name, code);
+        cli_error(&run->cli, IMSG_REFUSED, "%.8s…: the command ended with status %d", message->name, code);
     return IMSG_OK;
 }
 
@@ -82,10 +88,10 @@ static enum imsg_status print_envelope(struct pull *run, int fd, struct imsg_err
     return status;
 }
 
-static enum imsg_status hand_out(void *context, const char *name, int fd, bool *stays, struct imsg_error *err)
+static enum imsg_status hand_out(void *context, struct imsg_handed *message, struct imsg_error *err)
 {
     struct pull *run = context;
-    return run->command ? run_command(run, name, fd, stays, err) : print_envelope(run, fd, err);
+    return run->command ? run_command(run, message, err) : print_envelope(run, message->fd, err);
 }
 
 static void report_rejected(void *context, const char *waiting, const struct imsg_error *why)

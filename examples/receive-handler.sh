@@ -1,7 +1,8 @@
 #!/bin/sh
 # Receives without losing a message: imsg-pull -x runs a command for each envelope, and an envelope stays in inbox/new for the
 # next run if the command exits with 75. The command here stores each message in a file below the name of its sender, and
-# exits with 75 as long as the archive folder does not exist.
+# exits with 75 as long as the archive folder does not exist. imsg-open --once refuses what was opened before, but for the
+# message that imsg-pull offers again.
 set -eu
 work=$(mktemp -d)
 finish() {
@@ -26,13 +27,13 @@ cat >file-message <<'SCRIPT'
 #!/bin/sh
 # One envelope on standard input; $1 is the archive folder.
 set -eu
-[ -d "$1" ] || exit 75
 # The status of imsg-open is the status of this script: 75 if the directory cannot be reached.
-message=$(imsg-open -q -j)
+message=$(imsg-open -q -j --once)
+[ -d "$1" ] || exit 75
 folder=$1/$(printf %s "$message" | jq -r '.from | ltrimstr("mailto:") | gsub("[^a-z0-9@.+-]"; "_") | ltrimstr(".")')
 file=$folder/$(printf %s "$message" | jq -r .id)
 mkdir -p "$folder"
-# The file gets its final name only when it is complete. A message that is received twice makes one file.
+# The file gets its final name only when it is complete. A message that is handled twice makes one file.
 printf %s "$message" | jq -j .content >"$file.tmp"
 mv "$file.tmp" "$file"
 SCRIPT

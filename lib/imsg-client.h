@@ -44,6 +44,9 @@ IMSG_CHECK enum imsg_status imsg_identity_create(const char *path, const struct 
  * identity as written. file->has_fd must be false. */
 IMSG_CHECK enum imsg_status imsg_identity_rotate_file(const struct imsg_key_file *file, struct imsg_identity *out,
                                                       struct imsg_error *err);
+/* The same, giving it the thumbprint of its owner's account key. */
+IMSG_CHECK enum imsg_status imsg_identity_account_file(const struct imsg_key_file *file, const char *thumbprint,
+                                                       struct imsg_identity *out, struct imsg_error *err);
 /* The account key signs the entries of its owner's handles. IMSG_NO_INPUT: there is no such file. */
 IMSG_CHECK enum imsg_status imsg_account_load(const struct imsg_key_file *file, struct imsg_p256 **out,
                                               struct imsg_error *err);
@@ -114,8 +117,8 @@ void imsg_client_close(struct imsg_client *client);
 enum imsg_status imsg_client_auth(void *client, const struct imsg_p256 **key, struct imsg_error *err);
 /* The verified entry of a canonical handle: its signature; one's own account key where the handle is one's own; the
  * pin, which a first sight makes. *entry goes with imsg_entry_free. *raw (raw may be NULL) becomes the bytes on
- * file, whatever it was. IMSG_NO_ACCOUNT; IMSG_REFUSED: another key, an older or forked entry, or a pinned handle
- * without an entry. */
+ * file, whatever it was. Records that do not verify (imsg_device_verify) are told by IMSG_EVENT_FAILED and left out.
+ * IMSG_NO_ACCOUNT; IMSG_REFUSED: another key, an older or forked entry, or a pinned handle without an entry. */
 IMSG_CHECK enum imsg_status imsg_client_look_up(struct imsg_client *client, const char *handle,
                                                 struct imsg_entry *entry, struct imsg_buf *raw, struct imsg_error *err);
 /* Move the handle's pin on to an entry just written; never back. */
@@ -124,6 +127,9 @@ IMSG_CHECK enum imsg_status imsg_client_pin(struct imsg_client *client, const ch
 /* The account key that entries of one's own handles must be signed by, in place of account.pem of the home. It
  * is not needed afterwards. */
 void imsg_client_set_account(struct imsg_client *client, const struct imsg_p256 *account);
+/* The thumbprint of this user's account key, as far as it is known without a passphrase; else "". */
+IMSG_CHECK enum imsg_status imsg_client_account(struct imsg_client *client, char out[IMSG_ROOM(IMSG_THUMBPRINT + 1)],
+                                                struct imsg_error *err);
 /* Where the directory is, for messages. */
 const char *imsg_client_location(const struct imsg_client *client);
 /* Load or open it, unless that was done; the client's. */
@@ -146,7 +152,7 @@ IMSG_CHECK enum imsg_status imsg_records_read(int fd, unsigned threads, struct i
 struct imsg_registration {
     struct imsg_client *client;         /* allow_expired is usual */
     struct imsg_key_file account_file;  /* made at the first registration where it does not exist */
-    const struct imsg_devices *records; /* imsg_device_check said yes to each */
+    const struct imsg_devices *records; /* imsg_device_verify said yes to each */
     const char *const *removals;        /* names or tokens of devices, or a unique start of one */
     size_t removal_count;
     unsigned expires_days; /* 0: the entries do not expire */
@@ -195,7 +201,7 @@ struct imsg_draft {
 
     struct imsg_target *targets; /* the library's, from here on */
     size_t target_count, target_cap;
-    struct json_t *tokens;
+    struct json_t *found; /* devices: "TOKEN THUMBPRINT", "TOKEN HANDLE" */
     const uint8_t *stream_key;
     struct imsg_buf plaintext;
 };
@@ -254,9 +260,14 @@ IMSG_CHECK enum imsg_status imsg_seal_file(struct imsg_sealer *sealer, struct im
 struct imsg_opened {
     struct imsg_envelope envelope;
     struct imsg_message message;
-    bool own;         /* from one of this user's own handles */
-    uint8_t auth[65]; /* the auth key of the device that sealed it */
+    bool own;           /* from one of this user's own handles */
+    uint8_t auth[65];   /* the auth key of the device that sealed it */
+    uint8_t replay[32]; /* its replay key, where imsg_opener.once is set */
+    bool recorded;      /* as opened, by this run */
 };
+/* What was given out under this replay key did not reach its end, an output file for one: it may be opened again. */
+IMSG_CHECK enum imsg_status imsg_opened_take_back(const struct imsg_client *client, const uint8_t replay[IMSG_ROOM(32)],
+                                                  struct imsg_error *err);
 
 #define IMSG_OPENER_ENTRIES 16 /* senders whose entries are kept: those of a group that take turns */
 
@@ -269,6 +280,12 @@ struct imsg_opener {
     char *const *from;                  /* handles that are expected; others are refused */
     size_t from_count;                  /* 0: all are expected */
     bool verify_first;                  /* read a sealed file twice: verify all of it before any is given out */
+    /* Refuse what was opened before, by its replay key, which is recorded in the home for ever: after all checks,
+     * before the message is given out, and not where the callback fails. It also bounds how often the short tag of a
+     * format can be guessed: after so many failures a day of one account its messages in that format are
+     * IMSG_TEMPORARY (imsg_open_input; format.md §7). */
+    bool once;
+    const char *retry; /* name of an envelope that was recorded and is to be let through once more; or NULL */
     enum imsg_status (*message)(void *context, const struct imsg_opened *opened, struct imsg_error *err);
     /* A sealed file: its envelope, before any content, or NULL; its content, chunk after chunk; and its end. NULL
      * for the latter two: sealed files are refused. */
@@ -279,7 +296,7 @@ struct imsg_opener {
     void *context;
 
     struct imsg_device own; /* the library's */
-    bool has_own;
+    bool has_own, postponed;
     struct imsg_entry entries[IMSG_OPENER_ENTRIES];
     size_t entry_next;
 };
@@ -294,8 +311,8 @@ IMSG_CHECK enum imsg_status imsg_open_raw(struct imsg_opener *opener, struct ims
 
 /* ---- Receiving (lib/client/receive.c, inbox.c, inbox_store.c) --------------------------------------------------- */
 
-/* The inbox of a device, in its home: a Maildir of envelopes named by the SHA-256 of their payload, and the memory
- * of what was ever stored in it (seen/pull/ab/cdef…, an empty file, or a name of one, for each). Several processes may use one at a
+/* The inbox of a device, in its home: a Maildir of envelopes under their names (imsg.h), and the memory of what was
+ * ever stored in it (seen/pull/ab/cdef…, an empty file, or a name of one, for each). Several processes may use one at a
  * time. */
 struct imsg_inbox {
     char *new_path, *cur_path, *tmp_path, *lock_path, *seen_path;
@@ -333,15 +350,23 @@ IMSG_CHECK enum imsg_status imsg_inbox_claim(const struct imsg_inbox *inbox, con
 /* It was handed out: move it to cur/. */
 IMSG_CHECK enum imsg_status imsg_inbox_finish(const struct imsg_inbox *inbox, const char *name, struct imsg_error *err);
 
+/* A message of new/ that is handed out. */
+struct imsg_handed {
+    const char *name;
+    int fd;     /* its file, open for reading */
+    bool again; /* it came out of new/ where an earlier call left it: it may have been handed out before */
+    bool stays; /* for the callback to set */
+};
+
 /* From a relay into the inbox, and out of it: each message is stored before the relay is told to forget it, handed out
  * once, and kept where handing out failed. */
 struct imsg_receiver {
     const struct imsg_inbox *inbox;
     struct imsg_relay *relay; /* NULL will do for imsg_receive_again */
     uint8_t token[IMSG_TOKEN];
-    /* Called for each message, one after another, with its file open for reading. Not IMSG_OK, or *stays set to
-     * true: the message stays in new/; in the first case the run ends. */
-    enum imsg_status (*hand_out)(void *context, const char *name, int fd, bool *stays, struct imsg_error *err);
+    /* Called for each message, one after another. Not IMSG_OK, or message->stays set to true: the message stays in
+     * new/; in the first case the run ends. */
+    enum imsg_status (*hand_out)(void *context, struct imsg_handed *message, struct imsg_error *err);
     /* Called once for what the relay has under this name and is no message for this device: it stays there. Or NULL. */
     void (*rejected)(void *context, const char *waiting, const struct imsg_error *err);
     /* Called for a message that was stored before and is acknowledged only. Or NULL. */
@@ -361,7 +386,9 @@ IMSG_CHECK enum imsg_status imsg_receive_again(struct imsg_receiver *receiver, s
 void imsg_receiver_free(struct imsg_receiver *receiver);
 /* Receive into the inbox of the client's home and open what comes out: first what an earlier run left in new/, then
  * what waits at the relay, then (`wait`) what arrives later, until something fails. What the opener refuses is told
- * as an event and counts as handed out. The relay must have the mailbox (imsg_relay_mailbox). */
+ * as an event and counts as handed out, but for IMSG_TEMPORARY: such a message stays in new/. With opener->once a
+ * message that was handed out before and stayed is let through. The relay must have the mailbox (imsg_relay_mailbox).
+ */
 IMSG_CHECK enum imsg_status imsg_receive_and_open(struct imsg_opener *opener, struct imsg_relay *relay, bool wait,
                                                   struct imsg_error *err);
 

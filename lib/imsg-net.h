@@ -72,7 +72,7 @@ IMSG_CHECK enum imsg_status imsg_directory_put(struct imsg_directory *directory,
 const char *imsg_directory_location(const struct imsg_directory *directory);
 void imsg_directory_close(struct imsg_directory *directory);
 
-/* ---- relay.c ---- one mailbox per token; messages named by the SHA-256 of their payload */
+/* ---- relay.c ---- one mailbox per token; messages have the names of their envelopes (imsg.h) */
 #define IMSG_RELAY_DAYS 30              /* a message waits no longer */
 #define IMSG_RELAY_ACKNOWLEDGE_MAX 1024 /* names in one request; more are several requests */
 struct imsg_relay;
@@ -108,7 +108,7 @@ IMSG_CHECK enum imsg_status imsg_relay_list(struct imsg_relay *relay, const uint
                                             struct imsg_waiting *out, struct imsg_error *err);
 void imsg_waiting_free(struct imsg_waiting *waiting);
 /* Append one waiting message's line, without newline: one of those that imsg_relay_list named last. IMSG_NO_INPUT: it
- * is gone meanwhile. */
+ * is gone meanwhile. The relay may have given any line this name: the caller parses it and compares. */
 IMSG_CHECK enum imsg_status imsg_relay_fetch(struct imsg_relay *relay, const uint8_t token[IMSG_ROOM(32)],
                                              const char *name, struct imsg_buf *out, struct imsg_error *err);
 /* Delete messages at the relay, durably on IMSG_OK; one that is not there is no failure. After a failure some may be

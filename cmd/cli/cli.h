@@ -193,9 +193,9 @@ IMSG_CHECK enum imsg_status cli_identity(struct cli *cli, const char *path, stru
 /* Only its token, which is public: no passphrase is asked. */
 IMSG_CHECK enum imsg_status cli_identity_token(struct cli *cli, const char *path, uint8_t token[static 32],
                                                struct imsg_error *err);
-/* Give it a new prekey, write it back, and load it. */
-IMSG_CHECK enum imsg_status cli_identity_rotate(struct cli *cli, const char *path, struct imsg_identity *out,
-                                                struct imsg_error *err);
+/* Give it the thumbprint of an account key, or (account NULL) a new prekey, write it back, and load it. */
+IMSG_CHECK enum imsg_status cli_identity_change(struct cli *cli, const char *path, const char *account,
+                                                struct imsg_identity *out, struct imsg_error *err);
 /* The account key: `path`, or account.pem of $IMSG_HOME (NULL). IMSG_NO_INPUT if there is none. */
 IMSG_CHECK enum imsg_status cli_account_key(struct cli *cli, const char *path, struct imsg_p256 **out,
                                             struct imsg_error *err);

@@ -193,14 +193,17 @@ enum imsg_status cli_identity(struct cli *cli, const char *path, struct imsg_ide
     return status;
 }
 
-enum imsg_status cli_identity_rotate(struct cli *cli, const char *path, struct imsg_identity *out,
+enum imsg_status cli_identity_change(struct cli *cli, const char *path, const char *account, struct imsg_identity *out,
                                      struct imsg_error *err)
 {
     struct imsg_key_file file;
     char *name = NULL;
     enum imsg_status status = cli_key_file(cli, path, "identity.json", &name, &file, err);
     if (status == IMSG_OK)
-        status = suggest_identity(path, imsg_identity_rotate_file(&file, out, err), err);
+        status =
+            account ? imsg_identity_account_file(&file, account, out, err) : imsg_identity_rotate_file(&file, out, err);
+    if (status == IMSG_NO_INPUT)
+        status = suggest_identity(path, status, err);
     free(name);
     return status;
 }

@@ -118,6 +118,7 @@ static void judge_envelope(struct item *item, struct imsg_error *err)
 {
     struct imsg_envelope envelope = {0};
     const struct imsg_device *sender = NULL;
+    uint8_t replay[32];
     enum imsg_status status = parse_envelope(item->bytes, &envelope, err);
     if (status != IMSG_OK) {
         tree_error(item, status, err);
@@ -125,7 +126,9 @@ static void judge_envelope(struct item *item, struct imsg_error *err)
         return;
     }
     inspect_default_keys(item->run);
-    tree_value(item->json, "payload_sha256", imsg_view_of(envelope.hash, sizeof envelope.hash));
+    tree_value(item->json, "name", imsg_view_of(envelope.name, sizeof envelope.name));
+    if (imsg_envelope_replay_key(&envelope, replay, NULL) == IMSG_OK)
+        tree_value(item->json, "replay_key", imsg_view_of(replay, sizeof replay));
     for (size_t i = 0; i <= item->run->records.count; i++) {
         const struct imsg_device *device =
             i < item->run->records.count ? &item->run->records.items[i] : &item->run->own;

@@ -112,7 +112,9 @@ static const struct imsg_meaning table[] = {
     {"value", "gcm_tag", "as received"},
     {"value", "content", "the first bytes of the content, decrypted"},
     {"value", "auth_key", "the point whose SHA-256 is the token"},
-    {"value", "payload_sha256", "of the decoded payload: its name in relays and inboxes; an entry's in pins"},
+    {"value", "payload_sha256", "of the decoded payload, as pins have it"},
+    {"value", "name", "of the envelope in relays, inboxes and receipts"},
+    {"value", "replay_key", "what imsg-open --once knows the message by"},
     {"value", "account_key", "point of the key that signed the entry"},
     {"value", "device_d", "private: scalar of the device key"},
 

@@ -4,7 +4,7 @@
 
 #include "cli/cli.h"
 
-enum { OPT_FROM = CLI_KEY_OWN, OPT_RAW, OPT_VERIFY_FIRST };
+enum { OPT_FROM = CLI_KEY_OWN, OPT_RAW, OPT_VERIFY_FIRST, OPT_ONCE };
 
 struct open_run {
     struct cli cli; /* first: callbacks get it */
@@ -21,6 +21,8 @@ struct open_run {
     bool records_read;
     struct cli_output out;
     struct imsg_buf after; /* lines for stdout once `out` is complete (-j of a sealed file) */
+    struct imsg_buf
+        recorded; /* replay keys, 32 bytes each, of what is recorded as opened and goes to a file (--once) */
 };
 
 /* ---- result.c ---- what lib/client calls; context is the struct open_run */
@@ -32,6 +34,8 @@ IMSG_CHECK enum imsg_status open_file_begin(void *context, const struct imsg_ope
 IMSG_CHECK enum imsg_status open_file_chunk(void *context, struct imsg_view content, uint64_t number, bool last,
                                             struct imsg_error *err);
 IMSG_CHECK enum imsg_status open_file_end(void *context, const struct imsg_opened *opened, struct imsg_error *err);
+/* The output file was not made: what went into it counts as not opened. */
+void open_take_back(struct open_run *run);
 /* Give an error with IMSG_HINT_WHY the command that shows the user why. It is made of what the user gave alone, so
  * that it is the same whatever the reason. Where the sender was looked up, it looks up too. */
 void open_hint_inspect(const struct open_run *run, struct imsg_error *err);

@@ -85,6 +85,22 @@ static enum imsg_status fail_not_alone(struct imsg_error *err)
     return imsg_fail(err, IMSG_USAGE, "with -j a sealed file is opened alone: its content has the output for itself");
 }
 
+/* What goes to a file is out when the file is complete. */
+static enum imsg_status note_recorded(struct open_run *run, const struct imsg_opened *opened, struct imsg_error *err)
+{
+    return opened->recorded && run->out.path
+               ? imsg_buf_append(&run->recorded, opened->replay, sizeof opened->replay, err)
+               : IMSG_OK;
+}
+
+void open_take_back(struct open_run *run)
+{
+    struct imsg_error err;
+    for (size_t at = 0; at < run->recorded.len; at += 32)
+        if (imsg_opened_take_back(&run->cli.client, run->recorded.ptr + at, &err) != IMSG_OK)
+            cli_report(&run->cli, &err);
+}
+
 /* Content that is not text reaches a terminal only if it was asked to. */
 enum imsg_status open_message(void *context, const struct imsg_opened *opened, struct imsg_error *err)
 {
@@ -103,6 +119,8 @@ enum imsg_status open_message(void *context, const struct imsg_opened *opened, s
         status = cli_output_write(&run->out, content, !imsg_utf8_valid(content), err);
     if (status == IMSG_OK && !run->out.path) /* message by message, for whoever reads along */
         status = cli_output_flush(&run->out, err);
+    if (status == IMSG_OK)
+        status = note_recorded(run, opened, err);
     if (status == IMSG_OK)
         note_message(run, opened);
     imsg_buf_free(&line);
@@ -146,6 +164,8 @@ enum imsg_status open_file_end(void *context, const struct imsg_opened *opened, 
     enum imsg_status status = run->out.path ? IMSG_OK : cli_output_flush(&run->out, err);
     if (status == IMSG_OK && cli_given(&run->cli, 'j'))
         status = print_opened(opened, false, &run->after, err);
+    if (status == IMSG_OK)
+        status = note_recorded(run, opened, err);
     if (status == IMSG_OK)
         note_message(run, opened);
     return status;

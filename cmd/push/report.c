@@ -20,7 +20,7 @@ static enum imsg_status print_receipt(struct push *run, const struct imsg_envelo
     if (status == IMSG_OK)
         status = imsg_json_set_hex(object, "to_token", imsg_view_of(envelope->to_token, IMSG_TOKEN), err);
     if (status == IMSG_OK)
-        status = imsg_json_set_hex(object, "payload", imsg_view_of(envelope->hash, sizeof envelope->hash), err);
+        status = imsg_json_set_hex(object, "name", imsg_view_of(envelope->name, sizeof envelope->name), err);
     if (status == IMSG_OK)
         status = imsg_json_set_string(object, "status",
                                       failure     ? "failed"

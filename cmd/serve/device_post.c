@@ -72,7 +72,7 @@ static void delivery_check_envelope(struct delivery *delivery, const struct imsg
     } else if (device_mailbox(request, delivery->token, &mailbox) && envelope->payload.len > mailbox.limit) {
         reply_reason(request, MHD_HTTP_CONTENT_TOO_LARGE, "PayloadTooLarge");
     }
-    memcpy(delivery->name, envelope->hash, sizeof delivery->name);
+    memcpy(delivery->name, envelope->name, sizeof delivery->name);
     memcpy(delivery->id, envelope->id, sizeof delivery->id);
 }
 

@@ -13,6 +13,11 @@ IMSG_CHECK enum imsg_status imsg_client_home(const struct imsg_client *client, c
                                              struct imsg_error *err);
 IMSG_CHECK enum imsg_status imsg_client_path(const struct imsg_client *client, const char *name, char **path,
                                              struct imsg_error *err);
+/* imsg_client_look_up without its check of the records. `prove`: they are checked unless they were when this payload
+ * was pinned, and entry->proven tells whether all have passed; those that did not are still there. */
+IMSG_CHECK enum imsg_status imsg_client_find_entry(struct imsg_client *client, const char *handle, bool prove,
+                                                   struct imsg_entry *entry, struct imsg_buf *raw,
+                                                   struct imsg_error *err);
 /* pins.json of the home, locked until imsg_pins_close. */
 IMSG_CHECK enum imsg_status imsg_client_pins(const struct imsg_client *client, struct imsg_pins *pins,
                                              struct imsg_error *err);

@@ -23,8 +23,9 @@ void imsg_opener_free(struct imsg_opener *opener)
     opener->has_own = false;
 }
 
-void imsg_opener_tell(const struct imsg_opener *opener, uint64_t line, bool cut, const struct imsg_error *err)
+void imsg_opener_tell(struct imsg_opener *opener, uint64_t line, bool cut, const struct imsg_error *err)
 {
+    opener->postponed |= err->status == IMSG_TEMPORARY;
     imsg_client_tell(opener->client, &(struct imsg_event){.kind = IMSG_EVENT_FAILED,
                                                           .line = line,
                                                           .cut = cut && err->status == IMSG_MALFORMED,
@@ -35,7 +36,13 @@ void imsg_opening_decrypt(struct imsg_opener *opener, struct imsg_opening *openi
 {
     struct imsg_opened *opened = &opening->opened;
     struct imsg_identity *identity = opener->client->identity;
-    opening->status = imsg_open_envelope(identity, opening->sender, &opened->envelope, &opened->message, &opening->err);
+    if (opening->held)
+        imsg_opening_refuse_held(opening);
+    else
+        opening->status =
+            imsg_open_envelope(identity, opening->sender, &opened->envelope, &opened->message, &opening->err);
+    if (opener->once)
+        imsg_opening_judge(opening);
     if (opening->status == IMSG_OK) {
         opened->own = imsg_identity_has_handle(identity, opened->message.from);
         memcpy(opened->auth, opening->sender->auth, sizeof opened->auth);
@@ -47,7 +54,7 @@ void imsg_opening_decrypt(struct imsg_opener *opener, struct imsg_opening *openi
 void imsg_opening_clear(struct imsg_opening *opening)
 {
     imsg_opened_free(&opening->opened);
-    opening->parsed = opening->mine = opening->to_open = false;
+    opening->parsed = opening->mine = opening->to_open = opening->held = opening->failed = false;
 }
 
 /* ---- bare payloads ---- */
@@ -73,15 +80,17 @@ enum imsg_status imsg_open_raw(struct imsg_opener *opener, struct imsg_payload p
 {
     struct trial trial = {.opener = opener, .payload = payload, .plaintext = plaintext};
     const struct imsg_devices *list = opener->records;
+    const struct imsg_entry *entry = NULL;
     const char *from = opener->from[0];
     enum imsg_status status = imsg_opener_unlock(opener, err);
     if (status != IMSG_OK)
         return status;
     status = try_sender(&trial, &opener->own, err); /* one's own is known without a directory */
     if (status == IMSG_REFUSED && !list) {
-        enum imsg_status found = imsg_opener_look_up(opener, from, &list, err);
+        enum imsg_status found = imsg_opener_look_up(opener, from, &entry, err);
         if (found != IMSG_OK)
             return found;
+        list = &entry->devices;
     }
     for (size_t i = 0; list && i < list->count && status == IMSG_REFUSED; i++)
         status = try_sender(&trial, &list->items[i], err);

@@ -4,6 +4,7 @@
 
 #include "base/io.h"
 #include "client/chunks.h"
+#include "client/once.h"
 #include "client/open.h"
 
 struct passing {
@@ -65,8 +66,9 @@ static enum imsg_status verify_all(struct passing *passing, const struct imsg_in
     return status;
 }
 
-enum imsg_status imsg_open_file(struct imsg_opener *opener, const struct imsg_opened *opened,
-                                const struct imsg_input *input, struct imsg_view ahead, struct imsg_error *err)
+/* A sealed file counts as opened from its first chunk on. */
+enum imsg_status imsg_open_file(struct imsg_opener *opener, struct imsg_opened *opened, const struct imsg_input *input,
+                                struct imsg_view ahead, struct imsg_error *err)
 {
     struct passing passing = {.opener = opener, .opened = opened};
     enum imsg_status status = IMSG_OK;
@@ -74,11 +76,15 @@ enum imsg_status imsg_open_file(struct imsg_opener *opener, const struct imsg_op
         status = opener->file_begin(opener->context, opened, err);
     if (status == IMSG_OK && opener->verify_first)
         status = verify_all(&passing, input, ahead, err);
+    if (status == IMSG_OK && opener->once)
+        status = imsg_once_record(opener->client, opener->retry, opened, err);
     passing.release = true;
     if (status == IMSG_OK)
         status = pass(&passing, input, ahead, err);
     if (status == IMSG_OK && opener->file_end)
         status = opener->file_end(opener->context, opened, err);
+    if (status != IMSG_OK && opened->recorded)
+        (void)!imsg_opened_take_back(opener->client, opened->replay, NULL);
     if (status == IMSG_REFUSED) { /* other inputs go on */
         imsg_opener_tell(opener, 0, false, err);
         status = IMSG_OK;

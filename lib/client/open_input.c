@@ -8,7 +8,9 @@
 #include "base/json.h"
 #include "base/pipeline.h"
 #include "base/text.h"
+#include "client/once.h"
 #include "client/open.h"
+#include "format/format.h"
 
 #define JOBS_EACH 8  /* envelopes under way for every thread */
 #define OTHERS_MAX 8 /* devices that are named where nothing was for this one */
@@ -62,6 +64,27 @@ static bool ends_run(enum imsg_status status)
            status == IMSG_USAGE;
 }
 
+/* Recorded first: a process that ends in between loses the message rather than giving it out twice, and who asked for
+ * it can let it through (imsg_opener.retry). */
+static enum imsg_status give_out(struct imsg_opener *opener, struct imsg_opened *opened, struct imsg_error *err)
+{
+    enum imsg_status status = opener->once ? imsg_once_record(opener->client, opener->retry, opened, err) : IMSG_OK;
+    if (status != IMSG_OK)
+        return status;
+    status = opener->message(opener->context, opened, err);
+    if (status != IMSG_OK && opened->recorded)
+        (void)!imsg_opened_take_back(opener->client, opened->replay, NULL);
+    return status;
+}
+
+/* A device under two account keys has an envelope of a sealed file for each of the handles. */
+static bool is_for_other_handle(const struct imsg_opened *sealed, const struct imsg_opened *opened)
+{
+    return strcmp(sealed->envelope.to, opened->envelope.to) != 0 &&
+           strcmp(sealed->message.id, opened->message.id) == 0 &&
+           memcmp(sealed->message.stream_key, opened->message.stream_key, sizeof opened->message.stream_key) == 0;
+}
+
 static enum imsg_status line_finish(void *context, void *argument, struct imsg_error *err)
 {
     struct reading *reading = context;
@@ -69,6 +92,14 @@ static enum imsg_status line_finish(void *context, void *argument, struct imsg_e
     struct imsg_opening *opening = &job->opening;
     struct imsg_opener *opener = reading->opener;
     enum imsg_status status = opening->status;
+    if (opener->once && opening->to_open && imsg_opening_count(opener, opening, err) != IMSG_OK)
+        return err->status;
+    if (status == IMSG_OK && opening->to_open && opening->opened.message.has_stream && reading->sealed_line &&
+        is_for_other_handle(&reading->sealed, &opening->opened)) {
+        reading->mine--;
+        imsg_opening_clear(opening);
+        return IMSG_OK;
+    }
     if (status == IMSG_OK && opening->to_open && opening->opened.message.has_stream) {
         if (!reading->sealed_line) {
             reading->sealed_line = job->line;
@@ -76,7 +107,7 @@ static enum imsg_status line_finish(void *context, void *argument, struct imsg_e
             opening->opened = (struct imsg_opened){0};
         }
     } else if (status == IMSG_OK && opening->to_open) {
-        status = opener->message(opener->context, &opening->opened, &opening->err);
+        status = give_out(opener, &opening->opened, &opening->err);
     }
     if (status != IMSG_OK && ends_run(status)) {
         *err = opening->err;
@@ -91,25 +122,42 @@ static enum imsg_status line_finish(void *context, void *argument, struct imsg_e
 
 /* ---- lines, in order ---- */
 
+static bool is_own_token(const struct reading *reading, const struct imsg_envelope *envelope)
+{
+    return memcmp(envelope->to_token, reading->opener->client->identity->token, IMSG_TOKEN) == 0;
+}
+
+/* For another device; or for this one under a handle that it does not have, as another's entry may list it. */
 static enum imsg_status remember_other(struct reading *reading, const struct imsg_envelope *envelope,
                                        struct imsg_error *err)
 {
-    char hex[2 * IMSG_TOKEN + 1], text[32];
+    char hex[2 * IMSG_TOKEN + 1], text[IMSG_HANDLE_MAX + 8];
+    const char *separator = reading->others ? ", " : "";
     imsg_hex(envelope->to_token, IMSG_TOKEN, hex);
-    snprintf(text, sizeof text, "%s%.4s…", reading->others ? ", " : "", hex);
+    if (is_own_token(reading, envelope))
+        snprintf(text, sizeof text, "%s%s", separator, envelope->to);
+    else
+        snprintf(text, sizeof text, "%s%.4s…", separator, hex);
     return reading->others++ < OTHERS_MAX ? imsg_buf_text(&reading->tokens, text, err) : IMSG_OK;
 }
 
-/* Everything about an envelope that needs no private key. *later: records that jobs under way still need would be
- * freed. */
+/* Whether jobs under way must be finished before this envelope is prepared: its sender's record would take the place of
+ * one that they need, or the failures among them are not counted yet. */
+static bool must_wait(struct imsg_opener *opener, const struct imsg_envelope *envelope)
+{
+    return imsg_opener_expects(opener, envelope->from) &&
+           (imsg_opener_would_forget(opener, envelope->from) || (opener->once && envelope->format->failures_a_day > 0));
+}
+
+/* Everything about an envelope that needs no private key. *later: not yet. */
 static enum imsg_status line_prepare(struct reading *reading, struct imsg_opening *opening, bool busy, bool *later,
                                      struct imsg_error *err)
 {
     struct imsg_opener *opener = reading->opener;
     const struct imsg_envelope *envelope = &opening->opened.envelope;
-    if (memcmp(envelope->to_token, opener->client->identity->token, IMSG_TOKEN) != 0)
+    if (!is_own_token(reading, envelope) || !imsg_identity_has_handle(opener->client->identity, envelope->to))
         return remember_other(reading, envelope, err);
-    *later = busy && imsg_opener_expects(opener, envelope->from) && imsg_opener_would_forget(opener, envelope->from);
+    *later = busy && must_wait(opener, envelope);
     if (*later)
         return IMSG_OK;
     opening->mine = true;
@@ -118,6 +166,8 @@ static enum imsg_status line_prepare(struct reading *reading, struct imsg_openin
     enum imsg_status status = imsg_opener_check_expected(opener, envelope->from, err);
     if (status == IMSG_OK)
         status = imsg_opener_find_sender(opener, envelope, &opening->sender, err);
+    if (status == IMSG_OK && opener->once)
+        status = imsg_opening_hold(opener, opening, err);
     opening->to_open = status == IMSG_OK;
     return status;
 }

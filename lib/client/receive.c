@@ -34,17 +34,16 @@ void imsg_receiver_free(struct imsg_receiver *receiver)
 
 /* ---- handing out ---- */
 
-static enum imsg_status hand_out(struct imsg_receiver *receiver, const char *name, struct imsg_error *err)
+static enum imsg_status hand_out(struct imsg_receiver *receiver, const char *name, bool again, struct imsg_error *err)
 {
-    bool stays = false;
-    int fd = -1;
-    enum imsg_status status = imsg_inbox_claim(receiver->inbox, name, &fd, err);
-    if (status != IMSG_OK || fd < 0)
+    struct imsg_handed message = {.name = name, .fd = -1, .again = again};
+    enum imsg_status status = imsg_inbox_claim(receiver->inbox, name, &message.fd, err);
+    if (status != IMSG_OK || message.fd < 0)
         return status;
-    status = receiver->hand_out(receiver->context, name, fd, &stays, err);
-    if (status == IMSG_OK && !stays)
+    status = receiver->hand_out(receiver->context, &message, err);
+    if (status == IMSG_OK && !message.stays)
         status = imsg_inbox_finish(receiver->inbox, name, err);
-    close(fd);
+    close(message.fd);
     return status;
 }
 
@@ -57,7 +56,7 @@ enum imsg_status imsg_receive_again(struct imsg_receiver *receiver, struct imsg_
         /* A process that ended right after it stored the message has not remembered it, and the relay still has it. */
         status = imsg_inbox_remember(receiver->inbox, list[i].name, err);
         if (status == IMSG_OK)
-            status = hand_out(receiver, list[i].name, err);
+            status = hand_out(receiver, list[i].name, true, err);
     }
     imsg_inbox_list_free(list, count);
     return status;
@@ -102,10 +101,13 @@ static enum imsg_status fetch_message(struct imsg_receiver *receiver, const char
         status = imsg_envelope_parse(imsg_buf_view(line), &envelope, err);
     if (status == IMSG_OK && memcmp(envelope.to_token, receiver->token, IMSG_TOKEN) != 0)
         status = imsg_fail(err, IMSG_REFUSED, "an envelope for another device");
+    imsg_hex(envelope.name, sizeof envelope.name, arrival->name);
+    /* Under another name something else may be there by the time that it is acknowledged. */
+    if (status == IMSG_OK && strcmp(arrival->name, waiting) != 0)
+        status = imsg_fail(err, IMSG_PROTOCOL, "an envelope whose name is %.8s…", arrival->name);
     if (status == IMSG_OK)
         status = imsg_buf_text(line, "\n", err);
     if (status == IMSG_OK) {
-        imsg_hex(envelope.hash, sizeof envelope.hash, arrival->name);
         arrival->line = imsg_buf_view(line);
         batch->bytes += line->len;
         batch->waiting[batch->count++] = waiting;
@@ -149,7 +151,7 @@ static enum imsg_status deliver_batch(struct imsg_receiver *receiver, struct bat
         if (!arrival->fresh && receiver->repeated)
             receiver->repeated(receiver->context, arrival->name);
         /* Also what was stored before: that process may have ended before it handed it out. */
-        status = hand_out(receiver, arrival->name, err);
+        status = hand_out(receiver, arrival->name, !arrival->fresh, err);
     }
     return status;
 }

@@ -5,11 +5,16 @@
 
 #define WAIT_SECONDS 60 /* at most, for one answer of the relay */
 
-static enum imsg_status open_stored(void *context, const char *name, int fd, bool *stays, struct imsg_error *err)
+static enum imsg_status open_stored(void *context, struct imsg_handed *message, struct imsg_error *err)
 {
-    const struct imsg_input input = {.fd = fd, .name = name};
-    *stays = false;
-    return imsg_open_input(context, &input, err);
+    struct imsg_opener *opener = context;
+    const struct imsg_input input = {.fd = message->fd, .name = message->name};
+    opener->retry = message->again ? message->name : NULL;
+    opener->postponed = false;
+    enum imsg_status status = imsg_open_input(opener, &input, err);
+    opener->retry = NULL;
+    message->stays = opener->postponed;
+    return status;
 }
 
 static void tell_rejected(void *context, const char *waiting, const struct imsg_error *err)

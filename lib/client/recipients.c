@@ -1,4 +1,5 @@
 /* From handles and records to the devices that a message is sealed for. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,22 +54,42 @@ static enum imsg_status append_target(struct imsg_draft *draft, const struct ims
     return IMSG_OK;
 }
 
-/* A device found twice is sealed for once. `to` lives as long as the device. */
+/* Whether the device was found before under `by`, an account key or a handle; from now on it was. */
+static enum imsg_status is_known(struct imsg_draft *draft, const struct imsg_device *device, const char *by,
+                                 bool *known, struct imsg_error *err)
+{
+    char key[2 * IMSG_TOKEN + 1 + IMSG_HANDLE_MAX + 1];
+    imsg_hex(device->token, sizeof device->token, key);
+    snprintf(key + 2 * IMSG_TOKEN, sizeof key - 2 * IMSG_TOKEN, " %s", by);
+    if (!draft->found)
+        draft->found = json_object();
+    *known = json_object_get(draft->found, key) != NULL;
+    if (!*known && json_object_set_new(draft->found, key, json_true()) != 0)
+        return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    return IMSG_OK;
+}
+
+/* A device found twice is sealed for once where both entries are by one account key, or both records are of the
+ * caller's list. Otherwise the entry of one could keep a message from another by listing his device. `account` is the
+ * entry's thumbprint, NULL for a record of the list. `to` lives as long as the device. */
 static enum imsg_status add_target(const struct imsg_sealer *sealer, struct imsg_draft *draft,
-                                   const struct imsg_device *device, const char *to, struct imsg_error *err)
+                                   const struct imsg_device *device, const char *account, const char *to,
+                                   struct imsg_error *err)
 {
     struct imsg_error unfit;
     char token[2 * IMSG_TOKEN + 1];
+    bool by_account = false, by_handle = false;
     const struct imsg_format *format = choose_format(sealer, device);
-    imsg_hex(device->token, sizeof device->token, token);
-    if (!draft->tokens)
-        draft->tokens = json_object();
-    if (json_object_get(draft->tokens, token) || (!format && sealer->raw))
+    if (!format && sealer->raw)
         return IMSG_OK;
-    if (json_object_set_new(draft->tokens, token, json_true()) != 0)
-        return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    enum imsg_status status = is_known(draft, device, account ? account : "records", &by_account, err);
+    if (status == IMSG_OK)
+        status = is_known(draft, device, to, &by_handle, err);
+    if (status != IMSG_OK || by_account || by_handle)
+        return status;
     if (format)
         return append_target(draft, &(struct imsg_target){.device = device, .to = to, .format = format}, err);
+    imsg_hex(device->token, sizeof device->token, token);
     (void)imsg_fail(&unfit, IMSG_REFUSED, "device %.8s… of %s: offers no format that fits", token, to);
     imsg_draft_leave_out(sealer, draft, &unfit);
     return IMSG_OK;
@@ -85,8 +106,8 @@ static void person_free(struct imsg_person *person)
     free(person);
 }
 
-/* Moves *devices into the new person. */
-static enum imsg_status add_person(struct imsg_sealer *sealer, const char *handle, struct imsg_devices *devices,
+/* Moves the devices of *entry into the new person. */
+static enum imsg_status add_person(struct imsg_sealer *sealer, const char *handle, struct imsg_entry *entry,
                                    struct imsg_person **out, struct imsg_error *err)
 {
     struct imsg_person *person = calloc(1, sizeof *person);
@@ -100,8 +121,10 @@ static enum imsg_status add_person(struct imsg_sealer *sealer, const char *handl
         person_free(person);
         return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
     }
-    person->devices = *devices;
-    *devices = (struct imsg_devices){0};
+    person->devices = entry->devices;
+    entry->devices = (struct imsg_devices){0};
+    person->proven = entry->proven;
+    memcpy(person->account, entry->thumbprint, sizeof person->account);
     sealer->people[sealer->person_count++] = person;
     *out = person;
     return IMSG_OK;
@@ -117,11 +140,24 @@ static enum imsg_status look_up(struct imsg_sealer *sealer, const char *handle, 
         *out = sealer->people[json_integer_value(place)];
         return IMSG_OK;
     }
-    enum imsg_status status = imsg_client_look_up(sealer->client, handle, &entry, NULL, err);
+    enum imsg_status status = imsg_client_find_entry(sealer->client, handle, true, &entry, NULL, err);
     if (status == IMSG_OK)
-        status = add_person(sealer, handle, &entry.devices, out, err);
+        status = add_person(sealer, handle, &entry, out, err);
     imsg_entry_free(&entry);
     return status;
+}
+
+/* Device number i of the person, unless its record does not verify. */
+static enum imsg_status add_device(const struct imsg_sealer *sealer, struct imsg_draft *draft,
+                                   const struct imsg_person *person, size_t i, struct imsg_error *err)
+{
+    const struct imsg_device *device = &person->devices.items[i];
+    struct imsg_error refused;
+    if (person->proven || imsg_device_verify(device, person->account, &refused) == IMSG_OK)
+        return add_target(sealer, draft, device, person->account, person->handle, err);
+    refused.status = IMSG_REFUSED;
+    imsg_draft_leave_out(sealer, draft, &refused);
+    return IMSG_OK;
 }
 
 static enum imsg_status add_recipient(struct imsg_sealer *sealer, struct imsg_draft *draft, const char *handle,
@@ -133,7 +169,7 @@ static enum imsg_status add_recipient(struct imsg_sealer *sealer, struct imsg_dr
         status = imsg_fail(err, IMSG_NO_ACCOUNT, "%s has no device in directory \"%s\"", handle,
                            imsg_client_location(sealer->client));
     for (size_t i = 0; status == IMSG_OK && i < person->devices.count; i++)
-        status = add_target(sealer, draft, &person->devices.items[i], person->handle, err);
+        status = add_device(sealer, draft, person, i, err);
     return status;
 }
 
@@ -145,13 +181,13 @@ static enum imsg_status add_own(struct imsg_sealer *sealer, struct imsg_draft *d
     const char *from = identity->handles[0];
     enum imsg_status status = look_up(sealer, from, &person, err);
     if (status == IMSG_NO_ACCOUNT) {
-        struct imsg_devices none = {0};
+        struct imsg_entry none = {0};
         imsg_client_tell(sealer->client, &(struct imsg_event){.kind = IMSG_EVENT_UNREGISTERED, .handle = from});
         return add_person(sealer, from, &none, &person, err);
     }
     for (size_t i = 0; status == IMSG_OK && i < person->devices.count; i++)
         if (memcmp(person->devices.items[i].token, identity->token, IMSG_TOKEN) != 0)
-            status = add_target(sealer, draft, &person->devices.items[i], person->handle, err);
+            status = add_device(sealer, draft, person, i, err);
     return status;
 }
 
@@ -202,7 +238,7 @@ static enum imsg_status add_records(struct imsg_sealer *sealer, struct imsg_draf
             handle = device->handles[0];
         status = imsg_draft_add_to(draft, handle, err);
         if (status == IMSG_OK)
-            status = add_target(sealer, draft, device, handle, err);
+            status = add_target(sealer, draft, device, NULL, handle, err);
     }
     return status;
 }
@@ -220,7 +256,7 @@ static enum imsg_status find_in_records(struct imsg_sealer *sealer, struct imsg_
             const char *handle = handle_among(&records->items[k], &handles[i], 1);
             found = found || handle;
             if (handle)
-                status = add_target(sealer, draft, &records->items[k], handle, err);
+                status = add_target(sealer, draft, &records->items[k], NULL, handle, err);
         }
         if (status == IMSG_OK && !found)
             status = go_on(sealer, draft,

@@ -98,7 +98,7 @@ static enum imsg_status apply_record(const struct imsg_device *record, struct im
     size_t at = 0;
     while (at < devices->count && memcmp(devices->items[at].token, record->token, IMSG_TOKEN) != 0)
         at++;
-    if (at < devices->count && json_equal(devices->items[at].json, record->json))
+    if (at < devices->count && imsg_device_equal(&devices->items[at], record))
         return IMSG_OK;
     enum imsg_status status = imsg_device_from_json(record->json, &copy, err);
     if (status == IMSG_OK && at < devices->count) {
@@ -117,9 +117,17 @@ static enum imsg_status apply_records(const struct imsg_registration *run, const
                                       struct imsg_devices *devices, bool *changed, struct imsg_error *err)
 {
     enum imsg_status status = IMSG_OK;
-    for (size_t i = 0; status == IMSG_OK && i < run->records->count; i++)
-        if (imsg_device_has_handle(&run->records->items[i], handle))
-            status = apply_record(&run->records->items[i], devices, changed, err);
+    char account[IMSG_THUMBPRINT + 1];
+    if (run->records->count > 0)
+        status = imsg_account_thumbprint(run->account, account, err);
+    for (size_t i = 0; status == IMSG_OK && i < run->records->count; i++) {
+        const struct imsg_device *record = &run->records->items[i];
+        if (!imsg_device_has_handle(record, handle))
+            continue;
+        status = imsg_device_verify(record, account, err);
+        if (status == IMSG_OK)
+            status = apply_record(record, devices, changed, err);
+    }
     return status;
 }
 
@@ -147,6 +155,7 @@ static enum imsg_status write_entry(struct imsg_registration *run, const struct 
         status = imsg_entry_sign(run->account, &next, update->exists ? &update->entry : NULL, &file, err);
     if (status == IMSG_OK) /* read once as others will read it, before it is written */
         status = imsg_entry_parse(imsg_buf_view(&file), update->handle, at, &written, err);
+    written.proven = true; /* the records given were verified, and those that were there when they were looked up */
     if (status == IMSG_OK)
         status = imsg_directory_put(directory, update->handle, imsg_buf_view(&update->raw), imsg_buf_view(&file), err);
     if (status == IMSG_OK)

@@ -374,7 +374,7 @@ void imsg_draft_free(struct imsg_draft *draft)
         imsg_attachment_free(&draft->attachments[i]);
     free(draft->attachments);
     free(draft->targets);
-    json_decref(draft->tokens);
+    json_decref(draft->found);
     imsg_buf_free(&draft->plaintext);
     imsg_buf_free(&draft->lines);
     *draft = (struct imsg_draft){0};

@@ -170,6 +170,16 @@ static enum imsg_status read_account(struct imsg_client *client, struct imsg_err
     return status;
 }
 
+enum imsg_status imsg_client_account(struct imsg_client *client, char out[static IMSG_THUMBPRINT + 1],
+                                     struct imsg_error *err)
+{
+    enum imsg_status status = read_account(client, err);
+    if (status == IMSG_OK && client->has_account)
+        return imsg_thumbprint(client->account, out, err);
+    out[0] = '\0';
+    return status;
+}
+
 static enum imsg_status check_own(struct imsg_client *client, const char *handle, const struct imsg_entry *entry,
                                   struct imsg_error *err)
 {
@@ -198,6 +208,7 @@ static void pin_of(const struct imsg_entry *entry, struct imsg_pin *pin)
     memcpy(pin->thumbprint, entry->thumbprint, sizeof pin->thumbprint);
     memcpy(pin->hash, entry->hash, sizeof pin->hash);
     pin->seq = entry->seq;
+    pin->proven = entry->proven;
 }
 
 enum imsg_status imsg_client_pins(const struct imsg_client *client, struct imsg_pins *pins, struct imsg_error *err)
@@ -236,8 +247,17 @@ static enum imsg_status judge_pin(const struct imsg_client *client, const char *
     return status;
 }
 
+/* Whether every record of the entry verifies. */
+static bool records_verify(const struct imsg_entry *entry)
+{
+    bool proven = true;
+    for (size_t i = 0; i < entry->devices.count; i++)
+        proven &= imsg_device_verify(&entry->devices.items[i], entry->thumbprint, NULL) == IMSG_OK;
+    return proven;
+}
+
 /* Compare with the pin, and move it forward: under one lock, so that two runs cannot both see a handle first. */
-static enum imsg_status check_pin(struct imsg_client *client, const char *handle, const struct imsg_entry *entry,
+static enum imsg_status check_pin(struct imsg_client *client, const char *handle, bool prove, struct imsg_entry *entry,
                                   struct imsg_error *err)
 {
     struct imsg_pins pins = {.lock = -1};
@@ -250,9 +270,11 @@ static enum imsg_status check_pin(struct imsg_client *client, const char *handle
         status = judge_pin(client, handle, found ? &pin : NULL, entry, err);
     if (status != IMSG_OK)
         goto out;
+    bool same = found && memcmp(pin.hash, entry->hash, sizeof pin.hash) == 0;
+    bool replaced = found && strcmp(pin.thumbprint, entry->thumbprint) != 0;
+    entry->proven = (same && !replaced && pin.proven) || (prove && records_verify(entry));
     pin_of(entry, &fresh);
-    bool replaced = found && strcmp(pin.thumbprint, fresh.thumbprint) != 0;
-    if (!found || replaced || memcmp(&pin.hash, &fresh.hash, sizeof pin.hash) != 0) {
+    if (!same || replaced || pin.proven != fresh.proven) {
         status = imsg_pins_set(&pins, handle, &fresh, err);
         if (status == IMSG_OK)
             status = imsg_pins_save(&pins, err);
@@ -289,7 +311,7 @@ static enum imsg_status judge_absence(struct imsg_client *client, const char *ha
 
 /* ---- look-ups ---- */
 
-static enum imsg_status read_entry(struct imsg_client *client, const char *handle, struct imsg_entry *entry,
+static enum imsg_status read_entry(struct imsg_client *client, const char *handle, bool prove, struct imsg_entry *entry,
                                    struct imsg_buf *file, struct imsg_error *err)
 {
     enum imsg_status status = imsg_directory_get(client->directory, handle, file, err);
@@ -304,7 +326,7 @@ static enum imsg_status read_entry(struct imsg_client *client, const char *handl
     }
     status = check_own(client, handle, entry, err);
     if (status == IMSG_OK)
-        status = check_pin(client, handle, entry, err);
+        status = check_pin(client, handle, prove, entry, err);
     if (status != IMSG_OK)
         imsg_entry_free(entry);
     return status;
@@ -313,19 +335,19 @@ static enum imsg_status read_entry(struct imsg_client *client, const char *handl
 /* The entry is read first and the pin after it. Where another run has written a newer entry and moved the pin on in
  * between, the entry refused is no longer in the directory: so a refusal stands only if the directory serves the
  * same entry once more. */
-enum imsg_status imsg_client_look_up(struct imsg_client *client, const char *handle, struct imsg_entry *entry,
-                                     struct imsg_buf *raw, struct imsg_error *err)
+enum imsg_status imsg_client_find_entry(struct imsg_client *client, const char *handle, bool prove,
+                                        struct imsg_entry *entry, struct imsg_buf *raw, struct imsg_error *err)
 {
     struct imsg_buf file = {0}, refused = {0};
     struct imsg_directory *directory;
     enum imsg_status status = imsg_client_directory(client, &directory, err);
     if (status == IMSG_OK)
-        status = read_entry(client, handle, entry, &file, err);
+        status = read_entry(client, handle, prove, entry, &file, err);
     for (int i = 0; status == IMSG_REFUSED && i < REREADS; i++) {
         imsg_buf_free(&refused);
         refused = file;
         file = (struct imsg_buf){0};
-        status = read_entry(client, handle, entry, &file, err);
+        status = read_entry(client, handle, prove, entry, &file, err);
         if (imsg_view_equal(imsg_buf_view(&file), imsg_buf_view(&refused)))
             break;
     }
@@ -335,6 +357,26 @@ enum imsg_status imsg_client_look_up(struct imsg_client *client, const char *han
     }
     imsg_buf_free(&refused);
     imsg_buf_free(&file);
+    return status;
+}
+
+enum imsg_status imsg_client_look_up(struct imsg_client *client, const char *handle, struct imsg_entry *entry,
+                                     struct imsg_buf *raw, struct imsg_error *err)
+{
+    struct imsg_error refused;
+    enum imsg_status status = imsg_client_find_entry(client, handle, true, entry, raw, err);
+    size_t kept = 0;
+    for (size_t i = 0; status == IMSG_OK && i < entry->devices.count; i++) {
+        struct imsg_device device = entry->devices.items[i];
+        if (imsg_device_verify(&device, entry->thumbprint, &refused) == IMSG_OK) {
+            entry->devices.items[kept++] = device;
+            continue;
+        }
+        imsg_client_tell(client, &(struct imsg_event){.kind = IMSG_EVENT_FAILED, .handle = handle, .error = &refused});
+        imsg_device_free(&device);
+    }
+    if (status == IMSG_OK)
+        entry->devices.count = kept;
     return status;
 }
 

@@ -32,6 +32,9 @@ IMSG_CHECK enum imsg_status imsg_sha256(struct imsg_view bytes, uint8_t out[stat
 /* Of several parts one after another. */
 IMSG_CHECK enum imsg_status imsg_sha256_parts(const struct imsg_view *parts, size_t count, uint8_t out[static 32],
                                               struct imsg_error *err);
+/* Of the label and several parts, each preceded by its length as u32be. */
+IMSG_CHECK enum imsg_status imsg_sha256_sized(const char *label, const struct imsg_view *parts, size_t count,
+                                              uint8_t out[static 32], struct imsg_error *err);
 struct imsg_digest; /* a running digest */
 IMSG_CHECK enum imsg_status imsg_digest_new(enum imsg_digest_kind kind, struct imsg_digest **out,
                                             struct imsg_error *err);

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct imsg_digest {
     EVP_MD_CTX *ctx;
@@ -52,6 +53,31 @@ enum imsg_status imsg_sha256_parts(const struct imsg_view *parts, size_t count, 
     if (status == IMSG_OK)
         status = imsg_digest_final(digest, out, err);
     imsg_digest_free(digest);
+    return status;
+}
+
+/* In one piece: so many small updates would cost more than copying the bytes. */
+enum imsg_status imsg_sha256_sized(const char *label, const struct imsg_view *parts, size_t count,
+                                   uint8_t out[static 32], struct imsg_error *err)
+{
+    struct imsg_buf bytes = {0};
+    size_t room = strlen(label);
+
+    for (size_t i = 0; i < count; i++)
+        room += 4 + parts[i].len;
+    enum imsg_status status = imsg_buf_reserve(&bytes, room, err);
+    if (status == IMSG_OK)
+        status = imsg_buf_text(&bytes, label, err);
+    for (size_t i = 0; status == IMSG_OK && i < count; i++) {
+        const size_t len = parts[i].len;
+        const uint8_t size[4] = {(uint8_t)(len >> 24), (uint8_t)(len >> 16), (uint8_t)(len >> 8), (uint8_t)len};
+        status = imsg_buf_append(&bytes, size, sizeof size, err);
+        if (status == IMSG_OK && len > 0)
+            status = imsg_buf_append(&bytes, parts[i].ptr, len, err);
+    }
+    if (status == IMSG_OK)
+        status = imsg_sha256(imsg_buf_view(&bytes), out, err);
+    imsg_buf_free(&bytes);
     return status;
 }
 

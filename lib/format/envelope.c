@@ -1,7 +1,9 @@
 /* envelope/1: a payload with its routing, readable by everybody, authenticated by nothing (format.md §7). */
 #include <string.h>
 
+#include "base/text.h"
 #include "crypto/crypto.h"
+#include "format/format.h"
 #include "format/member.h"
 
 #define AT(member) offsetof(struct imsg_envelope, member)
@@ -19,14 +21,24 @@ static const struct imsg_member members[] = {
     {0},
 };
 
-static enum imsg_status complete(void *out, struct imsg_error *err)
+/* Of everything that the envelope says, so that nobody who saw a payload can take its place with another id or time. */
+static enum imsg_status set_name(void *out, struct imsg_error *err)
 {
     struct imsg_envelope *envelope = out;
-    return imsg_sha256(imsg_buf_view(&envelope->payload), envelope->hash, err);
+    char from_token[2 * IMSG_TOKEN + 1], to_token[2 * IMSG_TOKEN + 1];
+    imsg_hex(envelope->from_token, IMSG_TOKEN, from_token);
+    imsg_hex(envelope->to_token, IMSG_TOKEN, to_token);
+    const struct imsg_view parts[] = {
+        imsg_view_str(envelope->id),   imsg_view_str(envelope->from),
+        imsg_view_str(from_token),     imsg_view_str(envelope->to),
+        imsg_view_str(to_token),       imsg_view_str(imsg_format_name(envelope->format)),
+        imsg_view_str(envelope->time), imsg_buf_view(&envelope->payload),
+    };
+    return imsg_sha256_sized("imsg envelope/1\n", parts, sizeof parts / sizeof parts[0], envelope->name, err);
 }
 
 static const struct imsg_document document = {
-    .kind = "envelope/1", .members = members, .size = sizeof(struct imsg_envelope), .complete = complete};
+    .kind = "envelope/1", .members = members, .size = sizeof(struct imsg_envelope), .complete = set_name};
 
 enum imsg_status imsg_envelope_parse(struct imsg_view line, struct imsg_envelope *out, struct imsg_error *err)
 {

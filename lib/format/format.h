@@ -21,11 +21,16 @@ struct imsg_meaning {
     const char *kind, *name, *text;
 };
 
+enum { IMSG_REPLAY_PARTS = 2 };
+
 struct imsg_format {
     const char *name;
-    uint32_t payload_limit;              /* bytes of a payload that a device takes whose record does not say;
-                                          * more than a relay takes has no effect */
-    bool counts;                         /* sealing takes a counter for each recipient's key */
+    uint32_t payload_limit; /* bytes of a payload that a device takes whose record does not say; more than a relay takes
+                             * has no effect */
+    bool counts;            /* sealing takes a counter for each recipient's key */
+    /* A short tag can be guessed: of so many payloads a day may opening fail that are from one account by their
+     * signature (may_be_from), before opening pauses (imsg_opener.once). 0: the tag is long. */
+    uint32_t failures_a_day;
     const struct imsg_meaning *meanings; /* up to one without a name */
 
     /* Keys. Reading a document without the format's members is IMSG_OK: it does not offer the format. The functions
@@ -58,6 +63,9 @@ struct imsg_format {
                               struct imsg_error *err);
     /* Whether the device may be the sender, as far as shows without a private key. */
     bool (*may_be_from)(const void *parts, const struct imsg_device *device);
+    /* The bytes that the signature covers, as the replay key has them (format.md §7): up to IMSG_REPLAY_PARTS views
+     * into `parts` and the payload. Their number. What can be changed without a key is not among them. */
+    size_t (*replay_parts)(const void *parts, struct imsg_view out[static IMSG_REPLAY_PARTS]);
     /* Append the payload. Sender and device have the format's keys, and check_record said yes. */
     enum imsg_status (*seal)(const struct imsg_identity *sender, const struct imsg_device *device, uint32_t counter,
                              struct imsg_view plaintext, struct imsg_buf *out, struct imsg_error *err);

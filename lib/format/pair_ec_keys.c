@@ -222,6 +222,14 @@ static bool may_be_from(const void *parts, const struct imsg_device *device)
     return device->has_pair_ec && memcmp(pair_ec->validator, device->device_x, 2) == 0;
 }
 
+static size_t replay_parts(const void *parts, struct imsg_view out[static IMSG_REPLAY_PARTS])
+{
+    const struct imsg_pair_ec *pair_ec = parts;
+    out[0] = imsg_view_of(pair_ec->ephemeral_x, sizeof pair_ec->ephemeral_x);
+    out[1] = pair_ec->payload;
+    return 2;
+}
+
 static enum imsg_status seal(const struct imsg_identity *sender, const struct imsg_device *device, uint32_t counter,
                              struct imsg_view plaintext, struct imsg_buf *out, struct imsg_error *err)
 {
@@ -336,6 +344,7 @@ const struct imsg_format imsg_format_pair_ec = {
     .begins = begins,
     .parse = parse,
     .may_be_from = may_be_from,
+    .replay_parts = replay_parts,
     .seal = seal,
     .open = open_parts,
 };

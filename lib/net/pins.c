@@ -26,17 +26,6 @@ static enum imsg_status report_damage(const char *path, enum imsg_status status,
     return IMSG_CONFIG;
 }
 
-static enum imsg_status check_thumbprint(const char *thumbprint, struct imsg_error *err)
-{
-    struct imsg_buf hash = {0};
-    enum imsg_status status = imsg_base64url_decode(imsg_view_str(thumbprint), &hash, err);
-    if (status != IMSG_NO_MEMORY && (status != IMSG_OK || hash.len != 32))
-        status = imsg_fail(err, IMSG_MALFORMED, "member \"account\" is not a thumbprint of %d base64url characters",
-                           IMSG_THUMBPRINT);
-    imsg_buf_free(&hash);
-    return status;
-}
-
 static enum imsg_status read_pin(const char *handle, const json_t *object, struct imsg_pin *out, struct imsg_error *err)
 {
     struct imsg_pin pin = {0};
@@ -49,7 +38,7 @@ static enum imsg_status read_pin(const char *handle, const json_t *object, struc
     else
         status = imsg_json_peek(object, "account", IMSG_REQUIRED, &account, err);
     if (status == IMSG_OK)
-        status = check_thumbprint(account, err);
+        status = imsg_thumbprint_check(account, err);
     if (status == IMSG_OK)
         status = imsg_json_integer(object, "seq", IMSG_REQUIRED, (struct imsg_range){1, IMSG_JSON_INTEGER_MAX},
                                    &pin.seq, err);
@@ -57,6 +46,7 @@ static enum imsg_status read_pin(const char *handle, const json_t *object, struc
         status = imsg_json_hex(object, "payload", pin.hash, sizeof pin.hash, NULL, err);
     if (status == IMSG_OK) {
         memcpy(pin.thumbprint, account, sizeof pin.thumbprint);
+        pin.proven = !json_is_true(json_object_get(object, "unproven"));
         *out = pin;
     } else {
         imsg_error_prefix(err, "pin of \"%s\"", handle);
@@ -180,7 +170,7 @@ enum imsg_status imsg_pins_set(struct imsg_pins *pins, const char *handle, const
     if (status != IMSG_OK)
         return status;
     if (found && strcmp(old.thumbprint, pin->thumbprint) == 0 && old.seq == pin->seq &&
-        memcmp(old.hash, pin->hash, sizeof old.hash) == 0)
+        memcmp(old.hash, pin->hash, sizeof old.hash) == 0 && old.proven == pin->proven)
         return IMSG_OK;
     status = imsg_json_object(pins->json, "pins", IMSG_REQUIRED, &all, err);
     if (status != IMSG_OK)
@@ -193,6 +183,9 @@ enum imsg_status imsg_pins_set(struct imsg_pins *pins, const char *handle, const
         status = imsg_json_set(object, "seq", json_integer((json_int_t)pin->seq), err);
     if (status == IMSG_OK)
         status = imsg_json_set_hex(object, "payload", imsg_view_of(pin->hash, sizeof pin->hash), err);
+    json_object_del(object, "unproven");
+    if (status == IMSG_OK && !pin->proven)
+        status = imsg_json_set(object, "unproven", json_true(), err);
     if (status == IMSG_OK)
         status = read_pin(handle, object, &checked, err);
     if (status == IMSG_OK)

@@ -87,7 +87,7 @@ void imsg_relay_send(struct imsg_relay *relay, const struct imsg_envelope *envel
     bool twice = false;
     enum imsg_status status = check_line(envelope, line, &err);
     imsg_hex(envelope->to_token, sizeof envelope->to_token, token);
-    imsg_hex(envelope->hash, sizeof envelope->hash, name);
+    imsg_hex(envelope->name, sizeof envelope->name, name);
     if (status == IMSG_OK && relay->backend->send) {
         const struct relay_message message = {token, name, envelope, line};
         relay->backend->send(relay->state, &message, done, context);

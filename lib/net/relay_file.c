@@ -1,7 +1,8 @@
-/* A relay in a folder: one Maildir per token, BASE/<token>/{tmp,new}, a message named by the hash of its payload.
+/* A relay in a folder: one Maildir per token, BASE/<token>/{tmp,new}, a message under the name of its envelope.
  *
- * link() is what makes delivering and de-duplicating one step: of any number of senders that deliver the same payload
- * one makes the name and the others learn that it is there. */
+ * link() is what makes delivering and de-duplicating one step: of any number of senders that deliver the same envelope
+ * one makes the name and the others learn that it is there. Something else that stands under the name is replaced, or
+ * whoever can write to the folder could keep the message away. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,6 +12,8 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "base/json.h"
+#include "base/text.h"
 #include "net/relay_folder.h"
 
 static void file_close(void *opaque)
@@ -99,7 +102,27 @@ out:
     return status;
 }
 
-/* Give the message its name. IMSG_OK with *duplicate: the name is taken by a message. */
+/* Is this file the envelope of that name? What cannot be read is not known to be. */
+static bool is_message(const struct relay_folder *relay, const char *path)
+{
+    struct imsg_buf line = {0};
+    struct imsg_envelope envelope = {0};
+    char name[65] = "";
+    bool found = false;
+    if (imsg_folder_read(&relay->folder, path, IMSG_LINE_MAX + 1, &line, &found, NULL) != IMSG_OK || line.len == 0)
+        goto out;
+    line.len -= line.ptr[line.len - 1] == '\n';
+    if (line.len > IMSG_LINE_MAX || memchr(line.ptr, '\n', line.len) ||
+        imsg_envelope_parse(imsg_buf_view(&line), &envelope, NULL) != IMSG_OK)
+        goto out;
+    imsg_hex(envelope.name, sizeof envelope.name, name);
+out:
+    imsg_envelope_free(&envelope);
+    imsg_buf_free(&line);
+    return strcmp(name, strrchr(path, '/') + 1) == 0;
+}
+
+/* Give the message its name. IMSG_OK with *duplicate: it is there already. */
 static enum imsg_status link_message(const struct relay_folder *relay, const char *token, const char *temp,
                                      const char *message, bool *duplicate, struct imsg_error *err)
 {
@@ -120,7 +143,9 @@ static enum imsg_status link_message(const struct relay_folder *relay, const cha
     if (lstat(message, &st) == 0 && !S_ISREG(st.st_mode))
         return imsg_fail(err, IMSG_PROTOCOL, "relay folder \"%s\": \"%s\" is not a regular file", relay->folder.base,
                          message);
-    *duplicate = true;
+    *duplicate = access(message, F_OK) != 0 || is_message(relay, message);
+    if (!*duplicate && rename(temp, message) != 0)
+        return imsg_folder_fail(&relay->folder, message, errno, err);
     return IMSG_OK;
 }
 
@@ -139,9 +164,8 @@ static enum imsg_status file_deliver(void *opaque, const char *token, const char
     if (status != IMSG_OK)
         goto out;
     imsg_mailbox_sweep(relay, token, &box);
-    if (imsg_mailbox_has(&box, name)) {
-        twice = true;
-    } else {
+    twice = imsg_mailbox_has(&box, name) && is_message(relay, message);
+    if (!twice) {
         status = write_temp(relay, token, &box, line, &temp, err);
         if (status == IMSG_OK)
             status = link_message(relay, token, temp, message, &twice, err);

@@ -171,15 +171,15 @@ static enum imsg_status http_settle(void *opaque, size_t most, int input, struct
 
 /* ---- receive ---- */
 
-/* The name of a message is its payload's hash. A line that is no envelope gets its own hash for a name, so that it can
- * be reported and skipped. */
+/* Names are computed, not received. A line that is no envelope has no name; it is listed under its own hash, so that it
+ * can be reported and skipped. */
 static enum imsg_status name_line(struct imsg_view text, char name[static 65], struct imsg_error *err)
 {
     struct imsg_envelope envelope = {0};
     uint8_t hash[32];
     enum imsg_status status = imsg_envelope_parse(text, &envelope, NULL);
     if (status == IMSG_OK)
-        memcpy(hash, envelope.hash, sizeof hash);
+        memcpy(hash, envelope.name, sizeof hash);
     else
         status = imsg_sha256(text, hash, err);
     imsg_envelope_free(&envelope);

@@ -46,6 +46,9 @@ new_device() {
   as "$1" imsg-keygen -n "$1" "$3" | as "$2" imsg-register -q
 }
 
+# same_record ONE OTHER: two device records say the same; proofs are made anew each time.
+same_record() { cmp <(jq -cS 'del(.proofs)' "$1") <(jq -cS 'del(.proofs)' "$2"); }
+
 # from_root PATH: the same, seen from ROOT: to make a path ends at its first space, and what is above may have one.
 from_root() { realpath --relative-to="$ROOT" "$1"; }
 # build_folder: sets OWN_BUILD to a folder for a build of the test's own, below that of all builds, with what need not be
@@ -116,4 +119,21 @@ without() {
     echo "this should have failed: $*"
     return 1
   fi
+}
+
+# name_of LINE: the envelope's name everywhere (docs/format.md §7), computed without our code.
+name_of() {
+  local text folder
+  folder=$(mktemp -d)
+  {
+    printf 'imsg envelope/1\n'
+    while IFS= read -r text; do
+      printf %08x "${#text}" | xxd -r -p
+      printf %s "$text"
+    done < <(jq -r '.id, .from, .from_token, .to, .to_token, .format, .time' <<<"$1")
+    jq -r .payload <<<"$1" | base64 -d >"$folder/payload"
+    printf %08x "$(wc -c <"$folder/payload")" | xxd -r -p
+    cat "$folder/payload"
+  } | sha256sum | cut -d' ' -f1
+  rm -r "$folder"
 }

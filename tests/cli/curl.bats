@@ -12,7 +12,7 @@ teardown() { teardown_common; }
   commands curl.md | sed 's/#.*//' | tr '\n' '\001' | sed "s/'[^']*'//g" | tr '\001' '\n' | sed -E 's/[(][(]//g; s/[A-Z_]+=[a-z]+ imsg-/imsg-/g' |
     grep -oE '(^|[|;{(]|\bdo|\bthen) *[a-z_0-9-]+( |$)' | sed -E 's/^.*[|;{( ]([a-z_0-9-]+) *$/\1/; s/ *$//; s/^ *//' | sort -u >used
   commands curl.md | grep -oE '^[a-z0-9_]+\(\)' | tr -d '()' >known
-  echo "curl openssl xxd jq cat head tail tr sed grep fold cmp date printf echo mkdir mkfifo umask kill wait read" \
+  echo "curl openssl xxd jq cat head tail tr wc sed grep fold cmp date printf echo mkdir mkfifo umask kill wait read" \
     "case esac for while do done if then fi break imsg-keygen imsg-open imsg-seal imsg-serve" | tr ' ' '\n' >>known
   [ "$(wc -l <used)" -gt 15 ]
   grep -vxFf known used >others || true

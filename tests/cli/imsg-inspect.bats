@@ -382,8 +382,7 @@ device/1 null"
   expect 0 imsg-inspect -j envelopes.jsonl
   is "$(shown .note | sort -u)" "signature: not checked, give -R RECORDS; not opened: give -i IDENTITY"
   is "$(shown '.plaintext, .verdict' | sort -u)" null
-  is "$(head -n 1 out | jq -r .values.payload_sha256)" \
-    "$(head -n 1 envelopes.jsonl | jq -r .payload | base64 -d | sha256sum | cut -d' ' -f1)"
+  is "$(head -n 1 out | jq -r .values.name)" "$(name_of "$(head -n 1 envelopes.jsonl)")"
   # The payload inside, with offsets of its own.
   head -n 1 envelopes.jsonl | jq -r .payload | base64 -d >payload
   imsg-inspect -j payload | jq -c .fields >want
@@ -400,7 +399,7 @@ device/1 null"
     and (.plaintext.fields[] | select(.field == "content") | .value == "hello\nworld\n")' first
   tail -n 1 out >out.2
   jq -e '.note == "not opened: sealed for another device" and (has("verdict") or has("plaintext") | not)
-    and (.values | keys == ["payload_sha256"])' out.2
+    and (.values | keys == ["name", "replay_key"])' out.2
   expect 0 imsg-inspect -i bob.json -R alice.jsonl envelopes.jsonl
   grep -qx '  hello' out
   grep -qx 'verdict: imsg-open accepts it' out

@@ -42,7 +42,7 @@ status_of() {
   status_of 0 pull >/dev/full
 }
 
-@test "a payload that was stored once never arrives again, also after it was deleted from the inbox" {
+@test "an envelope that was stored once never arrives again, also after it was deleted from the inbox" {
   push one
   pull >first
   push one
@@ -56,7 +56,7 @@ status_of() {
   err_has 'came before'
   holds 0 "$BOX"
   holds 0 "$CUR"
-  jq -c '.time = "2001-01-01T00:00:00Z" | .id = "00000000-0000-4000-8000-000000000000"' one >dressed
+  jq -c '.unknown = "member"' one >dressed
   push dressed
   expect 0 pull
   no_out
@@ -365,13 +365,38 @@ status_of() {
   cmp one out
 }
 
-@test "an envelope under a wrong name is one message, known by its payload" {
+@test "a file's name is not believed: an envelope under another one stays where it is" {
+  local name
+  name=$(name_of "$(cat one)")
   cp one "$BOX/$(printf %064d 7)"
+  expect 76 pull
+  no_out
+  err_has "00000000…: an envelope whose name is ${name:0:8}…"
+  push one
+  expect 76 pull
+  cmp one out
+  holds 1 "$BOX"
+  [ -e "$CUR/$name" ]
+}
+
+@test "who saw a payload delivers it first under another id: the genuine message still arrives" {
+  jq -c '.id = "00000000-0000-4000-8000-000000000000"' one >fake
+  push fake
+  expect 0 pull
+  cmp fake out
+  cp out pulled
   push one
   expect 0 pull
   cmp one out
-  holds 0 "$BOX"
-  [ -e "$CUR/$(name_of "$(cat one)")" ]
+  expect 1 as bob imsg-open -q pulled
+  no_out
+  expect 0 as bob imsg-open -q one
+  [ "$(cat out)" = hello ]
+  # Both at once, too: neither is taken for the other.
+  rm -r bob/inbox bob/seen
+  push fake one
+  expect 0 pull
+  cat fake one | cmp - out
 }
 
 @test "an encrypted identity needs no passphrase to pull" {

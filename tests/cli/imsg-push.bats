@@ -9,7 +9,7 @@ teardown() { teardown_common; }
 
 push() { as alice imsg-push "$@"; }
 
-@test "what is pushed lies in the mailbox as it was, under the hash of its payload, and nothing else does" {
+@test "what is pushed lies in the mailbox as it was, under its name, and nothing else does" {
   expect 0 push one
   no_out
   holds 1 "$BOX"
@@ -41,10 +41,27 @@ push() { as alice imsg-push "$@"; }
   holds 2 "$BOX"
 }
 
+@test "another envelope with the same payload is another message" {
+  # Who saw a payload cannot take the genuine one's place with another id, time or sender.
+  genuine=$(cat one)
+  for change in '.id = "00000000-0000-4000-8000-000000000000"' '.time = "2026-11-24T03:20:00Z"' \
+    '.from = "mailto:mallory@example.com"' '.from_token = (.from_token | explode | reverse | implode)'; do
+    jq -c "$change" one >fake
+    expect 0 push -j fake one
+    [ "$(jq -r .status out | tail -n 1)" != failed ]
+  done
+  holds 5 "$BOX"
+  [ "$genuine" = "$(cat "$BOX/$(name_of "$genuine")")" ]
+  # What is not named by it, the relay and unknown members, makes no other message.
+  jq -c '.relay = "https://relay.example" | .unknown = 1' one >same
+  expect 0 push -j --relay "$RELAY" same
+  [ "$(jq -r .status out)" = duplicate ]
+}
+
 @test "a receipt has exactly the members that are promised" {
   expect 0 push -j one
-  jq -e --slurpfile e one --arg hash "$(name_of "$(cat one)")" --arg relay "$RELAY" '. == {imsg: "receipt/1",
-    id: $e[0].id, to: $e[0].to, to_token: $e[0].to_token, payload: $hash, status: "delivered", relay: $relay}' out
+  jq -e --slurpfile e one --arg name "$(name_of "$(cat one)")" --arg relay "$RELAY" '. == {imsg: "receipt/1",
+    id: $e[0].id, to: $e[0].to, to_token: $e[0].to_token, name: $name, status: "delivered", relay: $relay}' out
   rm -r "${RELAY:?}/$TOKEN"
   expect 69 push -j one
   jq -e '.status == "failed" and (.error | test("no mailbox")) and (keys | length) == 8' out
@@ -308,7 +325,7 @@ push() { as alice imsg-push "$@"; }
   done
   for pid in "${pids[@]}"; do wait "$pid"; done
   holds 30 "$BOX"
-  [ "$(cat receipts? | jq -r 'select(.status == "delivered") | .payload' | sort | uniq -c | awk '{ print $1 }' | sort -u)" = 1 ]
+  [ "$(cat receipts? | jq -r 'select(.status == "delivered") | .name' | sort | uniq -c | awk '{ print $1 }' | sort -u)" = 1 ]
   [ "$(cat receipts? | jq -r 'select(.status == "delivered").payload' | wc -l)" -eq 30 ]
   holds 0 "$RELAY/$TOKEN/tmp"
 }

@@ -50,7 +50,7 @@ bad_prekey() { # a character in the signature of the prekey
   [ "$(jq -c keys "$ALICE")" = '["payload","protected","signature"]' ]
   [ "$(entry | jq -c 'keys_unsorted')" = '["imsg","handle","seq","prev","updated","devices"]' ]
   [ "$(entry | jq -c '[.imsg, .handle, .seq, .prev]')" = '["entry/1","mailto:alice@example.com",1,null]' ]
-  [ "$(entry | jq -cS '.devices[0]')" = "$(as alice imsg-keygen -y | jq -cS .)" ]
+  [ "$(entry | jq -cS '.devices[0] | del(.proofs)')" = "$(as alice imsg-keygen -y | jq -cS 'del(.proofs, .account)')" ]
   jq -r .protected "$ALICE" | tr -- -_ +/ | base64 -di >header || true # without padding
   [ "$(jq -c '[.alg, .jwk.kty, .jwk.crv, (keys | length), (.jwk | keys | length)]' header)" = '["ES256","EC","P-256",2,4]' ]
 }
@@ -90,10 +90,11 @@ bad_prekey() { # a character in the signature of the prekey
 }
 
 @test "a record that changes nothing makes no new seq" {
+  as alice imsg-keygen -y | as alice imsg-register -q
   cp "$ALICE" before
   as alice imsg-keygen -y | expect 0 as alice imsg-register
   cmp before "$ALICE"
-  err_has "mailto:alice@example.com is as it was (seq 1)"
+  err_has "mailto:alice@example.com is as it was (seq 2)"
   as alice imsg-keygen -y | jq -S . | jq -c . | expect 0 as alice imsg-register # nor does the order of members
   cmp before "$ALICE"
 }

@@ -39,7 +39,7 @@ teardown() { serve_teardown; }
   [ "$(metric imsg_messages_waiting) $(metric imsg_messages_waiting_bytes)" = "2 $(cat line line.3 | wc -c)" ]
 }
 
-@test "the same payload is one message, the same id with another payload is another" {
+@test "the same envelope is one message, one with another member is another" {
   ready --mailbox-count 2
   post alice bob line
   post alice bob line
@@ -57,6 +57,18 @@ teardown() { serve_teardown; }
   serve_kill
   serve_start --mailbox-count 2
   post alice bob line
+  is 200
+  get bob
+  cat line other | cmp - body
+  # Who saw a payload cannot take its place with another id.
+  serve_kill
+  serve_start
+  with '.id = "00000000-0000-4000-8000-000000000000"' >fake
+  post alice bob fake
+  is 200
+  get bob
+  cat line other fake | cmp - body
+  req DELETE "/3/device/$(token bob)/$(hash_of fake)" -H "$(auth bob)"
   is 200
   get bob
   cat line other | cmp - body

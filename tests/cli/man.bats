@@ -303,6 +303,7 @@ bob_writes() {
   [ "$(cat out.3)" = notes.txt ]
   cmp work/photo-1.jpg work/photo.jpg
   cmp out.5 work/notes.txt
+  [ "$(cat work/last.txt)" = "bob's message 6" ]
 }
 
 @test "the examples of imsg-attach(1) run" {

@@ -164,20 +164,24 @@ flips() {
   err_has '"line": line 1: refused'
 }
 
-@test "an envelope sent on to another own handle, or to a handle that is not one's own, is refused" {
+@test "an envelope sent on to another own handle is refused; one to a handle that is not one's own is for somebody else" {
   jq -c '.to = "tel:+15551234567"' good >line
   silent line
-  jq -c '.to = "mailto:carol@example.com"' good >line
-  silent line
+  for to in mailto:carol@example.com mailto:alice@example.com; do
+    jq -c --arg to $to '.to = $to' good >line
+    rejects 1 line
+    err_has "no envelope for this device (token $(jq -r .token bob.jsonl | cut -c1-4)…; there are for $to)"
+    # beside one's own it is passed over
+    cat line good line >lines
+    expect 0 open lines
+    cmp plain out
+  done
   # a handle of the header, but another reader's
   { jq -c '.to += ["mailto:carol@example.com"]' header && cat plain; } >inside
   forge inside >line
   expect 0 open line
   jq -c '.to = "mailto:carol@example.com"' line >other
-  silent other
-  # the sender's handle is right for copies only, and it is not bob's
-  jq -c '.to = .from' good >line
-  silent line
+  rejects 1 other
 }
 
 # ---- the sender ----

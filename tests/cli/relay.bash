@@ -23,9 +23,6 @@ envelopes() {
   jq -c --argjson n "$1" --argjson first "${2:-1}" 'range($first; $first + $n) as $i | .payload = ("payload \($i)" | @base64)' one
 }
 
-# name_of LINE: the SHA-256 of its payload, which is its name everywhere.
-name_of() { jq -r .payload <<<"$1" | base64 -d | sha256sum | cut -d' ' -f1; }
-
 # How many files (hidden ones too) are in these folders; one that is not there has none.
 files_in() { find "$@" -mindepth 1 -maxdepth 1 ! -type d 2>/dev/null | wc -l; }
 holds() { # N FOLDER

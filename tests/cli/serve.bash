@@ -157,7 +157,7 @@ next_entry() {
 # seal FROM TO TEXT: an envelope line.
 seal() { printf %s "$3" | as "$1" imsg-seal -q --no-self -r "$2@example.com"; }
 # hash_of ENVELOPE: what the relay names it by.
-hash_of() { jq -r .payload "$1" | base64 -d | sha256sum | cut -d ' ' -f 1; }
+hash_of() { name_of "$(cat "$1")"; }
 
 # post FROM TO FILE [CURL OPTION...]: an envelope, or what is none. (Not from a pipe: STATUS would be lost.)
 post() { req POST "/3/device/$(token "$2")" -H "$(auth "$1")" --data-binary "@$3" "${@:4}"; }

@@ -15,7 +15,7 @@ static void prints_the_same(const struct imsg_envelope *first)
     MUST(memcmp(first->from_token, second.from_token, IMSG_TOKEN) == 0);
     MUST(memcmp(first->to_token, second.to_token, IMSG_TOKEN) == 0);
     MUST(imsg_view_equal(imsg_buf_view(&first->payload), imsg_buf_view(&second.payload)));
-    MUST(memcmp(first->hash, second.hash, sizeof first->hash) == 0);
+    MUST(memcmp(first->name, second.name, sizeof first->name) == 0);
     imsg_envelope_free(&second);
     imsg_buf_free(&line);
 }
@@ -24,6 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct imsg_envelope envelope;
     struct imsg_error err = {0};
+    uint8_t key[32];
     fuzz_paint(&envelope, sizeof envelope);
     enum imsg_status status = imsg_envelope_parse(imsg_view_of(data, size), &envelope, &err);
     if (status != IMSG_OK) {
@@ -33,6 +34,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     MUST(envelope.payload.len > 0 && envelope.payload.len <= IMSG_PAYLOAD_MAX);
     prints_the_same(&envelope);
+    status = imsg_envelope_replay_key(&envelope, key, &err);
+    MUST(status == IMSG_OK || status == IMSG_MALFORMED || status == IMSG_UNSUPPORTED);
     imsg_envelope_free(&envelope);
     return 0;
 }

@@ -6,7 +6,6 @@
 #include <sys/resource.h>
 
 #include "base/text.h"
-#include "crypto/crypto.h"
 #include "imsg-net.h"
 #include "scratch.h"
 #include "tap.h"
@@ -29,28 +28,56 @@ static const char *in_box(const char *relay, const char *part, const char *name)
     return in_scratch(relay, below);
 }
 
-/* A line around a payload that is `size` bytes of number `n`. */
-static enum imsg_status deliver(struct imsg_relay *relay, unsigned n, size_t size, bool *duplicate)
+/* An envelope whose payload is `size` bytes of number `n`, and its line without newline; false: it could not be made.
+ */
+struct letter {
+    struct imsg_envelope envelope;
+    struct imsg_buf line;
+};
+
+static bool make_letter(unsigned n, size_t size, struct letter *out)
 {
     static uint8_t bytes[IMSG_RELAY_PAYLOAD_MAX + 1];
-    struct imsg_envelope envelope = {.payload = {bytes, size, sizeof bytes}};
-    char line[64];
+    char id[37];
+    struct imsg_envelope envelope = {.id = id,
+                                     .from = "mailto:alice@example.com",
+                                     .to = "mailto:bob@example.com",
+                                     .time = "2026-11-24T18:00:00Z",
+                                     .format = imsg_format_of("pair"),
+                                     .payload = {bytes, size, sizeof bytes}};
+    *out = (struct letter){0};
+    snprintf(id, sizeof id, "00000000-0000-4000-8000-%012u", n);
     memset(bytes, 'x', sizeof bytes);
     memcpy(bytes, &n, sizeof n);
     memcpy(envelope.to_token, TOKEN, sizeof TOKEN);
-    if (imsg_sha256(imsg_buf_view(&envelope.payload), envelope.hash, &err) != IMSG_OK)
-        return IMSG_INTERNAL;
-    snprintf(line, sizeof line, "{\"n\":%u}", n);
-    return imsg_relay_deliver(relay, &envelope, imsg_view_str(line), duplicate, &err);
+    if (imsg_envelope_print(&envelope, &out->line, &err) != IMSG_OK)
+        return false;
+    out->line.len--;
+    return imsg_envelope_parse(imsg_buf_view(&out->line), &out->envelope, &err) == IMSG_OK;
+}
+
+static void free_letter(struct letter *letter)
+{
+    imsg_envelope_free(&letter->envelope);
+    imsg_buf_free(&letter->line);
+}
+
+static enum imsg_status deliver(struct imsg_relay *relay, unsigned n, size_t size, bool *duplicate)
+{
+    struct letter letter;
+    enum imsg_status status = IMSG_INTERNAL;
+    if (make_letter(n, size, &letter))
+        status = imsg_relay_deliver(relay, &letter.envelope, imsg_buf_view(&letter.line), duplicate, &err);
+    free_letter(&letter);
+    return status;
 }
 
 static void name_of(unsigned n, char out[65])
 {
-    uint8_t bytes[100], hash[32];
-    memset(bytes, 'x', sizeof bytes);
-    memcpy(bytes, &n, sizeof n);
-    if (imsg_sha256(imsg_view_of(bytes, sizeof bytes), hash, NULL) == IMSG_OK)
-        imsg_hex(hash, sizeof hash, out);
+    struct letter letter;
+    if (make_letter(n, 100, &letter))
+        imsg_hex(letter.envelope.name, sizeof letter.envelope.name, out);
+    free_letter(&letter);
 }
 
 static size_t waiting_count(struct imsg_relay *relay)
@@ -113,18 +140,19 @@ static void test_contract(const char *location)
     tap_ok(duplicate, "duplicate");
     tap_status(deliver(relay, 2, IMSG_RELAY_PAYLOAD_MAX, NULL), IMSG_OK, &err, "largest payload");
     tap_status(deliver(relay, 2, IMSG_RELAY_PAYLOAD_MAX + 1, NULL), IMSG_TOO_LONG, &err, "payload over the limit");
-    struct imsg_envelope envelope = {0};
-    tap_status(imsg_relay_deliver(relay, &envelope, imsg_view_str("{\n}"), NULL, &err), IMSG_MALFORMED, &err,
+    struct letter letter;
+    tap_ok(make_letter(1, 100, &letter), "an envelope");
+    tap_status(imsg_relay_deliver(relay, &letter.envelope, imsg_view_str("{\n}"), NULL, &err), IMSG_MALFORMED, &err,
                "deliver: two lines");
     tap_ok(waiting_count(relay) == 2, "two wait");
 
     name_of(1, name);
     tap_status(imsg_relay_fetch(relay, TOKEN, name, &line, &err), IMSG_OK, &err, "fetch");
-    tap_bytes(imsg_buf_view(&line), imsg_view_str("{\"n\":1}"), "the line without newline");
+    tap_bytes(imsg_buf_view(&line), imsg_buf_view(&letter.line), "the line without newline");
     tap_status(acknowledge(relay, name), IMSG_OK, &err, "ack");
     tap_status(acknowledge(relay, name), IMSG_OK, &err, "ack again");
     tap_status(imsg_relay_fetch(relay, TOKEN, name, &line, &err), IMSG_NO_INPUT, &err, "fetch: gone");
-    tap_ok(line.len == 7, "the buffer is as it was");
+    tap_ok(line.len == letter.line.len, "the buffer is as it was");
     tap_status(imsg_relay_fetch(relay, TOKEN, "../../passwd", &line, &err), IMSG_MALFORMED, &err, "fetch: no name");
     tap_status(acknowledge(relay, "../tmp/x"), IMSG_MALFORMED, &err, "ack: no name");
     tap_ok(waiting_count(relay) == 1, "one is left");
@@ -136,6 +164,38 @@ static void test_contract(const char *location)
     tap_ok(waiting_count(relay) == 0, "nothing is left");
     imsg_waiting_free(&waiting);
     imsg_buf_free(&line);
+    free_letter(&letter);
+    imsg_relay_close(relay);
+}
+
+/* Who can write to the folder puts something else under the name of a message that he expects. */
+static void test_taken_names(void)
+{
+    struct imsg_relay *relay = open_relay("taken");
+    struct letter letter, other;
+    struct imsg_buf line = {0}, two = {0};
+    char name[65];
+    bool duplicate = true;
+    tap_status(imsg_relay_mailbox(relay, TOKEN, &err), IMSG_OK, &err, "mailbox");
+    tap_ok(make_letter(1, 100, &letter) && make_letter(2, 100, &other), "two envelopes");
+    imsg_hex(letter.envelope.name, sizeof letter.envelope.name, name);
+    tap_ok(imsg_buf_append(&two, letter.line.ptr, letter.line.len, &err) == IMSG_OK, "its line");
+    memcpy(strchr((char *)two.ptr, ','), "\n", 1); /* white space would do, and is a second line */
+    const char *const fakes[] = {"", "{}\n", (const char *)other.line.ptr, (const char *)two.ptr};
+    for (size_t i = 0; i < sizeof fakes / sizeof fakes[0]; i++) {
+        put_file(in_box("taken", "new", name), fakes[i]);
+        tap_status(deliver(relay, 1, 100, &duplicate), IMSG_OK, &err, "deliver over fake %zu", i);
+        tap_ok(!duplicate, "no duplicate");
+        imsg_buf_clear(&line);
+        tap_status(imsg_relay_fetch(relay, TOKEN, name, &line, &err), IMSG_OK, &err, "fetch");
+        tap_bytes(imsg_buf_view(&line), imsg_buf_view(&letter.line), "the message has its name");
+        tap_status(deliver(relay, 1, 100, &duplicate), IMSG_OK, &err, "deliver again");
+        tap_ok(duplicate, "duplicate");
+    }
+    imsg_buf_free(&line);
+    imsg_buf_free(&two);
+    free_letter(&letter);
+    free_letter(&other);
     imsg_relay_close(relay);
 }
 
@@ -445,6 +505,7 @@ int main(void)
     scratch_make();
     test_locations();
     test_contract(in_scratch("deep/relay", ""));
+    test_taken_names();
     test_files();
     test_odd_files();
     test_links();

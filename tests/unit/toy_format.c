@@ -198,6 +198,14 @@ static enum imsg_status tag_of(const struct keys *keys, struct imsg_view message
     return imsg_hmac_sha256(imsg_view_of(keys->key, KEY), parts, 2, tag, err);
 }
 
+static size_t replay_parts(const void *parts, struct imsg_view out[static IMSG_REPLAY_PARTS])
+{
+    const struct parts *found = parts;
+    out[0] = found->tag;
+    out[1] = found->ciphertext;
+    return 2;
+}
+
 static enum imsg_status seal(const struct imsg_identity *sender, const struct imsg_device *device, uint32_t counter,
                              struct imsg_view plaintext, struct imsg_buf *out, struct imsg_error *err)
 {
@@ -270,6 +278,7 @@ const struct imsg_format toy_format = {
     .begins = begins,
     .parse = parse,
     .may_be_from = may_be_from,
+    .replay_parts = replay_parts,
     .seal = seal,
     .open = open_parts,
 };
