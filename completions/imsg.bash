@@ -43,12 +43,13 @@ _imsg_keygen() {
     -o|--output) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     -n|--name) return ;;
     --relay) return ;;
+    --account) return ;;
     -i|--identity) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     --passphrase-file) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     --passphrase-fd) return ;;
   esac
   case $cur in
-    -*) mapfile -t COMPREPLY < <(compgen -W ' -o --output -n --name -p --passphrase --relay -i --identity -y --public -F --fingerprint --rotate -j --json --passphrase-file --passphrase-fd --allow-insecure-key -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
+    -*) mapfile -t COMPREPLY < <(compgen -W ' -o --output -n --name -p --passphrase --relay --account -i --identity -y --public -F --fingerprint --rotate -j --json --passphrase-file --passphrase-fd --allow-insecure-key -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
   esac
 }
 complete -o filenames -F _imsg_keygen imsg-keygen

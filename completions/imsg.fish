@@ -32,6 +32,7 @@ complete -c imsg-keygen -s o -l output -r -F -d 'write the identity to FILE (def
 complete -c imsg-keygen -s n -l name -x -d 'name of this device (default: the host\'s name)'
 complete -c imsg-keygen -s p -l passphrase -d 'encrypt the private keys with a passphrase'
 complete -c imsg-keygen -l relay -x -d 'relay to write into the record (default: the configured one, unless a folder)'
+complete -c imsg-keygen -l account -x -d 'the owner\'s account key, on a device that does not hold it'
 complete -c imsg-keygen -s i -l identity -r -F -d 'the identity for -y, -F and --rotate (default: identity.json in IMSG_HOME)'
 complete -c imsg-keygen -s y -l public -d 'print the public device record of an existing identity'
 complete -c imsg-keygen -s F -l fingerprint -d 'print the fingerprints of an existing identity and of the account key'
