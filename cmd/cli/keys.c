@@ -205,13 +205,20 @@ enum imsg_status cli_identity_rotate(struct cli *cli, const char *path, struct i
     return status;
 }
 
-enum imsg_status cli_account_key(struct cli *cli, const char *path, struct imsg_p256 **out, struct imsg_error *err)
+enum imsg_status cli_account_thumbprint(struct cli *cli, const char *path, char out[static IMSG_THUMBPRINT + 1],
+                                        struct imsg_error *err)
 {
     struct imsg_key_file file;
+    struct imsg_p256 *key = NULL;
     char *name = NULL;
     enum imsg_status status = cli_key_file(cli, path, "account.pem", &name, &file, err);
     if (status == IMSG_OK)
-        status = imsg_account_load(&file, out, err);
+        status = imsg_account_load_thumbprint(&file, out, err);
+    if (status == IMSG_OK && !out[0]) /* only the passphrase shows it */
+        status = imsg_account_load(&file, &key, err);
+    if (status == IMSG_OK && key)
+        status = imsg_account_thumbprint(key, out, err);
+    imsg_account_free(key);
     free(name);
     return status;
 }

@@ -16,8 +16,10 @@ void imsg_opened_free(struct imsg_opened *opened)
 
 void imsg_opener_free(struct imsg_opener *opener)
 {
-    for (size_t i = 0; i < IMSG_OPENER_ENTRIES; i++)
-        imsg_entry_free(&opener->entries[i]);
+    for (size_t i = 0; opener->seen && i < IMSG_OPENER_ENTRIES; i++)
+        imsg_sighting_free(&opener->seen[i]);
+    free(opener->seen);
+    opener->seen = NULL;
     if (opener->has_own)
         imsg_device_free(&opener->own);
     opener->has_own = false;
@@ -38,7 +40,7 @@ void imsg_opening_decrypt(struct imsg_opener *opener, struct imsg_opening *openi
     opening->status =
         imsg_open_envelope(identity, opening->sender, &opened->envelope, &opened->message, NULL, &opening->err);
     if (opening->status == IMSG_OK) {
-        opened->own = imsg_identity_has_handle(identity, opened->message.from);
+        opened->own = opening->own;
         memcpy(opened->auth, opening->sender->auth, sizeof opened->auth);
     } else if (opening->status == IMSG_REFUSED) {
         imsg_error_suggest(&opening->err, IMSG_HINT_WHY, opened->envelope.from);
@@ -67,8 +69,11 @@ enum imsg_status imsg_open_line(struct imsg_opener *opener, struct imsg_view lin
         status = imsg_opener_find_sender(opener, envelope, &opening.sender, err);
     if (status != IMSG_OK)
         goto out;
+    opening.own = imsg_opener_is_own(opener, envelope, opening.sender);
     imsg_opening_decrypt(opener, &opening);
     status = opening.status;
+    if (status == IMSG_OK)
+        status = imsg_opener_pin_sender(opener, opening.sender, &opening.err);
     if (status == IMSG_OK && opening.opened.message.has_stream)
         status = imsg_fail(&opening.err, IMSG_REFUSED, "refused"); /* of a sealed file, which this is not */
     if (status != IMSG_OK && err) {
@@ -115,8 +120,13 @@ enum imsg_status imsg_open_raw(struct imsg_opener *opener, struct imsg_payload p
         if (found != IMSG_OK)
             return found;
     }
-    for (size_t i = 0; list && i < list->count && status == IMSG_REFUSED; i++)
+    for (size_t i = 0; list && i < list->count && status == IMSG_REFUSED; i++) {
         status = try_sender(&trial, &list->items[i], err);
+        if (status == IMSG_OK)
+            status = imsg_opener_pin_sender(opener, &list->items[i], err);
+        if (status != IMSG_OK && status != IMSG_REFUSED)
+            return status;
+    }
     if (status == IMSG_REFUSED && !trial.tried)
         return imsg_fail(err, IMSG_REFUSED, "no record of %s to verify with", from);
     if (status == IMSG_REFUSED)

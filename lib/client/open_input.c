@@ -69,6 +69,8 @@ static enum imsg_status line_finish(void *context, void *argument, struct imsg_e
     struct imsg_opening *opening = &job->opening;
     struct imsg_opener *opener = reading->opener;
     enum imsg_status status = opening->status;
+    if (status == IMSG_OK && opening->to_open)
+        status = imsg_opener_pin_sender(opener, opening->sender, &opening->err);
     if (status == IMSG_OK && opening->to_open && opening->opened.message.has_stream) {
         if (!reading->sealed_line) {
             reading->sealed_line = job->line;
@@ -119,6 +121,8 @@ static enum imsg_status line_prepare(struct reading *reading, struct imsg_openin
     if (status == IMSG_OK)
         status = imsg_opener_find_sender(opener, envelope, &opening->sender, err);
     opening->to_open = status == IMSG_OK;
+    if (opening->to_open)
+        opening->own = imsg_opener_is_own(opener, envelope, opening->sender);
     return status;
 }
 

@@ -117,7 +117,7 @@ static enum imsg_status look_up(struct imsg_sealer *sealer, const char *handle, 
         *out = sealer->people[json_integer_value(place)];
         return IMSG_OK;
     }
-    enum imsg_status status = imsg_client_look_up(sealer->client, handle, &entry, NULL, err);
+    enum imsg_status status = imsg_client_look_up(sealer->client, handle, &entry, err);
     if (status == IMSG_OK)
         status = add_person(sealer, handle, &entry.devices, out, err);
     imsg_entry_free(&entry);

@@ -37,6 +37,15 @@ static enum imsg_status check_thumbprint(const char *thumbprint, struct imsg_err
     return status;
 }
 
+/* Optional: present and true, or absent. */
+static enum imsg_status read_unconfirmed(const json_t *object, bool *out, struct imsg_error *err)
+{
+    const json_t *value = json_object_get(object, "unconfirmed");
+    *out = json_is_true(value);
+    return !value || json_is_boolean(value) ? IMSG_OK
+                                            : imsg_fail(err, IMSG_MALFORMED, "member \"unconfirmed\" is not a boolean");
+}
+
 static enum imsg_status read_pin(const char *handle, const json_t *object, struct imsg_pin *out, struct imsg_error *err)
 {
     struct imsg_pin pin = {0};
@@ -55,6 +64,8 @@ static enum imsg_status read_pin(const char *handle, const json_t *object, struc
                                    &pin.seq, err);
     if (status == IMSG_OK)
         status = imsg_json_hex(object, "payload", pin.hash, sizeof pin.hash, NULL, err);
+    if (status == IMSG_OK)
+        status = read_unconfirmed(object, &pin.unconfirmed, err);
     if (status == IMSG_OK) {
         memcpy(pin.thumbprint, account, sizeof pin.thumbprint);
         *out = pin;
@@ -180,7 +191,7 @@ enum imsg_status imsg_pins_set(struct imsg_pins *pins, const char *handle, const
     if (status != IMSG_OK)
         return status;
     if (found && strcmp(old.thumbprint, pin->thumbprint) == 0 && old.seq == pin->seq &&
-        memcmp(old.hash, pin->hash, sizeof old.hash) == 0)
+        memcmp(old.hash, pin->hash, sizeof old.hash) == 0 && old.unconfirmed == pin->unconfirmed)
         return IMSG_OK;
     status = imsg_json_object(pins->json, "pins", IMSG_REQUIRED, &all, err);
     if (status != IMSG_OK)
@@ -193,6 +204,10 @@ enum imsg_status imsg_pins_set(struct imsg_pins *pins, const char *handle, const
         status = imsg_json_set(object, "seq", json_integer((json_int_t)pin->seq), err);
     if (status == IMSG_OK)
         status = imsg_json_set_hex(object, "payload", imsg_view_of(pin->hash, sizeof pin->hash), err);
+    if (status == IMSG_OK && pin->unconfirmed)
+        status = imsg_json_set(object, "unconfirmed", json_true(), err);
+    else if (status == IMSG_OK)
+        json_object_del(object, "unconfirmed");
     if (status == IMSG_OK)
         status = read_pin(handle, object, &checked, err);
     if (status == IMSG_OK)
@@ -201,6 +216,16 @@ enum imsg_status imsg_pins_set(struct imsg_pins *pins, const char *handle, const
         pins->changed = true;
     json_decref(object);
     return status;
+}
+
+enum imsg_status imsg_pins_remove(struct imsg_pins *pins, const char *handle, struct imsg_error *err)
+{
+    json_t *all = NULL;
+    enum imsg_status status = imsg_json_object(pins->json, "pins", IMSG_REQUIRED, &all, err);
+    if (status != IMSG_OK)
+        return report_damage(pins->path, status, err);
+    pins->changed |= json_object_del(all, handle) == 0;
+    return IMSG_OK;
 }
 
 enum imsg_status imsg_pins_save(struct imsg_pins *pins, struct imsg_error *err)
