@@ -9,13 +9,14 @@
 #include "base/text.h"
 #include "base/url.h"
 
-enum { OPT_RELAY = CLI_KEY_RELAY, OPT_ROTATE = CLI_KEY_OWN };
+enum { OPT_RELAY = CLI_KEY_RELAY, OPT_ROTATE = CLI_KEY_OWN, OPT_ACCOUNT };
 
 static const struct cli_option options[] = {
     {'o', "output", "FILE", "write the identity to FILE (default: identity.json in IMSG_HOME)", 0},
     {'n', "name", "NAME", "name of this device (default: the host's name)", 0},
     {'p', "passphrase", NULL, "encrypt the private keys with a passphrase", 0},
     {OPT_RELAY, "relay", "URL", "relay to write into the record (default: the configured one, unless a folder)", 0},
+    {OPT_ACCOUNT, "account", "THUMBPRINT", "the owner's account key, on a device that does not hold it", 0},
     {'i', "identity", "FILE", "the identity for -y, -F and --rotate (default: identity.json in IMSG_HOME)", 0},
     {'y', "public", NULL, "print the public device record of an existing identity", 0},
     {'F', "fingerprint", NULL, "print the fingerprints of an existing identity and of the account key", 0},
@@ -26,21 +27,35 @@ static const struct cli_option options[] = {
 };
 static const struct cli_tool tool = {
     .name = "imsg-keygen",
-    .synopsis = "[-o FILE] [-n NAME] [-p] [--relay URL] HANDLE...\n-y | -F | --rotate [-i FILE]",
+    .synopsis = "[-o FILE] [-n NAME] [-p] [--relay URL] [--account THUMBPRINT] HANDLE...\n"
+                "-y [--account THUMBPRINT] | -F | --rotate [-i FILE]",
     .purpose = "make a device's keys and print its public record",
     .options = options,
     .operands = "HANDLE",
 };
 
-static enum imsg_status print_record(struct keygen *run, const struct imsg_identity *identity, struct imsg_error *err)
+/* The record names the account key of the home where the identity names none. */
+static enum imsg_status name_account(struct keygen *run, struct imsg_identity *identity, struct imsg_error *err)
+{
+    char account[IMSG_THUMBPRINT + 1];
+    if (identity->account)
+        return IMSG_OK;
+    cli_client(&run->cli);
+    enum imsg_status status = imsg_client_account(&run->cli.client, account, err);
+    return status == IMSG_OK && account[0] ? imsg_identity_set_account(identity, account, err) : status;
+}
+
+static enum imsg_status print_record(struct keygen *run, struct imsg_identity *identity, struct imsg_error *err)
 {
     struct imsg_device device = {0};
     struct imsg_buf line = {0};
     struct cli_output out;
     cli_output_start(&run->cli, &out, NULL);
-    enum imsg_status status = imsg_identity_device(identity, &device, err);
+    enum imsg_status status = name_account(run, identity, err);
     if (status == IMSG_OK)
-        status = imsg_device_check(&device, err); /* a prekey_record that is not this device's would reach everybody */
+        status = imsg_identity_device(identity, &device, err);
+    if (status == IMSG_OK) /* a prekey_record that is not this device's would reach everybody */
+        status = imsg_device_verify(&device, NULL, err);
     if (status == IMSG_OK)
         status = imsg_device_print(&device, NULL, &line, err);
     if (status == IMSG_OK)
@@ -121,6 +136,8 @@ static enum imsg_status make(struct keygen *run, struct imsg_error *err)
     if (status == IMSG_OK)
         status = imsg_identity_generate((const char *const *)handles, count, run->name ? run->name : host, relay,
                                         &identity, err);
+    if (status == IMSG_OK && run->account)
+        status = imsg_identity_set_account(&identity, run->account, err);
     if (status == IMSG_OK)
         status = imsg_buf_append(&identity.passphrase, passphrase.ptr, passphrase.len, err);
     if (status == IMSG_OK)
@@ -139,7 +156,7 @@ out:
 static enum imsg_status rotate(struct keygen *run, struct imsg_error *err)
 {
     struct imsg_identity identity = {0};
-    enum imsg_status status = cli_identity_rotate(&run->cli, run->identity, &identity, err);
+    enum imsg_status status = cli_identity_change(&run->cli, run->identity, NULL, &identity, err);
     if (status == IMSG_OK)
         status = print_record(run, &identity, err);
     if (status == IMSG_OK)
@@ -151,7 +168,8 @@ static enum imsg_status rotate(struct keygen *run, struct imsg_error *err)
 static enum imsg_status print_public(struct keygen *run, struct imsg_error *err)
 {
     struct imsg_identity identity = {0};
-    enum imsg_status status = cli_identity(&run->cli, run->identity, &identity, err);
+    enum imsg_status status = run->account ? cli_identity_change(&run->cli, run->identity, run->account, &identity, err)
+                                           : cli_identity(&run->cli, run->identity, &identity, err);
     if (status == IMSG_OK)
         status = print_record(run, &identity, err);
     imsg_identity_free(&identity);
@@ -166,6 +184,7 @@ static void check(const struct keygen *run)
     cli_exclusive(cli, 'i', 'o', 0);
     cli_exclusive(cli, 'i', 'p', 0);
     cli_exclusive(cli, 'i', OPT_RELAY, 0);
+    cli_exclusive(cli, OPT_ACCOUNT, 'F', OPT_ROTATE, 0);
     if (existing && (cli_given(cli, 'o') || cli_given(cli, 'p') || cli_given(cli, OPT_RELAY)))
         cli_usage(cli, "-o, -p and --relay are for a new identity");
     if (existing && cli_operands(cli) > 0)
@@ -180,8 +199,10 @@ static void check(const struct keygen *run)
         cli_usage(cli, "--name must be text");
     if (!existing && !cli_given(cli, 'p') && (cli->passphrase_file || cli->passphrase_fd >= 0))
         cli_usage(cli, "a passphrase without -p: the new identity would not be encrypted");
-    if (cli_given(cli, OPT_ROTATE) && run->identity && strcmp(run->identity, "-") == 0)
-        cli_usage(cli, "--rotate writes the identity back: it cannot come from standard input");
+    if (run->account && imsg_thumbprint_check(run->account, NULL) != IMSG_OK)
+        cli_usage(cli, "--account takes a thumbprint of %d characters", IMSG_THUMBPRINT);
+    if ((cli_given(cli, OPT_ROTATE) || run->account) && run->identity && strcmp(run->identity, "-") == 0)
+        cli_usage(cli, "--rotate and --account write the identity back: it cannot come from standard input");
     if (run->output && strcmp(run->output, "-") == 0)
         cli_usage(cli, "private keys are not written to standard output");
 }
@@ -205,6 +226,9 @@ int main(int argc, char **argv)
             break;
         case OPT_RELAY:
             run.relay = arg;
+            break;
+        case OPT_ACCOUNT:
+            run.account = arg;
             break;
         }
     }

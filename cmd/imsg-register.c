@@ -60,14 +60,13 @@ static enum imsg_status read_records(struct registration *run, struct imsg_error
     size_t kept = 0;
     for (size_t i = 0; i < run->records.count; i++) {
         struct imsg_device *device = &run->records.items[i];
-        status = imsg_device_check(device, err);
+        status = imsg_device_verify(device, NULL, err);
         if (status == IMSG_OK) {
             struct imsg_device moved = *device;
             *device = (struct imsg_device){0};
             run->records.items[kept++] = moved;
             continue;
         }
-        imsg_error_prefix(err, "device \"%s\"", device->name ? device->name : "without a name");
         cli_report(&run->cli, err);
         imsg_device_free(device);
     }

@@ -44,6 +44,10 @@ IMSG_CHECK enum imsg_status imsg_identity_create(const char *path, const struct 
  * identity as written. file->has_fd must be false. */
 IMSG_CHECK enum imsg_status imsg_identity_rotate_file(const struct imsg_key_file *file, struct imsg_identity *out,
                                                       struct imsg_error *err);
+/* The same, giving it the thumbprint of its owner's account key. */
+IMSG_CHECK enum imsg_status imsg_identity_account_file(const struct imsg_key_file *file, const char *thumbprint,
+                                                       struct imsg_identity *out, struct imsg_error *err);
+
 /* ---- The account key (lib/client/account.c) ------------------------------------------------------------------- */
 
 /* It signs the entries of its owner's handles. IMSG_NO_INPUT: there is no such file. */
@@ -131,7 +135,8 @@ enum imsg_status imsg_client_auth(void *client, const struct imsg_p256 **key, st
 /* The verified entry of a canonical handle: its signature; one's own account key where the handle is one's own; the
  * pin, which a first sight makes. *entry goes with imsg_entry_free. IMSG_NO_ACCOUNT. IMSG_REFUSED: among others another
  * account key, which a user may accept. IMSG_ROLLBACK: an older or forked entry under the same key, or none where one
- * was pinned; nothing but a newer entry by the handle's owner, or forgetting the pin, helps. */
+ * was pinned; nothing but a newer entry by the handle's owner, or forgetting the pin, helps. Records that do not verify
+ * (imsg_device_verify) are told by IMSG_EVENT_FAILED and left out. */
 IMSG_CHECK enum imsg_status imsg_client_look_up(struct imsg_client *client, const char *handle,
                                                 struct imsg_entry *entry, struct imsg_error *err);
 /* Drop the pin of a canonical handle: the next look-up trusts the directory again. IMSG_REFUSED: there is none. */
@@ -139,6 +144,9 @@ IMSG_CHECK enum imsg_status imsg_client_forget(struct imsg_client *client, const
 /* The thumbprint of the account key that entries of one's own handles must be signed by, in place of that of
  * account.pem of the home. */
 void imsg_client_set_account(struct imsg_client *client, const char thumbprint[IMSG_ROOM(IMSG_THUMBPRINT + 1)]);
+/* The thumbprint of this user's account key, as far as it is known without a passphrase; else "". */
+IMSG_CHECK enum imsg_status imsg_client_account(struct imsg_client *client, char out[IMSG_ROOM(IMSG_THUMBPRINT + 1)],
+                                                struct imsg_error *err);
 /* Where the directory is, for messages. */
 const char *imsg_client_location(const struct imsg_client *client);
 /* Load or open it, unless that was done; the client's. */
@@ -161,7 +169,7 @@ IMSG_CHECK enum imsg_status imsg_records_read(int fd, unsigned threads, struct i
 struct imsg_registration {
     struct imsg_client *client;         /* allow_expired is usual */
     struct imsg_key_file account_file;  /* made at the first registration where it does not exist */
-    const struct imsg_devices *records; /* imsg_device_check said yes to each */
+    const struct imsg_devices *records; /* imsg_device_verify said yes to each */
     const char *const *removals;        /* names or tokens of devices, or a unique start of one */
     size_t removal_count;
     const char *const *leaves; /* canonical handles whose entries get no device */

@@ -76,6 +76,7 @@ enum imsg_hint {
     IMSG_HINT_ACCEPT,        /* compare the account key with its owner, then accept it; about: "THUMBPRINT HANDLE" */
     IMSG_HINT_ROLLBACK,      /* the directory went back: only the handle's owner can repair that; about: the handle */
     IMSG_HINT_FORGET,        /* an own handle pinned to a key that is lost: its pin can be dropped; about: the handle */
+    IMSG_HINT_ACCOUNT,       /* this device does not know its owner's account key: name it by its thumbprint */
     IMSG_HINT_OWN_ACCOUNT,   /* an own handle by another account key: perhaps another own device has that key */
     IMSG_HINT_OTHER_ACCOUNT, /* register on the device that has the account key */
     IMSG_HINT_REGISTER,      /* register this device with the directory of the server */
@@ -218,7 +219,10 @@ struct imsg_device {
     struct json_t *json; /* the whole document, unknown members kept */
     char **handles;      /* canonical, at least one */
     size_t handle_count;
+    struct imsg_buf *proofs; /* of the handles, in their order, as they were read: signatures, not yet checked */
+    size_t proof_count;
     char *name;    /* or NULL */
+    char *account; /* or NULL; thumbprint of the only account key whose entries the record may stand in */
     char *relay;   /* or NULL; https://host[:port] only */
     char *created; /* or NULL */
     uint8_t token[IMSG_TOKEN];
@@ -229,15 +233,24 @@ struct imsg_device {
     uint8_t device_x[32];                 /* if has_device_key */
     struct imsg_prekey prekey;            /* if has_pair_ec; signature not yet checked */
     uint8_t *prekey_point;                /* 65 bytes once imsg_device_check said yes, else NULL */
+    bool proven;                          /* imsg_device_verify found the proofs good */
     void *keys[IMSG_FORMATS_MAX];         /* of the other formats, each its own */
 };
-/* Parse one line (or one JSON object). Everything of §7 is checked, the token against the auth key included; the
- * prekey's signature is not (imsg_device_check). Free with imsg_device_free. */
+/* Parse one line (or one JSON object). Everything of §7 is checked, the token against the auth key included; its
+ * signatures are not (imsg_device_verify). Free with imsg_device_free. */
 IMSG_CHECK enum imsg_status imsg_device_parse(struct imsg_view line, struct imsg_device *out, struct imsg_error *err);
 IMSG_CHECK enum imsg_status imsg_device_from_json(struct json_t *object, struct imsg_device *out,
                                                   struct imsg_error *err); /* takes its own reference */
+/* The prekey's signature alone: what must be good before anything is sealed for the device. */
 IMSG_CHECK enum imsg_status imsg_device_check(const struct imsg_device *device, struct imsg_error *err);
-/* Append the record as one line with its newline; `handles` cut to the one given (NULL: as it is). */
+/* All that a record must pass before it verifies somebody or is handed on: the holder of its keys has signed each of
+ * its handles, its account is `account` where it names one (account NULL: that is not compared), and imsg_device_check.
+ * IMSG_REFUSED, IMSG_BAD_SIGNATURE, IMSG_MALFORMED (a prekey that is no point). The text names the device. */
+IMSG_CHECK enum imsg_status imsg_device_verify(const struct imsg_device *device, const char *account,
+                                               struct imsg_error *err);
+/* True if the two say the same. Proofs are not compared: each time they are made they are others. */
+bool imsg_device_equal(const struct imsg_device *a, const struct imsg_device *b);
+/* Append the record as one line with its newline; `handles` and `proofs` cut to the one given (NULL: as it is). */
 IMSG_CHECK enum imsg_status imsg_device_print(const struct imsg_device *device, const char *only_handle,
                                               struct imsg_buf *out, struct imsg_error *err);
 bool imsg_device_has_handle(const struct imsg_device *device, const char *canonical);
@@ -265,7 +278,8 @@ struct imsg_identity {
     char **handles;
     size_t handle_count;
     char *name, *created;
-    char *relay; /* or NULL */
+    char *relay;   /* or NULL */
+    char *account; /* or NULL; thumbprint of the owner's account key */
     uint8_t token[IMSG_TOKEN];
     struct imsg_rsa *encryption; /* with signing: "pair" */
     struct imsg_p256 *signing;
@@ -292,12 +306,16 @@ IMSG_CHECK enum imsg_status imsg_identity_parse(struct imsg_view file, struct im
 IMSG_CHECK enum imsg_status imsg_identity_generate(const char *const *handles, size_t handle_count, const char *name,
                                                    const char *relay, struct imsg_identity *out,
                                                    struct imsg_error *err);
+/* Name the owner's account key by its thumbprint, in the identity and in the records made of it. IMSG_MALFORMED: it is
+ * no thumbprint. */
+IMSG_CHECK enum imsg_status imsg_identity_set_account(struct imsg_identity *identity, const char *thumbprint,
+                                                      struct imsg_error *err);
 /* New prekey, the old one goes to `retired`. */
 IMSG_CHECK enum imsg_status imsg_identity_rotate(struct imsg_identity *identity, struct imsg_error *err);
 /* Append the private file (one JSON object and a newline); PEMs are encrypted if identity->passphrase is not empty. */
 IMSG_CHECK enum imsg_status imsg_identity_print(const struct imsg_identity *identity, struct imsg_buf *out,
                                                 struct imsg_error *err);
-/* The public record of it. Free with imsg_device_free. */
+/* The public record of it, with a proof of each handle. Free with imsg_device_free. */
 IMSG_CHECK enum imsg_status imsg_identity_device(const struct imsg_identity *identity, struct imsg_device *out,
                                                  struct imsg_error *err);
 /* The retired prekey number i, loaded on first use; *out is the identity's. Threads may ask at the same time. */
@@ -329,6 +347,7 @@ struct imsg_entry {
     uint8_t account[65]; /* the signer's point, from the jwk: proves nothing until compared with a pin */
     char thumbprint[IMSG_THUMBPRINT + 1];
     uint8_t hash[32]; /* SHA-256 of the payload bytes received */
+    bool proven;      /* every record passed imsg_device_verify for this account key; the caller's to set */
 };
 /* Parse, verify, parse the payload. `handle` must be the one asked for. `now` is compared with expires (0: not
  * checked). IMSG_MALFORMED, IMSG_BAD_SIGNATURE, IMSG_REFUSED (other handle, expired). */
@@ -347,6 +366,8 @@ IMSG_CHECK enum imsg_status imsg_entry_path(const char *handle, struct imsg_buf 
 /* RFC 7638 thumbprint of a P-256 point. */
 IMSG_CHECK enum imsg_status imsg_thumbprint(const uint8_t point[IMSG_ROOM(65)],
                                             char out[IMSG_ROOM(IMSG_THUMBPRINT + 1)], struct imsg_error *err);
+/* IMSG_MALFORMED: the text is not the form of a thumbprint. */
+IMSG_CHECK enum imsg_status imsg_thumbprint_check(const char *text, struct imsg_error *err);
 
 /* What a user remembers of a handle (pins.json). */
 struct imsg_pin {
@@ -354,6 +375,7 @@ struct imsg_pin {
     uint64_t seq;
     uint8_t hash[32];
     bool unconfirmed; /* made by a message that was opened, and told to nobody who looked the handle up */
+    bool proven; /* the records of this payload all passed imsg_device_verify */
 };
 /* The rules of format.md. IMSG_REFUSED: another account key. IMSG_ROLLBACK, under the same one: a lower seq, the same seq
  * with another payload, or seq + 1 whose prev is not the pinned payload. */

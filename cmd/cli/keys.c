@@ -98,6 +98,16 @@ static enum imsg_status ask(const char *what, bool again, struct imsg_buf *out, 
     return status;
 }
 
+/* The next line; where there is none any more, the one before: the account key mostly has that of the identity. */
+static enum imsg_status read_passphrase_fd(struct cli *cli, struct imsg_buf *out, struct imsg_error *err)
+{
+    enum imsg_status status = read_first_line(cli->passphrase_fd, "--passphrase-fd", out, err);
+    if (status == IMSG_OK && out->len == 0)
+        return imsg_buf_append(out, cli->passphrase.ptr, cli->passphrase.len, err);
+    imsg_buf_clear(&cli->passphrase);
+    return status == IMSG_OK ? imsg_buf_append(&cli->passphrase, out->ptr, out->len, err) : status;
+}
+
 enum imsg_status cli_passphrase(struct cli *cli, const char *what, bool again, struct imsg_buf *out,
                                 struct imsg_error *err)
 {
@@ -108,7 +118,7 @@ enum imsg_status cli_passphrase(struct cli *cli, const char *what, bool again, s
     if (status != IMSG_OK)
         return status;
     if (cli->passphrase_fd >= 0) {
-        status = read_first_line(cli->passphrase_fd, "--passphrase-fd", out, err);
+        status = read_passphrase_fd(cli, out, err);
     } else if (path) {
         int fd = open(path, O_RDONLY | O_CLOEXEC);
         if (fd < 0)
@@ -193,14 +203,17 @@ enum imsg_status cli_identity(struct cli *cli, const char *path, struct imsg_ide
     return status;
 }
 
-enum imsg_status cli_identity_rotate(struct cli *cli, const char *path, struct imsg_identity *out,
+enum imsg_status cli_identity_change(struct cli *cli, const char *path, const char *account, struct imsg_identity *out,
                                      struct imsg_error *err)
 {
     struct imsg_key_file file;
     char *name = NULL;
     enum imsg_status status = cli_key_file(cli, path, "identity.json", &name, &file, err);
     if (status == IMSG_OK)
-        status = suggest_identity(path, imsg_identity_rotate_file(&file, out, err), err);
+        status =
+            account ? imsg_identity_account_file(&file, account, out, err) : imsg_identity_rotate_file(&file, out, err);
+    if (status == IMSG_NO_INPUT)
+        status = suggest_identity(path, status, err);
     free(name);
     return status;
 }

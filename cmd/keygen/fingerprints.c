@@ -1,13 +1,19 @@
 /* What two people compare to be sure of each other's keys. */
+#include <string.h>
+
 #include "base/json.h"
 #include "base/text.h"
 #include "keygen/keygen.h"
 
-/* The thumbprint of account.pem, "" where there is none. */
-static enum imsg_status account_thumbprint(struct keygen *run, char out[static IMSG_THUMBPRINT + 1],
-                                           struct imsg_error *err)
+/* The thumbprint that the identity names, else that of account.pem; "" where there is neither. */
+static enum imsg_status account_thumbprint(struct keygen *run, const struct imsg_identity *identity,
+                                           char out[static IMSG_THUMBPRINT + 1], struct imsg_error *err)
 {
     out[0] = '\0';
+    if (identity->account) {
+        memcpy(out, identity->account, IMSG_THUMBPRINT + 1);
+        return IMSG_OK;
+    }
     enum imsg_status status = cli_account_thumbprint(&run->cli, NULL, out, err);
     return status == IMSG_NO_INPUT ? IMSG_OK : status;
 }
@@ -48,7 +54,7 @@ enum imsg_status keygen_fingerprints(struct keygen *run, struct imsg_error *err)
     cli_output_start(&run->cli, &out, NULL);
     enum imsg_status status = cli_identity(&run->cli, run->identity, &identity, err);
     if (status == IMSG_OK)
-        status = account_thumbprint(run, account, err);
+        status = account_thumbprint(run, &identity, account, err);
     if (status != IMSG_OK)
         goto out;
     imsg_hex(identity.token, sizeof identity.token, token);

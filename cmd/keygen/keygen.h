@@ -6,7 +6,7 @@
 
 struct keygen {
     struct cli cli;
-    const char *output, *name, *relay, *identity;
+    const char *output, *name, *relay, *identity, *account;
 };
 
 /* -F: print the fingerprints of the identity and of the account key. */

@@ -133,6 +133,10 @@ static enum imsg_status change_parse(struct entry_change *change, struct imsg_er
         return change_refuse(change, MHD_HTTP_FORBIDDEN, "ExpiredEntry", err);
     if (status == IMSG_MALFORMED || status == IMSG_UNSUPPORTED)
         return change_refuse(change, MHD_HTTP_BAD_REQUEST, "BadEntry", err);
+    /* Nobody lists a device that is another's: mailboxes and limits rest on the entries. */
+    for (size_t i = 0; status == IMSG_OK && i < change->entry.devices.count; i++)
+        if (imsg_device_verify(&change->entry.devices.items[i], change->entry.thumbprint, NULL) != IMSG_OK)
+            status = change_refuse(change, MHD_HTTP_FORBIDDEN, "BadProof", err);
     return status;
 }
 

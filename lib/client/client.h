@@ -19,12 +19,8 @@ IMSG_CHECK enum imsg_status imsg_key_file_passphrase(const struct imsg_key_file 
 
 /* ---- own.c ---- */
 
-/* Is the handle one of those in identity.json of the home? */
-bool imsg_client_owns(const struct imsg_client *client, const char *handle);
-/* The thumbprint of this user's account key, "" where it is not known; the client's. */
-IMSG_CHECK enum imsg_status imsg_client_account(struct imsg_client *client, const char **thumbprint,
-                                                struct imsg_error *err);
-/* Is this the thumbprint of this user's account key? NULL: is that key known? */
+/* Is this the thumbprint of this user's account key, of which account.pem is in the home, or which the identity names?
+ * NULL: is that key known? */
 bool imsg_client_account_is(struct imsg_client *client, const char *thumbprint);
 /* IMSG_REFUSED: the handle is one's own, and the entry is not by one's own account key. */
 IMSG_CHECK enum imsg_status imsg_client_check_own(struct imsg_client *client, const char *handle,
@@ -61,6 +57,8 @@ void imsg_sighting_free(struct imsg_sighting *sighting);
 /* Make the pin of a sighting, or move it on, after all: what is pinned now is judged again. Then sighting->pin is it. */
 IMSG_CHECK enum imsg_status imsg_client_pin_seen(struct imsg_client *client, const char *handle, enum imsg_pinning how,
                                                  struct imsg_sighting *sighting, struct imsg_error *err);
+/* Tell of the records that do not verify, and take them out. */
+void imsg_client_drop_unproven(const struct imsg_client *client, struct imsg_entry *entry);
 /* Keep an entry of one's own that was just written, whose bytes are `file`, and move the pin on to it; never back. */
 IMSG_CHECK enum imsg_status imsg_client_pin_written(struct imsg_client *client, const struct imsg_entry *entry,
                                                     struct imsg_view file, struct imsg_error *err);

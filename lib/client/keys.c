@@ -117,8 +117,8 @@ enum imsg_status imsg_identity_create(const char *path, const struct imsg_identi
     return status;
 }
 
-/* Two rotations at once would lose one of the new prekeys. The lock is a file beside the identity, because a lock on
- * the identity itself would stay with the file that was replaced. */
+/* Two changes at once would lose one of them, and with it perhaps a new prekey. The lock is a file beside the identity,
+ * because a lock on the identity itself would stay with the file that was replaced. */
 static enum imsg_status lock_identity(const char *path, int *lock, struct imsg_error *err)
 {
     struct imsg_buf name = {0};
@@ -131,8 +131,10 @@ static enum imsg_status lock_identity(const char *path, int *lock, struct imsg_e
     return status;
 }
 
-enum imsg_status imsg_identity_rotate_file(const struct imsg_key_file *file, struct imsg_identity *out,
-                                           struct imsg_error *err)
+typedef enum imsg_status identity_change(struct imsg_identity *identity, const char *argument, struct imsg_error *err);
+
+static enum imsg_status change_file(const struct imsg_key_file *file, identity_change *change, const char *argument,
+                                    struct imsg_identity *out, struct imsg_error *err)
 {
     struct imsg_identity identity = {0};
     struct imsg_key_file target = *file;
@@ -147,7 +149,7 @@ enum imsg_status imsg_identity_rotate_file(const struct imsg_key_file *file, str
     if (status == IMSG_OK)
         status = imsg_identity_load(&target, &identity, err);
     if (status == IMSG_OK)
-        status = imsg_identity_rotate(&identity, err);
+        status = change(&identity, argument, err);
     if (status == IMSG_OK)
         status = imsg_identity_print(&identity, &bytes, err);
     if (status == IMSG_OK)
@@ -162,4 +164,22 @@ enum imsg_status imsg_identity_rotate_file(const struct imsg_key_file *file, str
     imsg_identity_free(&identity);
     free(real);
     return status;
+}
+
+static enum imsg_status rotate(struct imsg_identity *identity, const char *argument, struct imsg_error *err)
+{
+    (void)argument;
+    return imsg_identity_rotate(identity, err);
+}
+
+enum imsg_status imsg_identity_rotate_file(const struct imsg_key_file *file, struct imsg_identity *out,
+                                           struct imsg_error *err)
+{
+    return change_file(file, rotate, NULL, out, err);
+}
+
+enum imsg_status imsg_identity_account_file(const struct imsg_key_file *file, const char *thumbprint,
+                                            struct imsg_identity *out, struct imsg_error *err)
+{
+    return change_file(file, imsg_identity_set_account, thumbprint, out, err);
 }

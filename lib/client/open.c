@@ -110,15 +110,17 @@ enum imsg_status imsg_open_raw(struct imsg_opener *opener, struct imsg_payload p
 {
     struct trial trial = {.opener = opener, .payload = payload, .plaintext = plaintext};
     const struct imsg_devices *list = opener->records;
+    const struct imsg_entry *entry = NULL;
     const char *from = opener->from[0];
     enum imsg_status status = imsg_opener_unlock(opener, err);
     if (status != IMSG_OK)
         return status;
     status = try_sender(&trial, &opener->own, err); /* one's own is known without a directory */
     if (status == IMSG_REFUSED && !list) {
-        enum imsg_status found = imsg_opener_look_up(opener, from, &list, err);
+        enum imsg_status found = imsg_opener_look_up(opener, from, &entry, err);
         if (found != IMSG_OK)
             return found;
+        list = &entry->devices;
     }
     for (size_t i = 0; list && i < list->count && status == IMSG_REFUSED; i++) {
         status = try_sender(&trial, &list->items[i], err);

@@ -11,13 +11,14 @@ bool imsg_opener_expects(const struct imsg_opener *opener, const char *from);
 /* IMSG_REFUSED where that is so. */
 IMSG_CHECK enum imsg_status imsg_opener_check_expected(const struct imsg_opener *opener, const char *from,
                                                        struct imsg_error *err);
-/* The devices of a handle, from its entry in the directory. Valid until IMSG_OPENER_ENTRIES others were looked up. */
+/* The entry of a handle, its records not yet verified. Valid until IMSG_OPENER_ENTRIES others were looked up. */
 IMSG_CHECK enum imsg_status imsg_opener_look_up(struct imsg_opener *opener, const char *from,
-                                                const struct imsg_devices **out, struct imsg_error *err);
+                                                const struct imsg_entry **out, struct imsg_error *err);
 /* True if looking up `from` could end the life of devices given out before. */
 bool imsg_opener_would_forget(struct imsg_opener *opener, const char *from);
 /* The record whose handles hold the envelope's sender and whose token is the sender's: never the token alone
- * (format.md §7). Valid as long as what imsg_opener_look_up gives. */
+ * (format.md §7). It has passed imsg_device_verify; IMSG_REFUSED where none has. Valid as long as what
+ * imsg_opener_look_up gives. */
 IMSG_CHECK enum imsg_status imsg_opener_find_sender(struct imsg_opener *opener, const struct imsg_envelope *envelope,
                                                     const struct imsg_device **out, struct imsg_error *err);
 

@@ -14,20 +14,26 @@
 
 /* ---- handles and account key ---- */
 
-/* True if the handle is in identity.json of the home. Its handles are public: no key is unlocked. */
-bool imsg_client_owns(const struct imsg_client *client, const char *handle)
+/* True if the handle is in identity.json of the home, which names *account, or "". All that is public: no key is
+ * unlocked. */
+static bool owns(const struct imsg_client *client, const char *handle, char account[static IMSG_THUMBPRINT + 1])
 {
     char *path = NULL, **handles = NULL;
+    const char *named = NULL;
     size_t count = 0;
     bool own = false;
     json_t *json = NULL;
     struct imsg_buf file = {0};
+    account[0] = '\0';
     if (imsg_client_path(client, "identity.json", &path, NULL) == IMSG_OK && access(path, R_OK) == 0 &&
         imsg_read_file(path, IMSG_LINE_MAX, &file, NULL) == IMSG_OK &&
         imsg_json_parse(imsg_buf_view(&file), IMSG_LINE_MAX, &json, NULL) == IMSG_OK &&
         imsg_json_handles(json, "handles", &handles, &count, NULL) == IMSG_OK)
         for (size_t i = 0; i < count; i++)
             own |= strcmp(handles[i], handle) == 0;
+    if (own && imsg_json_peek(json, "account", IMSG_OPTIONAL, &named, NULL) == IMSG_OK && named &&
+        imsg_thumbprint_check(named, NULL) == IMSG_OK)
+        memcpy(account, named, IMSG_THUMBPRINT + 1);
     imsg_strings_free(handles, count);
     json_decref(json);
     imsg_buf_free(&file);
@@ -41,7 +47,8 @@ void imsg_client_set_account(struct imsg_client *client, const char thumbprint[s
     client->account_checked = true;
 }
 
-enum imsg_status imsg_client_account(struct imsg_client *client, const char **thumbprint, struct imsg_error *err)
+enum imsg_status imsg_client_account(struct imsg_client *client, char out[static IMSG_THUMBPRINT + 1],
+                                     struct imsg_error *err)
 {
     struct imsg_key_file file = {.others_may_read = client->others_may_read};
     char *path = NULL;
@@ -54,24 +61,29 @@ enum imsg_status imsg_client_account(struct imsg_client *client, const char **th
         client->account_checked = status == IMSG_OK;
     }
     if (status == IMSG_OK)
-        *thumbprint = client->account;
+        memcpy(out, client->account, sizeof client->account);
     free(path);
     return status;
 }
 
 bool imsg_client_account_is(struct imsg_client *client, const char *thumbprint)
 {
-    const char *own = "";
-    return imsg_client_account(client, &own, NULL) == IMSG_OK && own[0] && (!thumbprint || strcmp(own, thumbprint) == 0);
+    char held[IMSG_THUMBPRINT + 1] = "";
+    const char *named = client->identity ? client->identity->account : NULL;
+    if (named && (!thumbprint || strcmp(named, thumbprint) == 0))
+        return true;
+    return imsg_client_account(client, held, NULL) == IMSG_OK && held[0] &&
+           (!thumbprint || strcmp(held, thumbprint) == 0);
 }
 
 enum imsg_status imsg_client_check_own(struct imsg_client *client, const char *handle, const struct imsg_entry *entry,
                                        struct imsg_error *err)
 {
-    const char *own = "";
-    if (!imsg_client_owns(client, handle))
+    char held[IMSG_THUMBPRINT + 1] = "", named[IMSG_THUMBPRINT + 1];
+    if (!owns(client, handle, named))
         return IMSG_OK;
-    enum imsg_status status = imsg_client_account(client, &own, err);
+    enum imsg_status status = imsg_client_account(client, held, err);
+    const char *own = held[0] ? held : named;
     if (status != IMSG_OK || !own[0] || strcmp(own, entry->thumbprint) == 0)
         return status;
     status = imsg_fail(err, IMSG_REFUSED,

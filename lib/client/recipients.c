@@ -85,8 +85,8 @@ static void person_free(struct imsg_person *person)
     free(person);
 }
 
-/* Moves *devices into the new person. */
-static enum imsg_status add_person(struct imsg_sealer *sealer, const char *handle, struct imsg_devices *devices,
+/* Moves the devices of *entry into the new person. */
+static enum imsg_status add_person(struct imsg_sealer *sealer, const char *handle, struct imsg_entry *entry,
                                    struct imsg_person **out, struct imsg_error *err)
 {
     struct imsg_person *person = calloc(1, sizeof *person);
@@ -100,8 +100,10 @@ static enum imsg_status add_person(struct imsg_sealer *sealer, const char *handl
         person_free(person);
         return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
     }
-    person->devices = *devices;
-    *devices = (struct imsg_devices){0};
+    person->devices = entry->devices;
+    entry->devices = (struct imsg_devices){0};
+    person->proven = entry->proven;
+    memcpy(person->account, entry->thumbprint, sizeof person->account);
     sealer->people[sealer->person_count++] = person;
     *out = person;
     return IMSG_OK;
@@ -111,17 +113,30 @@ static enum imsg_status add_person(struct imsg_sealer *sealer, const char *handl
 static enum imsg_status look_up(struct imsg_sealer *sealer, const char *handle, struct imsg_person **out,
                                 struct imsg_error *err)
 {
-    struct imsg_entry entry = {0};
+    struct imsg_sighting sighting = {0};
     const json_t *place = json_object_get(sealer->person_index, handle);
     if (place) {
         *out = sealer->people[json_integer_value(place)];
         return IMSG_OK;
     }
-    enum imsg_status status = imsg_client_look_up(sealer->client, handle, &entry, err);
+    enum imsg_status status = imsg_client_see(sealer->client, handle, IMSG_PIN_CONFIRMED, &sighting, err);
     if (status == IMSG_OK)
-        status = add_person(sealer, handle, &entry.devices, out, err);
-    imsg_entry_free(&entry);
+        status = add_person(sealer, handle, &sighting.entry, out, err);
+    imsg_sighting_free(&sighting);
     return status;
+}
+
+/* Device number i of the person, unless its record does not verify. */
+static enum imsg_status add_device(const struct imsg_sealer *sealer, struct imsg_draft *draft,
+                                   const struct imsg_person *person, size_t i, struct imsg_error *err)
+{
+    const struct imsg_device *device = &person->devices.items[i];
+    struct imsg_error refused;
+    if (person->proven || imsg_device_verify(device, person->account, &refused) == IMSG_OK)
+        return add_target(sealer, draft, device, person->handle, err);
+    refused.status = IMSG_REFUSED;
+    imsg_draft_leave_out(sealer, draft, &refused);
+    return IMSG_OK;
 }
 
 static enum imsg_status add_recipient(struct imsg_sealer *sealer, struct imsg_draft *draft, const char *handle,
@@ -133,8 +148,39 @@ static enum imsg_status add_recipient(struct imsg_sealer *sealer, struct imsg_dr
         status = imsg_fail(err, IMSG_NO_ACCOUNT, "%s has no device in directory \"%s\"", handle,
                            imsg_client_location(sealer->client));
     for (size_t i = 0; status == IMSG_OK && i < person->devices.count; i++)
-        status = add_target(sealer, draft, &person->devices.items[i], person->handle, err);
+        status = add_device(sealer, draft, person, i, err);
     return status;
+}
+
+/* A directory's word is not enough for copies to one's own other devices: one's own account key must have signed the
+ * entry, and it must list this device, or somebody else put the others there. What forbids them is told once. */
+static bool may_copy(const struct imsg_sealer *sealer, struct imsg_person *person)
+{
+    const struct imsg_identity *identity = sealer->client->identity;
+    struct imsg_error why = {0};
+    size_t listed = 0;
+    if (person->copies_judged)
+        return person->may_copy;
+    person->copies_judged = true;
+    for (size_t i = 0; i < person->devices.count; i++)
+        listed += memcmp(person->devices.items[i].token, identity->token, IMSG_TOKEN) == 0;
+    person->may_copy = person->devices.count > listed;
+    if (!person->may_copy) /* there are no others */
+        return false;
+    if (!imsg_client_account_is(sealer->client, NULL)) {
+        (void)imsg_fail(&why, IMSG_REFUSED, "this device does not know your account key");
+        imsg_error_suggest(&why, IMSG_HINT_ACCOUNT, NULL);
+    } else if (!imsg_client_account_is(sealer->client, person->account)) {
+        (void)imsg_fail(&why, IMSG_REFUSED, "the entry of %s is by account key %s, not by your own", person->handle,
+                        person->account);
+    } else if (listed == 0) {
+        (void)imsg_fail(&why, IMSG_REFUSED, "the entry of %s does not list this device", person->handle);
+    }
+    if (why.status != IMSG_OK) {
+        person->may_copy = false;
+        imsg_client_tell(sealer->client, &(struct imsg_event){.kind = IMSG_EVENT_NO_COPIES, .error = &why});
+    }
+    return person->may_copy;
 }
 
 /* The sender's other devices. A sender without an entry has none; he is told so once. */
@@ -145,13 +191,15 @@ static enum imsg_status add_own(struct imsg_sealer *sealer, struct imsg_draft *d
     const char *from = identity->handles[0];
     enum imsg_status status = look_up(sealer, from, &person, err);
     if (status == IMSG_NO_ACCOUNT) {
-        struct imsg_devices none = {0};
+        struct imsg_entry none = {0};
         imsg_client_tell(sealer->client, &(struct imsg_event){.kind = IMSG_EVENT_UNREGISTERED, .handle = from});
         return add_person(sealer, from, &none, &person, err);
     }
+    if (status != IMSG_OK || !may_copy(sealer, person))
+        return status;
     for (size_t i = 0; status == IMSG_OK && i < person->devices.count; i++)
         if (memcmp(person->devices.items[i].token, identity->token, IMSG_TOKEN) != 0)
-            status = add_target(sealer, draft, &person->devices.items[i], person->handle, err);
+            status = add_device(sealer, draft, person, i, err);
     return status;
 }
 

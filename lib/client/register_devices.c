@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "client/register.h"
+#include "format/device.h"
 
 /* ---- removals ---- */
 
@@ -65,7 +66,7 @@ static enum imsg_status apply_record(const struct imsg_device *record, struct im
     size_t at = 0;
     while (at < devices->count && memcmp(devices->items[at].token, record->token, IMSG_TOKEN) != 0)
         at++;
-    if (at < devices->count && json_equal(devices->items[at].json, record->json))
+    if (at < devices->count && imsg_device_equal(&devices->items[at], record))
         return IMSG_OK;
     enum imsg_status status = imsg_device_from_json(record->json, &copy, err);
     if (status == IMSG_OK && at < devices->count) {
@@ -84,9 +85,14 @@ enum imsg_status imsg_register_add(const struct imsg_registration *run, const ch
                                    struct imsg_devices *devices, bool *changed, struct imsg_error *err)
 {
     enum imsg_status status = IMSG_OK;
-    for (size_t i = 0; status == IMSG_OK && i < run->prepared.count; i++)
-        if (imsg_device_has_handle(&run->prepared.items[i], handle))
-            status = apply_record(&run->prepared.items[i], devices, changed, err);
+    for (size_t i = 0; status == IMSG_OK && i < run->prepared.count; i++) {
+        const struct imsg_device *record = &run->prepared.items[i];
+        if (!imsg_device_has_handle(record, handle))
+            continue;
+        status = imsg_device_verify(record, run->client->account, err);
+        if (status == IMSG_OK)
+            status = apply_record(record, devices, changed, err);
+    }
     return status;
 }
 
@@ -98,7 +104,51 @@ bool imsg_register_leaves(const struct imsg_registration *run, const char *handl
     return false;
 }
 
-/* A copy of the record, with the relay that it does not name itself. */
+/* Is it the record of this device? Its token is public: no key is unlocked. */
+static bool is_of_this_device(const struct imsg_registration *run, const struct imsg_device *record)
+{
+    struct imsg_key_file file = {.others_may_read = run->client->others_may_read};
+    uint8_t token[IMSG_TOKEN] = {0};
+    char *path = NULL;
+    bool known = false;
+    if (run->client->identity)
+        return memcmp(run->client->identity->token, record->token, IMSG_TOKEN) == 0;
+    if (imsg_client_path(run->client, "identity.json", &path, NULL) == IMSG_OK) {
+        file.path = path;
+        known = imsg_identity_load_token(&file, token, NULL) == IMSG_OK;
+    }
+    free(path);
+    return known && memcmp(token, record->token, IMSG_TOKEN) == 0;
+}
+
+/* The record of this device names its account key, and proves its handles with it. */
+static enum imsg_status name_account(const struct imsg_registration *run, const struct imsg_device *record,
+                                     json_t *json, struct imsg_error *err)
+{
+    struct imsg_identity *identity;
+    json_t *proofs = json_array();
+    enum imsg_status status = imsg_client_identity(run->client, &identity, err);
+    if (status == IMSG_OK)
+        status = imsg_identity_set_account(identity, run->client->account, err);
+    for (size_t i = 0; status == IMSG_OK && i < record->handle_count; i++) {
+        struct imsg_buf proof = {0}, text = {0};
+        status = imsg_proof_make(identity, record->handles[i], &proof, err);
+        if (status == IMSG_OK)
+            status = imsg_base64_encode(imsg_buf_view(&proof), &text, err);
+        if (status == IMSG_OK && json_array_append_new(proofs, json_string((const char *)text.ptr)) != 0)
+            status = imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+        imsg_buf_free(&proof);
+        imsg_buf_free(&text);
+    }
+    if (status == IMSG_OK)
+        status = imsg_json_set(json, "proofs", json_incref(proofs), err);
+    if (status == IMSG_OK)
+        status = imsg_json_set_string(json, "account", run->client->account, err);
+    json_decref(proofs);
+    return status;
+}
+
+/* A copy of the record, with the relay that it does not name itself, and the account key where it is this device's. */
 static enum imsg_status complete_record(const struct imsg_registration *run, const struct imsg_device *record,
                                         struct imsg_device *out, struct imsg_error *err)
 {
@@ -106,6 +156,8 @@ static enum imsg_status complete_record(const struct imsg_registration *run, con
     enum imsg_status status = json ? IMSG_OK : imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
     if (status == IMSG_OK && run->relay && !record->relay)
         status = imsg_json_set_string(json, "relay", run->relay, err);
+    if (status == IMSG_OK && !record->account && is_of_this_device(run, record))
+        status = name_account(run, record, json, err);
     if (status == IMSG_OK)
         status = imsg_device_from_json(json, out, err);
     json_decref(json);

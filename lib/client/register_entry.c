@@ -171,6 +171,7 @@ static enum imsg_status write_entry(struct imsg_registration *run, const struct 
         status = imsg_entry_sign(run->account, &next, update->follows ? &update->previous : NULL, &file, err);
     if (status == IMSG_OK) /* read once as others will read it, before it is written */
         status = imsg_entry_parse(imsg_buf_view(&file), update->handle, at, &written, err);
+    written.proven = true; /* all of its records were verified */
     if (status == IMSG_OK)
         status =
             imsg_directory_put(directory, update->handle, imsg_buf_view(&update->seen.raw), imsg_buf_view(&file), err);
@@ -216,7 +217,10 @@ enum imsg_status imsg_register_entry(struct imsg_registration *run, const char *
     if (status != IMSG_OK)
         goto out;
     struct imsg_devices *devices = &update.base->devices;
-    bool changed = run->expires_days != 0 || update.behind || (leaves && devices->count > 0);
+    size_t before = devices->count;
+    if (before > 0)
+        imsg_client_drop_unproven(run->client, update.base);
+    bool changed = devices->count != before || run->expires_days != 0 || update.behind || (leaves && devices->count > 0);
     if (update.base == &update.none && (update.follows ? !has_record(run, handle) && !leaves : leaves))
         status = refuse_unknown(&update, err);
     if (status == IMSG_OK && leaves)

@@ -53,7 +53,7 @@ bool imsg_opener_would_forget(struct imsg_opener *opener, const char *from)
            !kept_entry(opener, from, NULL);
 }
 
-enum imsg_status imsg_opener_look_up(struct imsg_opener *opener, const char *from, const struct imsg_devices **out,
+enum imsg_status imsg_opener_look_up(struct imsg_opener *opener, const char *from, const struct imsg_entry **out,
                                      struct imsg_error *err)
 {
     struct imsg_sighting *sighting = kept_entry(opener, from, NULL);
@@ -76,7 +76,7 @@ enum imsg_status imsg_opener_look_up(struct imsg_opener *opener, const char *fro
         status = imsg_fail(err, IMSG_REFUSED, "sender %s has no account in directory \"%s\"", from,
                            imsg_client_location(opener->client));
     if (status == IMSG_OK)
-        *out = &sighting->entry.devices;
+        *out = &sighting->entry;
     return status;
 }
 
@@ -90,21 +90,33 @@ enum imsg_status imsg_opener_find_sender(struct imsg_opener *opener, const struc
                                          const struct imsg_device **out, struct imsg_error *err)
 {
     const struct imsg_devices *list = opener->records;
+    const struct imsg_entry *entry = NULL;
     enum imsg_status status = IMSG_OK;
+    bool found = false;
     char hex[2 * IMSG_TOKEN + 1];
     if (is_sender(&opener->own, envelope)) {
         *out = &opener->own;
         return IMSG_OK;
     }
     if (!list)
-        status = imsg_opener_look_up(opener, envelope->from, &list, err);
+        status = imsg_opener_look_up(opener, envelope->from, &entry, err);
     if (status != IMSG_OK)
         return status;
-    for (size_t i = 0; i < list->count; i++)
-        if (is_sender(&list->items[i], envelope)) {
+    if (entry)
+        list = &entry->devices;
+    for (size_t i = 0; i < list->count; i++) {
+        if (!is_sender(&list->items[i], envelope))
+            continue;
+        found = true;
+        if (imsg_device_verify(&list->items[i], entry ? entry->thumbprint : NULL, err) == IMSG_OK) {
             *out = &list->items[i];
             return IMSG_OK;
         }
+    }
+    if (found && err)
+        err->status = IMSG_REFUSED;
+    if (found)
+        return IMSG_REFUSED;
     imsg_hex(envelope->from_token, IMSG_TOKEN, hex);
     return imsg_fail(err, IMSG_REFUSED, "sender %s has no device %.8s… %s", envelope->from, hex,
                      opener->records ? "in the records given" : "in the directory");
@@ -127,5 +139,7 @@ enum imsg_status imsg_opener_pin_sender(struct imsg_opener *opener, const struct
     struct imsg_sighting *sighting = kept_entry(opener, NULL, sender);
     if (!sighting)
         return IMSG_OK;
-    return imsg_client_pin_seen(opener->client, sighting->entry.handle, IMSG_PIN_UNCONFIRMED, sighting, err);
+    /* A record that names its account stands only in an entry by that key, which the sender himself so confirms. */
+    return imsg_client_pin_seen(opener->client, sighting->entry.handle,
+                                sender->account ? IMSG_PIN_CONFIRMED : IMSG_PIN_UNCONFIRMED, sighting, err);
 }

@@ -12,7 +12,7 @@
 
 static void pin_of(const struct imsg_entry *entry, struct imsg_pin *pin)
 {
-    *pin = (struct imsg_pin){.seq = entry->seq};
+    *pin = (struct imsg_pin){.seq = entry->seq, .proven = entry->proven};
     memcpy(pin->thumbprint, entry->thumbprint, sizeof pin->thumbprint);
     memcpy(pin->hash, entry->hash, sizeof pin->hash);
 }
@@ -93,19 +93,30 @@ static enum imsg_status keep_own(const struct imsg_client *client, const char *h
     return status;
 }
 
+/* Whether every record of the entry verifies. */
+static bool records_verify(const struct imsg_entry *entry)
+{
+    bool proven = true;
+    for (size_t i = 0; i < entry->devices.count; i++)
+        proven &= imsg_device_verify(&entry->devices.items[i], entry->thumbprint, NULL) == IMSG_OK;
+    return proven;
+}
+
 /* Move the pin on to the entry, which the pin allows, and tell what the user has to know. pins is open. */
 static enum imsg_status move_pin(struct imsg_client *client, const char *handle, struct imsg_pins *pins,
                                  struct imsg_sighting *sighting, bool confirmed, struct imsg_error *err)
 {
     const struct imsg_pin *old = &sighting->pin;
+    struct imsg_entry *entry = &sighting->entry;
     struct imsg_pin fresh;
-    pin_of(&sighting->entry, &fresh);
-    bool replaced = sighting->pinned && strcmp(old->thumbprint, fresh.thumbprint) != 0;
-    bool moved = !sighting->pinned || replaced || memcmp(old->hash, fresh.hash, sizeof fresh.hash) != 0;
+    bool replaced = sighting->pinned && strcmp(old->thumbprint, entry->thumbprint) != 0;
+    bool moved = !sighting->pinned || replaced || memcmp(old->hash, entry->hash, sizeof entry->hash) != 0;
+    entry->proven = (!moved && old->proven) || (confirmed && records_verify(entry));
+    pin_of(entry, &fresh);
     bool first = !sighting->pinned || (old->unconfirmed && confirmed && !replaced);
     fresh.unconfirmed = !confirmed && (!sighting->pinned || old->unconfirmed);
     enum imsg_status status = moved ? keep_own(client, handle, sighting, err) : IMSG_OK;
-    if (status == IMSG_OK && (moved || first))
+    if (status == IMSG_OK && (moved || first || fresh.proven != old->proven))
         status = imsg_pins_set(pins, handle, &fresh, err);
     if (status == IMSG_OK)
         status = imsg_pins_save(pins, err);
@@ -195,12 +206,30 @@ enum imsg_status imsg_client_see(struct imsg_client *client, const char *handle,
     return status;
 }
 
+void imsg_client_drop_unproven(const struct imsg_client *client, struct imsg_entry *entry)
+{
+    struct imsg_error refused;
+    size_t kept = 0;
+    for (size_t i = 0; i < entry->devices.count; i++) {
+        struct imsg_device device = entry->devices.items[i];
+        if (imsg_device_verify(&device, entry->thumbprint, &refused) == IMSG_OK) {
+            entry->devices.items[kept++] = device;
+            continue;
+        }
+        imsg_client_tell(
+            client, &(struct imsg_event){.kind = IMSG_EVENT_FAILED, .handle = entry->handle, .error = &refused});
+        imsg_device_free(&device);
+    }
+    entry->devices.count = kept;
+}
+
 enum imsg_status imsg_client_look_up(struct imsg_client *client, const char *handle, struct imsg_entry *entry,
                                      struct imsg_error *err)
 {
     struct imsg_sighting sighting = {0};
     enum imsg_status status = imsg_client_see(client, handle, IMSG_PIN_CONFIRMED, &sighting, err);
     if (status == IMSG_OK) {
+        imsg_client_drop_unproven(client, &sighting.entry);
         *entry = sighting.entry;
         sighting.entry = (struct imsg_entry){0};
     }

@@ -8,13 +8,16 @@
 #include "format/format.h"
 
 #define AT(member) offsetof(struct imsg_device, member)
+#define PROOF_MAX 1024 /* bytes; longer than any proof */
 
 /* The keys are the formats' to read and write (format.h). */
 static const struct imsg_member members[] = {
     IMSG_ROW("handles", HANDLES, REQUIRED, AT(handles), .more = AT(handle_count)),
+    IMSG_ROW("proofs", BLOBS, OPTIONAL, AT(proofs), .more = AT(proof_count), .max = PROOF_MAX),
     IMSG_ROW("name", TEXT, OPTIONAL, AT(name)),
     IMSG_ROW("token", HEX, REQUIRED, AT(token), .len = IMSG_TOKEN),
     IMSG_ROW("", REST, OPTIONAL, 0),
+    IMSG_ROW("account", THUMBPRINT, OPTIONAL, AT(account)),
     IMSG_ROW("limit", NUMBER, OPTIONAL, AT(limit), .min = 1, .max = UINT32_MAX),
     IMSG_ROW("relay", RELAY, OPTIONAL, AT(relay)),
     IMSG_ROW("created", TIME, OPTIONAL, AT(created)),
@@ -99,15 +102,36 @@ enum imsg_status imsg_device_check(const struct imsg_device *device, struct imsg
     return status;
 }
 
+bool imsg_device_equal(const struct imsg_device *a, const struct imsg_device *b)
+{
+    json_t *one = json_copy(a->json), *other = json_copy(b->json);
+    json_object_del(one, "proofs");
+    json_object_del(other, "proofs");
+    bool equal = json_equal(one, other) == 1;
+    json_decref(one);
+    json_decref(other);
+    return equal;
+}
+
+/* The place of a handle among the record's; handle_count where it is none of them. */
+static size_t handle_place(const struct imsg_device *device, const char *canonical)
+{
+    size_t i = 0;
+    while (i < device->handle_count && strcmp(device->handles[i], canonical) != 0)
+        i++;
+    return i;
+}
+
 enum imsg_status imsg_device_print(const struct imsg_device *device, const char *only_handle, struct imsg_buf *out,
                                    struct imsg_error *err)
 {
-    enum imsg_status status = IMSG_OK;
-    json_t *copy = NULL;
     if (!only_handle)
         return imsg_document_line(device->json, out, err);
-    copy = json_copy(device->json);
-    status = imsg_json_set(copy, "handles", json_pack("[s]", only_handle), err);
+    json_t *copy = json_copy(device->json);
+    const json_t *proof = json_array_get(json_object_get(copy, "proofs"), handle_place(device, only_handle));
+    enum imsg_status status = imsg_json_set(copy, "handles", json_pack("[s]", only_handle), err);
+    if (status == IMSG_OK && proof)
+        status = imsg_json_set(copy, "proofs", json_pack("[O]", proof), err);
     if (status == IMSG_OK)
         status = imsg_document_line(copy, out, err);
     json_decref(copy);
@@ -116,10 +140,7 @@ enum imsg_status imsg_device_print(const struct imsg_device *device, const char 
 
 bool imsg_device_has_handle(const struct imsg_device *device, const char *canonical)
 {
-    for (size_t i = 0; i < device->handle_count; i++)
-        if (strcmp(device->handles[i], canonical) == 0)
-            return true;
-    return false;
+    return handle_place(device, canonical) < device->handle_count;
 }
 
 void imsg_device_free(struct imsg_device *device)

@@ -11,6 +11,11 @@ extern const struct imsg_document imsg_device_document;
  * much as a signature. */
 IMSG_CHECK enum imsg_status imsg_prekey_verify_by(const struct imsg_prekey *prekey, const uint8_t device[static 65],
                                                   uint8_t point[static 65], struct imsg_error *err);
+/* Make the proof of a handle, in a record with these public members (lib/format/proof.c). */
+IMSG_CHECK enum imsg_status imsg_proof_make(const struct imsg_identity *identity, const char *handle,
+                                            struct imsg_buf *out, struct imsg_error *err);
+/* Verify proof number i. IMSG_REFUSED: there is none, or of another length; IMSG_BAD_SIGNATURE. The text says why. */
+IMSG_CHECK enum imsg_status imsg_proof_verify(const struct imsg_device *device, size_t i, struct imsg_error *err);
 enum { IMSG_PREKEY_TIME = 3 }; /* the field's number */
 /* The fields of what is meant as a prekey record, as far as they can be read. */
 void imsg_prekey_lay_out(struct imsg_view bytes, struct imsg_layout *layout);

@@ -16,6 +16,7 @@ const struct imsg_member imsg_identity_members[] = {
     IMSG_ROW("token", HEX, REQUIRED, AT(token), .len = IMSG_TOKEN),
     IMSG_ROW("created", TIME, REQUIRED, AT(created)),
     IMSG_ROW("relay", RELAY, OPTIONAL, AT(relay)),
+    IMSG_ROW("account", THUMBPRINT, OPTIONAL, AT(account)),
     {0},
 };
 

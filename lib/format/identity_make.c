@@ -56,6 +56,20 @@ enum imsg_status imsg_identity_generate(const char *const *handles, size_t handl
     return status;
 }
 
+enum imsg_status imsg_identity_set_account(struct imsg_identity *identity, const char *thumbprint,
+                                           struct imsg_error *err)
+{
+    char *account = NULL;
+    enum imsg_status status = imsg_thumbprint_check(thumbprint, err);
+    if (status == IMSG_OK)
+        status = imsg_strdup(thumbprint, &account, err);
+    if (status == IMSG_OK) {
+        free(identity->account);
+        identity->account = account;
+    }
+    return status;
+}
+
 enum imsg_status imsg_identity_rotate(struct imsg_identity *identity, struct imsg_error *err)
 {
     const struct imsg_format *format;
@@ -121,6 +135,26 @@ enum imsg_status imsg_identity_print(const struct imsg_identity *identity, struc
     return status;
 }
 
+static enum imsg_status make_proofs(const struct imsg_identity *identity, struct imsg_device *record,
+                                    struct imsg_error *err)
+{
+    enum imsg_status status = IMSG_OK;
+    record->proofs = calloc(identity->handle_count, sizeof *record->proofs);
+    if (!record->proofs)
+        return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    record->proof_count = identity->handle_count;
+    for (size_t i = 0; status == IMSG_OK && i < identity->handle_count; i++)
+        status = imsg_proof_make(identity, identity->handles[i], &record->proofs[i], err);
+    return status;
+}
+
+static void free_proofs(struct imsg_device *record)
+{
+    for (size_t i = 0; i < record->proof_count; i++)
+        imsg_buf_free(&record->proofs[i]);
+    free(record->proofs);
+}
+
 enum imsg_status imsg_identity_device(const struct imsg_identity *identity, struct imsg_device *out,
                                       struct imsg_error *err)
 {
@@ -129,6 +163,7 @@ enum imsg_status imsg_identity_device(const struct imsg_identity *identity, stru
                                  .handles = identity->handles,
                                  .handle_count = identity->handle_count,
                                  .name = identity->name,
+                                 .account = identity->account,
                                  .relay = identity->relay,
                                  .created = identity->created};
     json_t *object = NULL;
@@ -137,9 +172,12 @@ enum imsg_status imsg_identity_device(const struct imsg_identity *identity, stru
     for (size_t i = 0; status == IMSG_OK && (format = imsg_format_from_last(i)); i++)
         status = format->write_record(identity, record.json, err);
     if (status == IMSG_OK)
+        status = make_proofs(identity, &record, err);
+    if (status == IMSG_OK)
         status = imsg_document_write(&imsg_device_document, &record, &object, err);
     if (status == IMSG_OK)
         status = imsg_device_from_json(object, out, err);
+    free_proofs(&record);
     json_decref(object);
     json_decref(record.json);
     return status;

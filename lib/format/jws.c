@@ -316,3 +316,14 @@ enum imsg_status imsg_thumbprint(const uint8_t point[static 65], char out[static
     json_decref(jwk);
     return status;
 }
+
+enum imsg_status imsg_thumbprint_check(const char *text, struct imsg_error *err)
+{
+    struct imsg_buf bytes = {0};
+    enum imsg_status status = imsg_base64url_decode(imsg_view_str(text), &bytes, err);
+    if (status != IMSG_NO_MEMORY && (status != IMSG_OK || bytes.len != 32))
+        status = imsg_fail(err, IMSG_MALFORMED, "\"%.64s\" is no thumbprint of %d base64url characters", text,
+                           IMSG_THUMBPRINT);
+    imsg_buf_free(&bytes);
+    return status;
+}

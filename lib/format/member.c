@@ -49,9 +49,11 @@ static bool is_there(const struct imsg_member *member, const void *base)
     case IMSG_MEMBER_HANDLE:
     case IMSG_MEMBER_RELAY:
     case IMSG_MEMBER_WORD:
+    case IMSG_MEMBER_THUMBPRINT:
     case IMSG_MEMBER_FORMAT:
         return const_text_of(member, base) != NULL; /* a pointer like that of a text */
     case IMSG_MEMBER_HANDLES:
+    case IMSG_MEMBER_BLOBS:
     case IMSG_MEMBER_LIST:
         return const_count_of(member, base) > 0;
     case IMSG_MEMBER_NUMBER:
@@ -79,6 +81,24 @@ static enum imsg_status write_bytes(const struct imsg_member *member, const void
     struct imsg_view bytes = imsg_view_of(const_value_of(member, base), member->len);
     return member->kind == IMSG_MEMBER_BASE64 ? imsg_json_set_base64(object, member->name, bytes, err)
                                               : imsg_json_set_hex(object, member->name, bytes, err);
+}
+
+static enum imsg_status write_blobs(const struct imsg_member *member, const void *base, json_t *object,
+                                    struct imsg_error *err)
+{
+    const struct imsg_buf *blobs;
+    struct imsg_buf text = {0};
+    memcpy(&blobs, const_value_of(member, base), sizeof blobs);
+    json_t *array = json_array();
+    enum imsg_status status = imsg_json_set(object, member->name, array, err);
+    for (size_t i = 0; status == IMSG_OK && i < const_count_of(member, base); i++) {
+        imsg_buf_clear(&text);
+        status = imsg_base64_encode(imsg_buf_view(&blobs[i]), &text, err);
+        if (status == IMSG_OK && json_array_append_new(array, json_stringn((const char *)text.ptr, text.len)) != 0)
+            status = imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    }
+    imsg_buf_free(&text);
+    return status;
 }
 
 static enum imsg_status write_object(const struct imsg_member *member, const void *base, json_t *object,
@@ -154,6 +174,7 @@ static enum imsg_status write_member(const struct imsg_member *member, const voi
     case IMSG_MEMBER_HANDLE:
     case IMSG_MEMBER_RELAY:
     case IMSG_MEMBER_WORD:
+    case IMSG_MEMBER_THUMBPRINT:
         return imsg_json_set_string(object, member->name, const_text_of(member, base), err);
     case IMSG_MEMBER_FORMAT:
         memcpy(&format, value, sizeof format);
@@ -170,6 +191,8 @@ static enum imsg_status write_member(const struct imsg_member *member, const voi
         return write_bytes(member, base, object, err);
     case IMSG_MEMBER_PAYLOAD:
         return imsg_json_set_base64(object, member->name, imsg_buf_view(value), err);
+    case IMSG_MEMBER_BLOBS:
+        return write_blobs(member, base, object, err);
     case IMSG_MEMBER_OBJECT:
         return write_object(member, base, object, err);
     case IMSG_MEMBER_LIST:
@@ -191,6 +214,15 @@ enum imsg_status imsg_members_write(const struct imsg_member *members, const voi
 
 /* ---- freeing ---- */
 
+static void free_blobs(const struct imsg_member *member, void *base)
+{
+    struct imsg_buf *blobs;
+    memcpy(&blobs, value_of(member, base), sizeof blobs);
+    for (size_t i = 0; i < const_count_of(member, base); i++)
+        imsg_buf_free(&blobs[i]);
+    free(blobs);
+}
+
 static void free_list(const struct imsg_member *member, void *base)
 {
     uint8_t *items;
@@ -211,6 +243,7 @@ void imsg_members_free(const struct imsg_member *members, void *from)
         case IMSG_MEMBER_HANDLE:
         case IMSG_MEMBER_RELAY:
         case IMSG_MEMBER_WORD:
+        case IMSG_MEMBER_THUMBPRINT:
             free(*text_of(member, from));
             break;
         case IMSG_MEMBER_HANDLES:
@@ -224,6 +257,9 @@ void imsg_members_free(const struct imsg_member *members, void *from)
             break;
         case IMSG_MEMBER_PAYLOAD:
             imsg_buf_free(value_of(member, from));
+            break;
+        case IMSG_MEMBER_BLOBS:
+            free_blobs(member, from);
             break;
         case IMSG_MEMBER_OBJECT:
             imsg_members_free(member->inner, from);

@@ -10,12 +10,13 @@
 #include "imsg.h"
 
 enum imsg_member_kind {
-    IMSG_MEMBER_TEXT,        /* const char *; NULL: not there, like the next five */
+    IMSG_MEMBER_TEXT,        /* const char *; NULL: not there, like the next six */
     IMSG_MEMBER_UUID,        /* lower case */
     IMSG_MEMBER_TIME,        /* RFC 3339 */
     IMSG_MEMBER_HANDLE,      /* canonical */
     IMSG_MEMBER_RELAY,       /* https://host[:port] */
     IMSG_MEMBER_WORD,        /* one of `words` */
+    IMSG_MEMBER_THUMBPRINT,  /* of a key: base64url of 32 bytes */
     IMSG_MEMBER_FORMAT,      /* const struct imsg_format *: its name */
     IMSG_MEMBER_HANDLES,     /* char **, and size_t at `more`: canonical, distinct, at least one */
     IMSG_MEMBER_NUMBER,      /* uint64_t from min to max; 0: not there, if it is optional */
@@ -23,6 +24,7 @@ enum imsg_member_kind {
     IMSG_MEMBER_BASE64,      /* the same */
     IMSG_MEMBER_NULL_OR_HEX, /* the same; written as null where it is not there */
     IMSG_MEMBER_PAYLOAD,     /* struct imsg_buf of 1 to `max` bytes: base64 */
+    IMSG_MEMBER_BLOBS,       /* struct imsg_buf *, and size_t at `more`: an array of base64, each 1 to `max` bytes */
     IMSG_MEMBER_OBJECT,      /* its members are `inner`'s, in the same struct; written where one of them is there */
     IMSG_MEMBER_LIST, /* pointer to structs, and size_t at `more`: an array of at most `max` documents of the kind
                        * `element`; one that was read is written as it was read */

@@ -80,6 +80,56 @@ static enum imsg_status read_payload(const struct imsg_member *member, const jso
     return status;
 }
 
+static enum imsg_status read_thumbprint(const struct imsg_member *member, const json_t *object, char **out,
+                                        struct imsg_error *err)
+{
+    const char *text = NULL;
+    enum imsg_status status = imsg_json_peek(object, member->name, member->need, &text, err);
+    if (status != IMSG_OK || !text)
+        return status;
+    status = imsg_thumbprint_check(text, err);
+    if (status == IMSG_OK)
+        return imsg_strdup(text, out, err);
+    imsg_error_prefix(err, "member \"%s\"", member->name);
+    return status;
+}
+
+static enum imsg_status read_blob(const struct imsg_member *member, const json_t *item, struct imsg_buf *out,
+                                  struct imsg_error *err)
+{
+    if (!json_is_string(item))
+        return imsg_fail(err, IMSG_MALFORMED, "is no string");
+    struct imsg_view text = imsg_view_of(json_string_value(item), json_string_length(item));
+    enum imsg_status status = imsg_base64_decode(text, out, err);
+    if (status == IMSG_OK && (out->len == 0 || out->len > member->max))
+        status =
+            imsg_fail(err, IMSG_MALFORMED, "has %zu bytes, not 1 to %llu", out->len, (unsigned long long)member->max);
+    return status;
+}
+
+static enum imsg_status read_blobs(const struct imsg_member *member, const json_t *object, void *base,
+                                   struct imsg_error *err)
+{
+    json_t *array = NULL, *item;
+    size_t i;
+    enum imsg_status status = imsg_json_array(object, member->name, member->need, &array, err);
+    if (status != IMSG_OK || json_array_size(array) == 0)
+        return status;
+    struct imsg_buf *blobs = calloc(json_array_size(array), sizeof *blobs);
+    if (!blobs)
+        return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    memcpy(value_of(member, base), &blobs, sizeof blobs);
+    json_array_foreach (array, i, item) {
+        *count_of(member, base) = i + 1;
+        status = read_blob(member, item, &blobs[i], err);
+        if (status != IMSG_OK) {
+            imsg_error_prefix(err, "member \"%s\": item %zu", member->name, i + 1);
+            return status;
+        }
+    }
+    return IMSG_OK;
+}
+
 static enum imsg_status read_object(const struct imsg_member *member, const json_t *object, void *base,
                                     struct imsg_error *err)
 {
@@ -140,6 +190,8 @@ static enum imsg_status read_member(const struct imsg_member *member, const json
         return imsg_json_relay(object, name, member->need, value, err);
     case IMSG_MEMBER_WORD:
         return read_word(member, object, value, err);
+    case IMSG_MEMBER_THUMBPRINT:
+        return read_thumbprint(member, object, value, err);
     case IMSG_MEMBER_FORMAT:
         return read_format(member, object, value, err);
     case IMSG_MEMBER_HANDLES:
@@ -152,6 +204,8 @@ static enum imsg_status read_member(const struct imsg_member *member, const json
         return read_bytes(member, object, base, err);
     case IMSG_MEMBER_PAYLOAD:
         return read_payload(member, object, value, err);
+    case IMSG_MEMBER_BLOBS:
+        return read_blobs(member, object, base, err);
     case IMSG_MEMBER_OBJECT:
         return read_object(member, object, base, err);
     case IMSG_MEMBER_LIST:

@@ -26,30 +26,28 @@ static enum imsg_status report_damage(const char *path, enum imsg_status status,
     return IMSG_CONFIG;
 }
 
-static enum imsg_status check_thumbprint(const char *thumbprint, struct imsg_error *err)
+/* True where the member is; false too where there is none. */
+static enum imsg_status read_flag(const json_t *object, const char *member, bool *out, struct imsg_error *err)
 {
-    struct imsg_buf hash = {0};
-    enum imsg_status status = imsg_base64url_decode(imsg_view_str(thumbprint), &hash, err);
-    if (status != IMSG_NO_MEMORY && (status != IMSG_OK || hash.len != 32))
-        status = imsg_fail(err, IMSG_MALFORMED, "member \"account\" is not a thumbprint of %d base64url characters",
-                           IMSG_THUMBPRINT);
-    imsg_buf_free(&hash);
-    return status;
-}
-
-/* Optional: present and true, or absent. */
-static enum imsg_status read_unconfirmed(const json_t *object, bool *out, struct imsg_error *err)
-{
-    const json_t *value = json_object_get(object, "unconfirmed");
+    const json_t *value = json_object_get(object, member);
     *out = json_is_true(value);
     return !value || json_is_boolean(value) ? IMSG_OK
-                                            : imsg_fail(err, IMSG_MALFORMED, "member \"unconfirmed\" is not a boolean");
+                                            : imsg_fail(err, IMSG_MALFORMED, "member \"%s\" is not a boolean", member);
+}
+
+static enum imsg_status write_flag(json_t *object, const char *member, bool value, struct imsg_error *err)
+{
+    if (value)
+        return imsg_json_set(object, member, json_true(), err);
+    json_object_del(object, member);
+    return IMSG_OK;
 }
 
 static enum imsg_status read_pin(const char *handle, const json_t *object, struct imsg_pin *out, struct imsg_error *err)
 {
     struct imsg_pin pin = {0};
     const char *account = NULL;
+    bool unproven = false;
     enum imsg_status status = IMSG_MALFORMED;
     if (!imsg_handle_is_canonical(handle))
         status = imsg_fail(err, IMSG_MALFORMED, "not a canonical handle");
@@ -58,14 +56,17 @@ static enum imsg_status read_pin(const char *handle, const json_t *object, struc
     else
         status = imsg_json_peek(object, "account", IMSG_REQUIRED, &account, err);
     if (status == IMSG_OK)
-        status = check_thumbprint(account, err);
+        status = imsg_thumbprint_check(account, err);
     if (status == IMSG_OK)
         status = imsg_json_integer(object, "seq", IMSG_REQUIRED, (struct imsg_range){1, IMSG_JSON_INTEGER_MAX},
                                    &pin.seq, err);
     if (status == IMSG_OK)
         status = imsg_json_hex(object, "payload", pin.hash, sizeof pin.hash, NULL, err);
     if (status == IMSG_OK)
-        status = read_unconfirmed(object, &pin.unconfirmed, err);
+        status = read_flag(object, "unconfirmed", &pin.unconfirmed, err);
+    if (status == IMSG_OK)
+        status = read_flag(object, "unproven", &unproven, err);
+    pin.proven = !unproven;
     if (status == IMSG_OK) {
         memcpy(pin.thumbprint, account, sizeof pin.thumbprint);
         *out = pin;
@@ -191,7 +192,7 @@ enum imsg_status imsg_pins_set(struct imsg_pins *pins, const char *handle, const
     if (status != IMSG_OK)
         return status;
     if (found && strcmp(old.thumbprint, pin->thumbprint) == 0 && old.seq == pin->seq &&
-        memcmp(old.hash, pin->hash, sizeof old.hash) == 0 && old.unconfirmed == pin->unconfirmed)
+        memcmp(old.hash, pin->hash, sizeof old.hash) == 0 && old.unconfirmed == pin->unconfirmed && old.proven == pin->proven)
         return IMSG_OK;
     status = imsg_json_object(pins->json, "pins", IMSG_REQUIRED, &all, err);
     if (status != IMSG_OK)
@@ -204,10 +205,10 @@ enum imsg_status imsg_pins_set(struct imsg_pins *pins, const char *handle, const
         status = imsg_json_set(object, "seq", json_integer((json_int_t)pin->seq), err);
     if (status == IMSG_OK)
         status = imsg_json_set_hex(object, "payload", imsg_view_of(pin->hash, sizeof pin->hash), err);
-    if (status == IMSG_OK && pin->unconfirmed)
-        status = imsg_json_set(object, "unconfirmed", json_true(), err);
-    else if (status == IMSG_OK)
-        json_object_del(object, "unconfirmed");
+    if (status == IMSG_OK)
+        status = write_flag(object, "unconfirmed", pin->unconfirmed, err);
+    if (status == IMSG_OK)
+        status = write_flag(object, "unproven", !pin->proven, err);
     if (status == IMSG_OK)
         status = read_pin(handle, object, &checked, err);
     if (status == IMSG_OK)

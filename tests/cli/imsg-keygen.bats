@@ -17,7 +17,7 @@ sha256_of_hex() { xxd -r -p <<<"$1" | sha256sum | cut -d' ' -f1; }
   [ "$(wc -l <out)" -eq 1 ]
   without grep -q ' ' out
   [ "$(jq -c keys_unsorted out)" = \
-    '["imsg","handles","name","token","identity","device_key","prekey","limit","created"]' ]
+    '["imsg","handles","proofs","name","token","identity","device_key","prekey","limit","created"]' ]
   [ "$(jq -c '[.imsg, .handles, .name, .limit]' out)" = '["device/1",["mailto:alice@example.com"],"laptop",16384]' ]
   jq -e '.token | test("^[0-9a-f]{64}$")' out
   jq -e '(now - (.created | fromdate)) as $age | $age >= 0 and $age < 600' out
@@ -92,12 +92,12 @@ sha256_of_hex() { xxd -r -p <<<"$1" | sha256sum | cut -d' ' -f1; }
   done
 }
 
-@test "-y prints what was printed when it was made" {
+@test "-y prints what was printed when it was made, but for the proofs" {
   as alice imsg-keygen -n laptop alice@example.com +15551234567 >record
   expect 0 as alice imsg-keygen -y
-  cmp record out
+  same_record record out
   expect 0 imsg-keygen -y -i alice/identity.json
-  cmp record out
+  same_record record out
 }
 
 @test "-o writes the identity elsewhere" {
@@ -105,7 +105,7 @@ sha256_of_hex() { xxd -r -p <<<"$1" | sha256sum | cut -d' ' -f1; }
   mv out record
   [ ! -e alice/identity.json ]
   expect 0 as alice imsg-keygen -y -i other.json
-  cmp record out
+  same_record record out
   expect 73 as alice imsg-keygen -o missing/other.json alice@example.com
   expect 73 as alice imsg-keygen -o . alice@example.com
   expect 64 as alice imsg-keygen -o - alice@example.com
@@ -175,7 +175,7 @@ sha256_of_hex() { xxd -r -p <<<"$1" | sha256sum | cut -d' ' -f1; }
   [ "$(jq -r .relay alice/identity.json)" = https://relay.example:8443 ]
   cp out record
   expect 0 as alice imsg-keygen -y
-  cmp record out
+  same_record record out
   for relay in folder /folder http://relay.example https://relay.example/path https://u@relay.example ''; do
     expect 64 as bob imsg-keygen --relay "$relay" bob@example.com
     no_out
@@ -199,11 +199,11 @@ sha256_of_hex() { xxd -r -p <<<"$1" | sha256sum | cut -d' ' -f1; }
   cp alice/identity.json before
   expect 0 as alice imsg-keygen --rotate
   err_has "imsg-keygen -y | imsg-register"
-  [ "$(jq -cS 'del(.prekey)' record)" = "$(jq -cS 'del(.prekey)' out)" ]
+  [ "$(jq -cS 'del(.prekey, .proofs)' record)" = "$(jq -cS 'del(.prekey, .proofs)' out)" ]
   [ "$(jq -r .prekey record)" != "$(jq -r .prekey out)" ]
   cp out rotated
   expect 0 as alice imsg-keygen -y
-  cmp rotated out
+  same_record rotated out
   [ "$(jq -r '.retired[0].prekey' alice/identity.json)" = "$(jq -r .keys.prekey before)" ]
   jq -e '.retired[0].retired | fromdate' alice/identity.json
   [ "$(jq -cS '.keys | del(.prekey)' before)" = "$(jq -cS '.keys | del(.prekey)' alice/identity.json)" ]
@@ -244,7 +244,7 @@ sha256_of_hex() { xxd -r -p <<<"$1" | sha256sum | cut -d' ' -f1; }
   err_has 'longer than 1048576 bytes'
   cmp before alice/identity.json
   expect 0 as alice imsg-keygen -y
-  cmp record out
+  same_record record out
 }
 
 @test "--rotate of an identity file behind a link rotates the file, and the link stays" {
@@ -327,7 +327,7 @@ sha256_of_hex() { xxd -r -p <<<"$1" | sha256sum | cut -d' ' -f1; }
   jq -c --rawfile pem pem '.keys.device = $pem' alice/identity.json >other.json
   chmod 600 other.json
   expect 0 imsg-keygen -y -i other.json
-  cmp record out
+  same_record record out
 }
 
 @test "conflicts are found before anything is touched" {

@@ -51,7 +51,8 @@ bad_prekey() { # a character in the signature of the prekey
   [ "$(jq -c keys "$ALICE")" = '["payload","protected","signature"]' ]
   [ "$(entry | jq -c 'keys_unsorted')" = '["imsg","handle","seq","prev","updated","devices"]' ]
   [ "$(entry | jq -c '[.imsg, .handle, .seq, .prev]')" = '["entry/1","mailto:alice@example.com",1,null]' ]
-  [ "$(entry | jq -cS '.devices[0]')" = "$(as alice imsg-keygen -y | jq -cS .)" ]
+  [ "$(entry | jq -cS '.devices[0] | del(.proofs)')" = "$(as alice imsg-keygen -y | jq -cS 'del(.proofs)')" ]
+  [ "$(entry | jq -r '.devices[0].account')" = "$(account_of alice)" ]
   jq -r .protected "$ALICE" | tr -- -_ +/ | base64 -di >header || true # without padding
   [ "$(jq -c '[.alg, .jwk.kty, .jwk.crv, (keys | length), (.jwk | keys | length)]' header)" = '["ES256","EC","P-256",2,4]' ]
 }
@@ -291,6 +292,15 @@ bad_prekey() { # a character in the signature of the prekey
 }
 
 # ---- leaving ----
+
+@test "the record of this device names its account key from the first registration on, and proves it" {
+  expect 0 as bob imsg-register bob.jsonl # made before there was a key
+  [ "$(as stranger imsg-lookup -q bob@example.com | jq -r .account)" = "$(account_of bob)" ]
+  expect 0 as bob imsg-register bob.jsonl # and is the same once more
+  err_has "is as it was (seq 1)"
+  expect 0 as alice imsg-register phone.jsonl # of another device: only that one can say it
+  [ "$(entry | jq -c '[.devices[] | select(.name == "phone").account]')" = '[null]' ]
+}
 
 @test "--leave signs an entry without devices" {
   as alice imsg-register -q phone.jsonl

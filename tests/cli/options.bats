@@ -146,7 +146,7 @@ $tool: hint: $tool --help lists the options" ]
 @test "standard input that gives the passphrase gives nothing else" {
   as alice imsg-keygen -p --passphrase-fd 0 alice@example.com <<<secret >record
   expect 0 as alice imsg-keygen -y --passphrase-fd 0 <<<secret
-  cmp record out
+  same_record record out
   echo hello >plain
   expect 0 as alice imsg-seal -R record --passphrase-fd 0 plain <<<secret
   cp out lines
@@ -224,7 +224,7 @@ END
   expect 66 as alice imsg-register <&-
   expect 0 as alice imsg-register record <&-
   expect 0 as bob imsg-lookup alice@example.com <&-
-  cmp record out
+  same_record record out
   got=0
   as carol imsg-keygen -o key carol@example.com <&- >&- 2>&- || got=$? # all three
   [ "$got" -eq 74 ]

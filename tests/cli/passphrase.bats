@@ -72,14 +72,14 @@ dialogue() {
 
 @test "--passphrase-file, --passphrase-fd and IMSG_PASSPHRASE_FILE open it" {
   expect 0 as alice imsg-keygen -y --passphrase-file pass
-  cmp record out
+  same_record record out
   expect 0 as alice imsg-keygen -y --passphrase-fd 3 3<pass
-  cmp record out
+  same_record record out
   expect 0 as alice env IMSG_PASSPHRASE_FILE="$T/pass" imsg-keygen -y
-  cmp record out
+  same_record record out
   echo "IMSG_PASSPHRASE_FILE=$T/pass" >alice/config
   expect 0 as alice imsg-keygen -y
-  cmp record out
+  same_record record out
 }
 
 @test "an option goes before the environment, and that before the config file" {
@@ -142,7 +142,7 @@ dialogue() {
   expect 0 as bob imsg-keygen -p --passphrase-file long bob@example.com
   mv out made
   expect 0 as bob imsg-keygen -y --passphrase-file long
-  cmp made out
+  same_record made out
 }
 
 @test "a passphrase may be any text" {
@@ -238,7 +238,7 @@ dialogue() {
 @test "a passphrase is asked on the terminal, not shown, and not on stdin or stdout" {
   echo unread >input
   dialogue "IMSG_HOME=$T/alice imsg-keygen -y <input >out 2>err" 'alice/identity.json": ' 'secret one\n'
-  cmp record out
+  same_record record out
   [ ! -s err ]
   grep -q "^Passphrase for identity file \"$T/alice/identity.json\": $" screen
   without grep -q secret screen
@@ -256,7 +256,7 @@ dialogue() {
     'The same again: ' 'new one\n'
   echo 'new one' >new
   expect 0 as bob imsg-keygen -y --passphrase-file new
-  cmp made out
+  same_record made out
   got=0
   dialogue "IMSG_HOME=$T/dave imsg-keygen -p dave@example.com" ': ' 'one\n' 'again: ' 'two\n' || got=$?
   [ "$got" -eq 77 ]
