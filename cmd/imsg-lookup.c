@@ -116,7 +116,7 @@ static void run_handles(struct lookup *run, char *const *handles)
 {
     struct imsg_error err = {0};
     struct imsg_directory *directory;
-    enum imsg_status (*each)(struct lookup *run, const char *handle, struct imsg_error *err) = print_handle;
+    enum imsg_status (*each)(struct lookup * run, const char *handle, struct imsg_error *err) = print_handle;
     if (cli_given(&run->cli, OPT_PATH))
         each = print_path;
     else if (cli_given(&run->cli, OPT_FORGET))

@@ -23,7 +23,8 @@ static const struct cli_option options[] = {
 };
 static const struct cli_tool tool = {
     .name = "imsg-register",
-    .synopsis = "[-d LOCATION] [--account FILE] [--remove DEVICE]... [--expires DAYS] [--invite CODE] [FILE...]\n--leave HANDLE... [-d LOCATION] [--account FILE]",
+    .synopsis = "[-d LOCATION] [--account FILE] [--remove DEVICE]... [--expires DAYS] [--invite CODE] "
+                "[FILE...]\n--leave HANDLE... [-d LOCATION] [--account FILE]",
     .purpose = "put device records into the directory, signed by the account key",
     .options = options,
     .operands = "FILE",

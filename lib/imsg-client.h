@@ -179,8 +179,8 @@ struct imsg_registration {
 
     struct imsg_p256 *account;    /* the library's, from here on; imsg_registration_free */
     struct imsg_devices prepared; /* the records, completed */
-    bool *removed;             /* per removal: found in some entry */
-    size_t failed;             /* handles whose entry could not be written; an event told each */
+    bool *removed;                /* per removal: found in some entry */
+    size_t failed;                /* handles whose entry could not be written; an event told each */
 };
 /* Load the account key if its file is there. imsg_register does so, too; this is for who wants to know before. */
 IMSG_CHECK enum imsg_status imsg_register_start(struct imsg_registration *registration, struct imsg_error *err);
@@ -282,7 +282,7 @@ IMSG_CHECK enum imsg_status imsg_seal_file(struct imsg_sealer *sealer, struct im
 struct imsg_opened {
     struct imsg_envelope envelope;
     struct imsg_message message;
-    bool own; /* sent by this user: by this device, or by one in an entry by this user's own account key */
+    bool own;         /* sent by this user: by this device, or by one in an entry by this user's own account key */
     uint8_t auth[65]; /* the auth key of the device that sealed it */
 };
 void imsg_opened_free(struct imsg_opened *opened);

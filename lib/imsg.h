@@ -375,10 +375,10 @@ struct imsg_pin {
     uint64_t seq;
     uint8_t hash[32];
     bool unconfirmed; /* made by a message that was opened, and told to nobody who looked the handle up */
-    bool proven; /* the records of this payload all passed imsg_device_verify */
+    bool proven;      /* the records of this payload all passed imsg_device_verify */
 };
-/* The rules of format.md. IMSG_REFUSED: another account key. IMSG_ROLLBACK, under the same one: a lower seq, the same seq
- * with another payload, or seq + 1 whose prev is not the pinned payload. */
+/* The rules of format.md. IMSG_REFUSED: another account key. IMSG_ROLLBACK, under the same one: a lower seq, the same
+ * seq with another payload, or seq + 1 whose prev is not the pinned payload. */
 IMSG_CHECK enum imsg_status imsg_pin_check(const struct imsg_pin *pin, const struct imsg_entry *entry,
                                            struct imsg_error *err);
 

@@ -76,9 +76,10 @@ void cli_hint_text(const struct cli *cli, const struct imsg_error *err, char *ou
 {
     static const char *const texts[] = {
         [IMSG_HINT_IDENTITY] = "imsg-keygen HANDLE | imsg-register makes one",
-        [IMSG_HINT_ROLLBACK] = "the directory, or somebody who can write to it, went back to an earlier state; only the "
-                               "owner of the handle repairs that, by registering again: imsg-keygen -y | "
-                               "imsg-register",
+        [IMSG_HINT_ROLLBACK] =
+            "the directory, or somebody who can write to it, went back to an earlier state; only the "
+            "owner of the handle repairs that, by registering again: imsg-keygen -y | "
+            "imsg-register",
         [IMSG_HINT_ACCOUNT] = "imsg-keygen -y --account THUMBPRINT names it; imsg-keygen -F prints it where the key is",
         [IMSG_HINT_OWN_ACCOUNT] = "if another device of yours has that key: imsg-keygen -y | ssh THERE imsg-register",
         [IMSG_HINT_OTHER_ACCOUNT] = "register this record on the device that has that key: imsg-keygen -y | ssh THERE "

@@ -54,7 +54,8 @@ struct imsg_sighting {
 IMSG_CHECK enum imsg_status imsg_client_see(struct imsg_client *client, const char *handle, enum imsg_pinning how,
                                             struct imsg_sighting *out, struct imsg_error *err);
 void imsg_sighting_free(struct imsg_sighting *sighting);
-/* Make the pin of a sighting, or move it on, after all: what is pinned now is judged again. Then sighting->pin is it. */
+/* Make the pin of a sighting, or move it on, after all: what is pinned now is judged again. Then sighting->pin is it.
+ */
 IMSG_CHECK enum imsg_status imsg_client_pin_seen(struct imsg_client *client, const char *handle, enum imsg_pinning how,
                                                  struct imsg_sighting *sighting, struct imsg_error *err);
 /* Tell of the records that do not verify, and take them out. */

@@ -1,5 +1,5 @@
-/* What belongs to this user: handles, the account key, and the entries of these handles. An entry is kept whole, so that
- * a directory that goes back to an older one neither brings a removed device back nor loses a newer one. */
+/* What belongs to this user: handles, the account key, and the entries of these handles. An entry is kept whole, so
+ * that a directory that goes back to an older one neither brings a removed device back nor loses a newer one. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,65 +1,12 @@
-/* Registration: the account key, and the handles whose entries get the device records. */
+/* Registration: the handles whose entries get the device records, or lose them. */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/json.h"
 #include "base/text.h"
 #include "client/register.h"
 
 #define TRIES 16 /* of reading, signing and writing again while others change the same entry */
-
-/* ---- account key ---- */
-
-/* Entries of one's own handles must be by it from now on. */
-static enum imsg_status trust_account(struct imsg_registration *run, struct imsg_error *err)
-{
-    char thumbprint[IMSG_THUMBPRINT + 1];
-    enum imsg_status status = imsg_account_thumbprint(run->account, thumbprint, err);
-    if (status == IMSG_OK)
-        imsg_client_set_account(run->client, thumbprint);
-    return status;
-}
-
-enum imsg_status imsg_register_load_account(struct imsg_registration *run, struct imsg_error *err)
-{
-    enum imsg_status status = imsg_account_load(&run->account_file, &run->account, err);
-    bool may_be_made = run->removal_count == 0 && run->leave_count == 0;
-    if (status == IMSG_NO_INPUT)
-        return may_be_made ? IMSG_OK : status;
-    return status == IMSG_OK ? trust_account(run, err) : status;
-}
-
-/* The passphrase of the identity protects the account key, too; without an identity there is none. */
-static enum imsg_status find_passphrase(struct imsg_registration *run, struct imsg_view *passphrase,
-                                        struct imsg_error *err)
-{
-    struct imsg_identity *identity = NULL;
-    enum imsg_status status = imsg_client_identity(run->client, &identity, err);
-    if (status == IMSG_OK)
-        *passphrase = imsg_buf_view(&identity->passphrase);
-    return status == IMSG_NO_INPUT ? IMSG_OK : status;
-}
-
-enum imsg_status imsg_register_make_account(struct imsg_registration *run, struct imsg_error *err)
-{
-    const char *path = run->account_file.path;
-    struct imsg_view passphrase = {0};
-    enum imsg_status status = find_passphrase(run, &passphrase, err);
-    if (status == IMSG_OK)
-        status = imsg_account_create(path, passphrase, &run->account, err);
-    if (status == IMSG_CANNOT_CREATE && access(path, F_OK) == 0)
-        return imsg_register_load_account(run, err); /* another run was faster */
-    if (status == IMSG_OK)
-        status = trust_account(run, err);
-    if (status == IMSG_OK)
-        imsg_client_tell(
-            run->client,
-            &(struct imsg_event){.kind = IMSG_EVENT_ACCOUNT_MADE, .path = path, .key = run->client->account});
-    return status;
-}
-
-/* ---- handles ---- */
 
 static void tell_failure(struct imsg_registration *run, const char *handle, const struct imsg_error *err)
 {
@@ -119,7 +66,8 @@ static bool is_done(const struct imsg_registration *run, size_t record, const ch
 enum imsg_status imsg_register_start(struct imsg_registration *registration, struct imsg_error *err)
 {
     registration->removed = calloc(registration->removal_count + 1, sizeof *registration->removed);
-    return registration->removed ? imsg_register_load_account(registration, err) : imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    return registration->removed ? imsg_register_load_account(registration, err)
+                                 : imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
 }
 
 enum imsg_status imsg_register(struct imsg_registration *registration, struct imsg_error *err)

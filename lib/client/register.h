@@ -4,7 +4,7 @@
 
 #include "client/client.h"
 
-/* register.c: load the account key, which another run may have made meanwhile; or make it. */
+/* register_account.c: load the account key, which another run may have made meanwhile; or make it. */
 IMSG_CHECK enum imsg_status imsg_register_load_account(struct imsg_registration *run, struct imsg_error *err);
 IMSG_CHECK enum imsg_status imsg_register_make_account(struct imsg_registration *run, struct imsg_error *err);
 

@@ -10,13 +10,13 @@
 /* What an update starts from. */
 struct update {
     const char *handle;
-    struct imsg_sighting seen;                            /* what the directory serves */
-    struct imsg_entry newest, last_signed;                /* what is kept in the home */
-    bool has_newest, has_signed;                          /* they are by the account key */
-    struct imsg_entry *base, none;                        /* whose devices are the start: seen.entry, newest, or none */
-    bool behind;                                          /* the directory went back */
-    struct imsg_entry previous;                           /* what the new entry follows: seq and hash only */
-    bool follows;                                         /* previous is filled in */
+    struct imsg_sighting seen;             /* what the directory serves */
+    struct imsg_entry newest, last_signed; /* what is kept in the home */
+    bool has_newest, has_signed;           /* they are by the account key */
+    struct imsg_entry *base, none;         /* whose devices are the start: seen.entry, newest, or none */
+    bool behind;                           /* the directory went back */
+    struct imsg_entry previous;            /* what the new entry follows: seq and hash only */
+    bool follows;                          /* previous is filled in */
 };
 
 static void update_free(struct update *update)
@@ -163,9 +163,8 @@ static enum imsg_status write_entry(struct imsg_registration *run, const struct 
     char expires[21];
     time_t at = imsg_now();
     imsg_time_format(at + (time_t)run->expires_days * 86400, expires);
-    const struct imsg_entry next = {.handle = update->handle,
-                                    .expires = run->expires_days ? expires : NULL,
-                                    .devices = update->base->devices};
+    const struct imsg_entry next = {
+        .handle = update->handle, .expires = run->expires_days ? expires : NULL, .devices = update->base->devices};
     enum imsg_status status = imsg_client_directory(run->client, &directory, err);
     if (status == IMSG_OK)
         status = imsg_entry_sign(run->account, &next, update->follows ? &update->previous : NULL, &file, err);
@@ -178,9 +177,9 @@ static enum imsg_status write_entry(struct imsg_registration *run, const struct 
     if (status == IMSG_OK)
         status = imsg_client_pin_written(run->client, &written, imsg_buf_view(&file), err);
     if (status == IMSG_OK && update->behind)
-        imsg_client_tell(run->client, &(struct imsg_event){.kind = IMSG_EVENT_HEALED,
-                                                           .handle = update->handle,
-                                                           .seq = update->previous.seq});
+        imsg_client_tell(
+            run->client,
+            &(struct imsg_event){.kind = IMSG_EVENT_HEALED, .handle = update->handle, .seq = update->previous.seq});
     if (status == IMSG_OK)
         imsg_client_tell(run->client, &(struct imsg_event){.kind = IMSG_EVENT_REGISTERED,
                                                            .handle = update->handle,
@@ -220,7 +219,8 @@ enum imsg_status imsg_register_entry(struct imsg_registration *run, const char *
     size_t before = devices->count;
     if (before > 0)
         imsg_client_drop_unproven(run->client, update.base);
-    bool changed = devices->count != before || run->expires_days != 0 || update.behind || (leaves && devices->count > 0);
+    bool changed =
+        devices->count != before || run->expires_days != 0 || update.behind || (leaves && devices->count > 0);
     if (update.base == &update.none && (update.follows ? !has_record(run, handle) && !leaves : leaves))
         status = refuse_unknown(&update, err);
     if (status == IMSG_OK && leaves)
@@ -234,9 +234,8 @@ enum imsg_status imsg_register_entry(struct imsg_registration *run, const char *
     if (status == IMSG_OK && changed)
         status = write_entry(run, &update, err);
     else if (status == IMSG_OK && run->removal_count == 0)
-        imsg_client_tell(
-            run->client,
-            &(struct imsg_event){.kind = IMSG_EVENT_UNCHANGED, .handle = handle, .seq = update.previous.seq});
+        imsg_client_tell(run->client, &(struct imsg_event){
+                                          .kind = IMSG_EVENT_UNCHANGED, .handle = handle, .seq = update.previous.seq});
     if (status == IMSG_OK)
         tell_devices(run, &update);
 out:

@@ -216,8 +216,8 @@ void imsg_client_drop_unproven(const struct imsg_client *client, struct imsg_ent
             entry->devices.items[kept++] = device;
             continue;
         }
-        imsg_client_tell(
-            client, &(struct imsg_event){.kind = IMSG_EVENT_FAILED, .handle = entry->handle, .error = &refused});
+        imsg_client_tell(client,
+                         &(struct imsg_event){.kind = IMSG_EVENT_FAILED, .handle = entry->handle, .error = &refused});
         imsg_device_free(&device);
     }
     entry->devices.count = kept;

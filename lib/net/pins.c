@@ -192,7 +192,8 @@ enum imsg_status imsg_pins_set(struct imsg_pins *pins, const char *handle, const
     if (status != IMSG_OK)
         return status;
     if (found && strcmp(old.thumbprint, pin->thumbprint) == 0 && old.seq == pin->seq &&
-        memcmp(old.hash, pin->hash, sizeof old.hash) == 0 && old.unconfirmed == pin->unconfirmed && old.proven == pin->proven)
+        memcmp(old.hash, pin->hash, sizeof old.hash) == 0 && old.unconfirmed == pin->unconfirmed &&
+        old.proven == pin->proven)
         return IMSG_OK;
     status = imsg_json_object(pins->json, "pins", IMSG_REQUIRED, &all, err);
     if (status != IMSG_OK)
