@@ -526,3 +526,31 @@ rollback_with() {
     [ "$(as carol imsg-lookup --pins | wc -l)" -eq 2 ] || { echo "round $round"; false; }
   done
 }
+
+@test "a record that its device did not sign is refused by name, and the entry's others count" {
+  reissue "$ALICE" alice/account.pem '.seq += 1 | .prev = "'"$(payload_of "$ALICE" | sha256sum | cut -d' ' -f1)"'"
+    | .devices += [.devices[0] | .name = "forged" | .handles += ["mailto:x@example.com"]]
+    | .devices += [.devices[1] | .name = "bare" | del(.proofs)]'
+  expect 1 as carol imsg-lookup alice@example.com
+  [ "$(jq -r .name out | sort | tr '\n' ' ')" = "alice phone " ]
+  err_has 'device "forged" (token'
+  err_has 'of mailto:alice@example.com: no proof of mailto:x@example.com'
+  err_has 'device "bare" (token'
+  errors_are 2
+  # again: the pin does not move, and they are refused all the same
+  expect 1 as carol imsg-lookup alice@example.com
+  [ "$(wc -l <out)" -eq 2 ]
+  errors_are 2
+}
+
+@test "a record that names an account key counts in that one's entries only" {
+  as alice imsg-keygen -y >named
+  [ "$(jq -r .account named)" = "$(thumbprint_of alice)" ]
+  as mallory imsg-keygen -q mallory@example.com | as mallory imsg-register -q
+  file=$D/$(imsg-lookup --path mallory@example.com)
+  reissue "$file" mallory/account.pem ".handle = \"mailto:alice@example.com\" | .devices = [$(cat named)]"
+  mv "$file" "$ALICE"
+  expect 1 as carol imsg-lookup alice@example.com
+  no_out
+  err_has "it belongs to account key $(thumbprint_of alice), not to $(thumbprint_of mallory)"
+}

@@ -317,8 +317,11 @@ infiltrate() {
 
 # RFC 4122 §4.3, computed by other means.
 group_id() {
-  local hash
-  hash=$({ unhex <<<7e0b3f5c4f0d5d7e9a556d1f6c0a2b11 && printf %s "$1"; } | openssl dgst -sha1 -r)
+  local hash part
+  hash=$({
+    unhex <<<7e0b3f5c4f0d5d7e9a556d1f6c0a2b11
+    for part in "$@"; do printf %08x ${#part} | unhex && printf %s "$part"; done
+  } | openssl dgst -sha1 -r)
   printf '%s-%s-5%s-%x%s-%s\n' "${hash:0:8}" "${hash:8:4}" "${hash:13:3}" $((0x${hash:16:1} & 3 | 8)) "${hash:17:3}" \
     "${hash:20:12}"
 }
@@ -328,7 +331,7 @@ group_id() {
   seal --no-self -g 'Vier & Co' -r carol@example.com -r bob@example.com -r alice@example.com plain >two
   as carol imsg-seal --no-self -g 'Vier & Co' -r alice@example.com -r bob@example.com plain >three
   seal -g 'Vier & Co' -R carol.jsonl -R bob.jsonl plain >four
-  id=$(group_id $'mailto:alice@example.com\nmailto:bob@example.com\nmailto:carol@example.com\nVier & Co')
+  id=$(group_id mailto:alice@example.com mailto:bob@example.com mailto:carol@example.com 'Vier & Co')
   for file in one two three four; do
     [ "$(header bob $file | jq -c .group)" = "{\"id\":\"$id\",\"name\":\"Vier & Co\"}" ]
   done

@@ -250,7 +250,7 @@ etag() { printf '"%s"' "$(sha256sum "$1" | cut -d ' ' -f 1)"; }
   is 201
   # The same person's other handles, ten in all.
   for n in 2 3 4 5 6 7 8 9 10 11; do
-    entry alice ".handle = \"mailto:a$n@example.com\" | .devices[0].handles += [.handle]" >third
+    entry alice ".handle = \"mailto:a$n@example.com\" | .devices = [$(record_for alice "mailto:a$n@example.com")]" >third
     req PUT "/$(imsg-lookup --path "a$n@example.com")" -H 'If-None-Match: *' -H "imsg-invite: $code" --data-binary @third
     if [ $n -le 10 ]; then is 201; else is 403 BadInvite; fi
   done
