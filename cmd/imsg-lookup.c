@@ -8,11 +8,12 @@
 #include "crypto/crypto.h"
 #include "imsg-net.h"
 
-enum { OPT_ACCEPT = CLI_KEY_OWN, OPT_PINS, OPT_PATH };
+enum { OPT_ACCEPT = CLI_KEY_OWN, OPT_FORGET, OPT_PINS, OPT_PATH };
 
 static const struct cli_option options[] = {
     CLI_OPT_DIRECTORY,
     {OPT_ACCEPT, "accept", "THUMBPRINT", "accept this account key in place of the pinned one", 0},
+    {OPT_FORGET, "forget", NULL, "drop the pin of the handle: the next look-up trusts the directory", 0},
     {OPT_PINS, "pins", NULL, "list the pinned account keys", 0},
     {OPT_PATH, "path", NULL, "print where the handle's entry stands below a directory", 0},
     CLI_OPTS_NET,
@@ -20,7 +21,7 @@ static const struct cli_option options[] = {
 };
 static const struct cli_tool tool = {
     .name = "imsg-lookup",
-    .synopsis = "[-d LOCATION] [--accept THUMBPRINT] HANDLE...\n--path HANDLE...\n--pins",
+    .synopsis = "[-d LOCATION] [--accept THUMBPRINT] HANDLE...\n--forget HANDLE...\n--path HANDLE...\n--pins",
     .purpose = "print the device records of handles, checked against the pinned account keys",
     .options = options,
     .operands = "HANDLE",
@@ -37,7 +38,7 @@ static enum imsg_status print_handle(struct lookup *run, const char *handle, str
 {
     struct imsg_entry entry = {0};
     struct imsg_buf line = {0};
-    enum imsg_status status = imsg_client_look_up(&run->cli.client, handle, &entry, NULL, err);
+    enum imsg_status status = imsg_client_look_up(&run->cli.client, handle, &entry, err);
     if (status == IMSG_OK && entry.devices.count == 0)
         status = imsg_fail(err, IMSG_NO_ACCOUNT, "%s has no device in directory \"%s\"", handle,
                            imsg_client_location(&run->cli.client));
@@ -106,19 +107,26 @@ static char **read_handles(const struct lookup *run)
     return handles;
 }
 
+static enum imsg_status forget_handle(struct lookup *run, const char *handle, struct imsg_error *err)
+{
+    return imsg_client_forget(&run->cli.client, handle, err);
+}
+
 static void run_handles(struct lookup *run, char *const *handles)
 {
     struct imsg_error err = {0};
-    bool path = cli_given(&run->cli, OPT_PATH);
     struct imsg_directory *directory;
-    if (!path) {
-        cli_client(&run->cli);
-        run->cli.client.accept = run->accept;
-        if (!cli_ok(&run->cli, imsg_client_directory(&run->cli.client, &directory, &err), &err))
-            return;
-    }
+    enum imsg_status (*each)(struct lookup * run, const char *handle, struct imsg_error *err) = print_handle;
+    if (cli_given(&run->cli, OPT_PATH))
+        each = print_path;
+    else if (cli_given(&run->cli, OPT_FORGET))
+        each = forget_handle;
+    cli_client(&run->cli);
+    run->cli.client.accept = run->accept;
+    if (each == print_handle && !cli_ok(&run->cli, imsg_client_directory(&run->cli.client, &directory, &err), &err))
+        return;
     for (int i = 0; i < cli_operands(&run->cli); i++)
-        cli_ok(&run->cli, path ? print_path(run, handles[i], &err) : print_handle(run, handles[i], &err), &err);
+        cli_ok(&run->cli, each(run, handles[i], &err), &err);
 }
 
 int main(int argc, char **argv)
@@ -133,8 +141,8 @@ int main(int argc, char **argv)
         else if (key == OPT_ACCEPT)
             run.accept = arg;
     }
-    cli_exclusive(&run.cli, OPT_PINS, OPT_PATH, OPT_ACCEPT, 0);
-    cli_exclusive(&run.cli, OPT_PINS, 'd', 0);
+    cli_exclusive(&run.cli, OPT_PINS, OPT_PATH, OPT_FORGET, OPT_ACCEPT, 0);
+    cli_exclusive(&run.cli, OPT_PINS, OPT_FORGET, 'd', 0);
     if (cli_given(&run.cli, OPT_PINS) ? cli_operands(&run.cli) > 0 : cli_operands(&run.cli) == 0)
         cli_usage(&run.cli, cli_given(&run.cli, OPT_PINS) ? "--pins takes no HANDLE" : "no HANDLE to look up");
     if (run.accept && cli_operands(&run.cli) != 1)
@@ -142,7 +150,7 @@ int main(int argc, char **argv)
     if (run.accept && strlen(run.accept) != IMSG_THUMBPRINT)
         cli_usage(&run.cli, "--accept takes a thumbprint of %d characters", IMSG_THUMBPRINT);
     char **handles = read_handles(&run);
-    if (cli_given(&run.cli, OPT_PINS) || cli_given(&run.cli, OPT_PATH))
+    if (cli_given(&run.cli, OPT_PINS) || cli_given(&run.cli, OPT_PATH) || cli_given(&run.cli, OPT_FORGET))
         cli_sandbox();
     else
         cli_sandbox_for(&run.cli, CLI_USES(CLI_DIRECTORY), run.cli.directory_option, NULL, NULL);

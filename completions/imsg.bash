@@ -65,7 +65,7 @@ _imsg_lookup() {
     --retry-for) return ;;
   esac
   case $cur in
-    -*) mapfile -t COMPREPLY < <(compgen -W ' -d --directory --accept --pins --path --cacert --pin --retry-for --insecure-http -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
+    -*) mapfile -t COMPREPLY < <(compgen -W ' -d --directory --accept --forget --pins --path --cacert --pin --retry-for --insecure-http -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
   esac
 }
 complete -o filenames -F _imsg_lookup imsg-lookup
@@ -141,6 +141,7 @@ _imsg_register() {
     --relay) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     --account) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     --remove) return ;;
+    --leave) return ;;
     --expires) return ;;
     --invite) return ;;
     --passphrase-file) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
@@ -150,7 +151,7 @@ _imsg_register() {
     --retry-for) return ;;
   esac
   case $cur in
-    -*) mapfile -t COMPREPLY < <(compgen -W ' -d --directory --relay --account --remove --expires --invite --passphrase-file --passphrase-fd --allow-insecure-key --cacert --pin --retry-for --insecure-http -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
+    -*) mapfile -t COMPREPLY < <(compgen -W ' -d --directory --relay --account --remove --leave --expires --invite --passphrase-file --passphrase-fd --allow-insecure-key --cacert --pin --retry-for --insecure-http -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
     *) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
   esac
 }

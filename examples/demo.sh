@@ -35,10 +35,14 @@ must_fail() {
 
 say 'Alice and Bob make keys on their devices and register them.'
 at alice-laptop 'imsg-keygen -n laptop alice@example.com | imsg-register'
-at alice-phone 'imsg-keygen -n phone alice@example.com > ../phone.jsonl'
+at alice-laptop 'imsg-keygen -F -j | jq -r .account > ../account'
+# shellcheck disable=SC2016 # expanded on the device
+at alice-phone 'imsg-keygen -n phone --account "$(cat ../account)" alice@example.com > ../phone.jsonl'
 at alice-laptop 'imsg-register ../phone.jsonl'
 at bob-desktop 'imsg-keygen -n desktop bob@example.com +15551234567 | imsg-register'
-at bob-tablet 'imsg-keygen -n tablet bob@example.com > ../tablet.jsonl'
+at bob-desktop 'imsg-keygen -F -j | jq -r .account > ../account'
+# shellcheck disable=SC2016 # expanded on the device
+at bob-tablet 'imsg-keygen -n tablet --account "$(cat ../account)" bob@example.com > ../tablet.jsonl'
 at bob-desktop 'imsg-register ../tablet.jsonl'
 
 say 'A message is sealed for every device of Bob, and for the other device of Alice.'

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Adds a second device, and removes a lost device. The keys of a device are made on the device and stay there; its public
 # record is one line, which can be sent through any pipe, for example
-#     ssh phone imsg-keygen -n phone alice@example.com | imsg-register
+#     ssh phone imsg-keygen -n phone --account THUMBPRINT alice@example.com | imsg-register
+# THUMBPRINT is that of the account key, which imsg-keygen -F prints: by it the phone knows which devices are its owner's.
 # Here the devices are two folders. A lost device is removed by its name, and from then on nobody seals for it.
 set -eu
 work=$(mktemp -d)
@@ -25,7 +26,8 @@ laptop imsg-keygen -n laptop alice@example.com | laptop imsg-register -q
 bob imsg-keygen -n desk bob@example.com | bob imsg-register -q
 
 echo "== alice's phone makes its keys; the laptop signs for it"
-phone imsg-keygen -n phone alice@example.com | laptop imsg-register
+account=$(laptop imsg-keygen -F -j | jq -r .account)
+phone imsg-keygen -n phone --account "$account" alice@example.com | laptop imsg-register
 laptop imsg-lookup alice@example.com | jq -r '"device \(.token[0:8]), \(.name)"'
 [ "$(laptop imsg-lookup alice@example.com | jq -r .name | sort | xargs)" = "laptop phone" ]
 

@@ -19,13 +19,15 @@ laptop() { IMSG_HOME=$work/laptop "$@"; } # of alice
 tablet() { IMSG_HOME=$work/tablet "$@"; } # of alice
 phone() { IMSG_HOME=$work/phone "$@"; }   # of bob
 desk() { IMSG_HOME=$work/desk "$@"; }     # of bob
+account() { imsg-keygen -F -j | jq -r .account; }
 
 echo "== alice has a laptop and a tablet, bob has a phone and a desk computer"
-# The account key of each person stays on the first device, which registers the record of the second device.
+# The account key of each person stays on the first device, which registers the record of the second device. The second
+# device knows that key by its thumbprint.
 laptop imsg-keygen -n laptop alice@example.com | laptop imsg-register -q
-tablet imsg-keygen -n tablet alice@example.com | laptop imsg-register -q
+tablet imsg-keygen -n tablet --account "$(laptop account)" alice@example.com | laptop imsg-register -q
 phone imsg-keygen -n phone bob@example.com | phone imsg-register -q
-desk imsg-keygen -n desk bob@example.com | phone imsg-register -q
+desk imsg-keygen -n desk --account "$(phone account)" bob@example.com | phone imsg-register -q
 
 echo "== alice writes on the laptop: one envelope a device"
 echo "dinner at eight?" | laptop imsg-seal -q -r bob@example.com -o message.jsonl

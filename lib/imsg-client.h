@@ -47,10 +47,18 @@ IMSG_CHECK enum imsg_status imsg_identity_rotate_file(const struct imsg_key_file
 /* The same, giving it the thumbprint of its owner's account key. */
 IMSG_CHECK enum imsg_status imsg_identity_account_file(const struct imsg_key_file *file, const char *thumbprint,
                                                        struct imsg_identity *out, struct imsg_error *err);
-/* The account key signs the entries of its owner's handles. IMSG_NO_INPUT: there is no such file. */
+
+/* ---- The account key (lib/client/account.c) ------------------------------------------------------------------- */
+
+/* It signs the entries of its owner's handles. IMSG_NO_INPUT: there is no such file. */
 IMSG_CHECK enum imsg_status imsg_account_load(const struct imsg_key_file *file, struct imsg_p256 **out,
                                               struct imsg_error *err);
-/* Make an account key and write it, encrypted if the passphrase is not empty. */
+/* Its thumbprint alone, which is public: no passphrase is asked for. "": the file is encrypted and does not begin with
+ * the key's PUBLIC KEY block. */
+IMSG_CHECK enum imsg_status imsg_account_load_thumbprint(const struct imsg_key_file *file,
+                                                         char out[IMSG_ROOM(IMSG_THUMBPRINT + 1)],
+                                                         struct imsg_error *err);
+/* Make an account key and write it, encrypted if the passphrase is not empty, behind its PUBLIC KEY block. */
 IMSG_CHECK enum imsg_status imsg_account_create(const char *path, struct imsg_view passphrase, struct imsg_p256 **out,
                                                 struct imsg_error *err);
 /* What its owner reads out to a friend, and what is pinned. */
@@ -58,10 +66,11 @@ IMSG_CHECK enum imsg_status imsg_account_thumbprint(const struct imsg_p256 *acco
                                                     char out[IMSG_ROOM(IMSG_THUMBPRINT + 1)], struct imsg_error *err);
 void imsg_account_free(struct imsg_p256 *account);
 
-/* ---- The client (lib/client/trust.c) ------------------------------------------------------------------------ */
+/* ---- The client (lib/client/client.c, trust.c, own.c) ------------------------------------------------------- */
 
 enum imsg_event_kind {
-    IMSG_EVENT_FIRST_SEEN,   /* handle, key: not seen before; its account key is pinned now */
+    IMSG_EVENT_FIRST_SEEN,   /* handle, key: not seen before; its account key is pinned now. It comes again where the
+                                first time was a message that was opened */
     IMSG_EVENT_KEY_REPLACED, /* handle, key, old_key: the key that was to be accepted is pinned in place of the old one
                               */
     IMSG_EVENT_UNREGISTERED, /* handle: the sender's own has no entry, so recipients will not find the key that signs */
@@ -69,6 +78,11 @@ enum imsg_event_kind {
     IMSG_EVENT_ACCOUNT_MADE, /* path, key: a new account key */
     IMSG_EVENT_REGISTERED,   /* handle, devices, seq: a new entry is in the directory */
     IMSG_EVENT_UNCHANGED,    /* handle, seq: the entry already was as it should be */
+    IMSG_EVENT_HEALED,       /* handle, seq: the directory had gone back behind this seq, which the new entry follows */
+    IMSG_EVENT_LEFT_OUT,     /* handle, device: in the older entry that the directory served, and not in the new one */
+    IMSG_EVENT_TAKEN_OVER,   /* handle, device: in the new entry, and not registered from this home */
+    IMSG_EVENT_FORGOTTEN,    /* handle, old_key: its pin was dropped */
+    IMSG_EVENT_NO_COPIES,    /* error: why no copies are made for the sender's own other devices */
     IMSG_EVENT_FAILED,       /* error, line: one of several failed and is left out; the others go on */
 };
 struct imsg_event {
@@ -76,12 +90,15 @@ struct imsg_event {
     const char *handle;        /* canonical */
     const char *key, *old_key; /* thumbprints of account keys */
     const char *path;
+    const struct imsg_device *device;
     size_t devices;
     uint64_t seq;
     uint64_t line; /* of the input, or imsg_draft.line; 0: none */
     bool cut;      /* the line has no newline at its end */
     const struct imsg_error *error;
 };
+
+struct imsg_sighting;
 
 /* A device of a user. The caller sets the first part; {0} with home and location is enough. Strings and pointers are
  * borrowed. What the callbacks give becomes the client's, and is freed by imsg_client_close. */
@@ -108,25 +125,25 @@ struct imsg_client {
     /* The library's. */
     struct imsg_identity loaded;
     bool has_loaded, has_opened;
-    uint8_t account[65]; /* the point of this user's account key */
-    bool has_account, account_checked;
+    char account[IMSG_THUMBPRINT + 1]; /* of this user's account key; "": not known */
+    bool account_checked;
 };
 /* Free what the client loaded and opened itself. */
 void imsg_client_close(struct imsg_client *client);
 /* For imsg_net.auth, with the client as context: servers know a device by its auth key. */
 enum imsg_status imsg_client_auth(void *client, const struct imsg_p256 **key, struct imsg_error *err);
 /* The verified entry of a canonical handle: its signature; one's own account key where the handle is one's own; the
- * pin, which a first sight makes. *entry goes with imsg_entry_free. *raw (raw may be NULL) becomes the bytes on
- * file, whatever it was. Records that do not verify (imsg_device_verify) are told by IMSG_EVENT_FAILED and left out.
- * IMSG_NO_ACCOUNT; IMSG_REFUSED: another key, an older or forked entry, or a pinned handle without an entry. */
+ * pin, which a first sight makes. *entry goes with imsg_entry_free. IMSG_NO_ACCOUNT. IMSG_REFUSED: among others another
+ * account key, which a user may accept. IMSG_ROLLBACK: an older or forked entry under the same key, or none where one
+ * was pinned; nothing but a newer entry by the handle's owner, or forgetting the pin, helps. Records that do not verify
+ * (imsg_device_verify) are told by IMSG_EVENT_FAILED and left out. */
 IMSG_CHECK enum imsg_status imsg_client_look_up(struct imsg_client *client, const char *handle,
-                                                struct imsg_entry *entry, struct imsg_buf *raw, struct imsg_error *err);
-/* Move the handle's pin on to an entry just written; never back. */
-IMSG_CHECK enum imsg_status imsg_client_pin(struct imsg_client *client, const char *handle,
-                                            const struct imsg_entry *entry, struct imsg_error *err);
-/* The account key that entries of one's own handles must be signed by, in place of account.pem of the home. It
- * is not needed afterwards. */
-void imsg_client_set_account(struct imsg_client *client, const struct imsg_p256 *account);
+                                                struct imsg_entry *entry, struct imsg_error *err);
+/* Drop the pin of a canonical handle: the next look-up trusts the directory again. IMSG_REFUSED: there is none. */
+IMSG_CHECK enum imsg_status imsg_client_forget(struct imsg_client *client, const char *handle, struct imsg_error *err);
+/* The thumbprint of the account key that entries of one's own handles must be signed by, in place of that of
+ * account.pem of the home. */
+void imsg_client_set_account(struct imsg_client *client, const char thumbprint[IMSG_ROOM(IMSG_THUMBPRINT + 1)]);
 /* The thumbprint of this user's account key, as far as it is known without a passphrase; else "". */
 IMSG_CHECK enum imsg_status imsg_client_account(struct imsg_client *client, char out[IMSG_ROOM(IMSG_THUMBPRINT + 1)],
                                                 struct imsg_error *err);
@@ -155,17 +172,23 @@ struct imsg_registration {
     const struct imsg_devices *records; /* imsg_device_verify said yes to each */
     const char *const *removals;        /* names or tokens of devices, or a unique start of one */
     size_t removal_count;
+    const char *const *leaves; /* canonical handles whose entries get no device */
+    size_t leave_count;
+    const char *relay;     /* of records that name none; or NULL */
     unsigned expires_days; /* 0: the entries do not expire */
 
-    struct imsg_p256 *account; /* the library's; imsg_registration_free */
-    bool *removed;             /* per removal: found in some entry */
-    size_t failed;             /* handles whose entry could not be written; an event told each */
+    struct imsg_p256 *account;    /* the library's, from here on; imsg_registration_free */
+    struct imsg_devices prepared; /* the records, completed */
+    bool *removed;                /* per removal: found in some entry */
+    size_t failed;                /* handles whose entry could not be written; an event told each */
 };
 /* Load the account key if its file is there. imsg_register does so, too; this is for who wants to know before. */
 IMSG_CHECK enum imsg_status imsg_register_start(struct imsg_registration *registration, struct imsg_error *err);
 /* Put the records into the entry of each of their handles, replacing the record with the same token; take the
- * removals out of every own entry; sign what changed, write it and pin it. Conflicts with others who write at the
- * same time are resolved by reading again. */
+ * removals out of every own entry, and all devices out of those to leave; sign what changed, write it and pin it.
+ * Conflicts with others who write at the same time are resolved by reading again. Where the directory serves less than
+ * was pinned or signed before, the new entry follows that, with the devices of the newest entry that is kept in the
+ * home, and events name what becomes of the devices. */
 IMSG_CHECK enum imsg_status imsg_register(struct imsg_registration *registration, struct imsg_error *err);
 void imsg_registration_free(struct imsg_registration *registration);
 
@@ -261,7 +284,7 @@ IMSG_CHECK enum imsg_status imsg_seal_file(struct imsg_sealer *sealer, struct im
 struct imsg_opened {
     struct imsg_envelope envelope;
     struct imsg_message message;
-    bool own;           /* from one of this user's own handles */
+    bool own;           /* sent by this user: by this device, or by one in an entry by this user's own account key */
     uint8_t auth[65];   /* the auth key of the device that sealed it */
     uint8_t replay[32]; /* its replay key, where imsg_opener.once is set */
     bool recorded;      /* as opened, by this run */
@@ -298,8 +321,8 @@ struct imsg_opener {
 
     struct imsg_device own; /* the library's */
     bool has_own, postponed;
-    struct imsg_entry entries[IMSG_OPENER_ENTRIES];
-    size_t entry_next;
+    struct imsg_sighting *seen; /* IMSG_OPENER_ENTRIES of them */
+    size_t seen_next;
 };
 void imsg_opener_free(struct imsg_opener *opener);
 /* Open all envelopes of an input, one a line, or the sealed file that it is. */

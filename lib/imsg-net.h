@@ -202,6 +202,8 @@ IMSG_CHECK enum imsg_status imsg_pins_get(const struct imsg_pins *pins, const ch
                                           bool *found, struct imsg_error *err);
 IMSG_CHECK enum imsg_status imsg_pins_set(struct imsg_pins *pins, const char *handle, const struct imsg_pin *pin,
                                           struct imsg_error *err);
+/* Nothing where there is none. */
+IMSG_CHECK enum imsg_status imsg_pins_remove(struct imsg_pins *pins, const char *handle, struct imsg_error *err);
 /* Write (0600, atomic) if something changed. */
 IMSG_CHECK enum imsg_status imsg_pins_save(struct imsg_pins *pins, struct imsg_error *err);
 void imsg_pins_close(struct imsg_pins *pins); /* safe on {0} */

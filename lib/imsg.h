@@ -49,6 +49,7 @@ enum imsg_status {
     IMSG_NOT_FOR_THIS_KEY, /*  1 */
     IMSG_BAD_TAG,          /*  1 */
     IMSG_REFUSED,          /*  1 well-formed, but the answer is no */
+    IMSG_ROLLBACK,         /*  1 the directory went back behind what was pinned, under the same account key */
     IMSG_USAGE,            /* 64 */
     IMSG_TOO_LONG,         /* 65 content over a limit */
     IMSG_NO_INPUT,         /* 66 */
@@ -73,6 +74,9 @@ enum imsg_hint {
     IMSG_HINT_MODE,          /* take the file's permissions from others; about: its path */
     IMSG_HINT_IDENTITY,      /* this device has no identity yet: make one */
     IMSG_HINT_ACCEPT,        /* compare the account key with its owner, then accept it; about: "THUMBPRINT HANDLE" */
+    IMSG_HINT_ROLLBACK,      /* the directory went back: only the handle's owner can repair that; about: the handle */
+    IMSG_HINT_FORGET,        /* an own handle pinned to a key that is lost: its pin can be dropped; about: the handle */
+    IMSG_HINT_ACCOUNT,       /* this device does not know its owner's account key: name it by its thumbprint */
     IMSG_HINT_OWN_ACCOUNT,   /* an own handle by another account key: perhaps another own device has that key */
     IMSG_HINT_OTHER_ACCOUNT, /* register on the device that has the account key */
     IMSG_HINT_REGISTER,      /* register this device with the directory of the server */
@@ -370,10 +374,11 @@ struct imsg_pin {
     char thumbprint[IMSG_THUMBPRINT + 1];
     uint64_t seq;
     uint8_t hash[32];
-    bool proven; /* the records of this payload all passed imsg_device_verify */
+    bool unconfirmed; /* made by a message that was opened, and told to nobody who looked the handle up */
+    bool proven;      /* the records of this payload all passed imsg_device_verify */
 };
-/* The rules of format.md: another account key, a lower seq, the same seq with another payload, seq + 1 whose prev is
- * not the pinned payload: IMSG_REFUSED. */
+/* The rules of format.md. IMSG_REFUSED: another account key. IMSG_ROLLBACK, under the same one: a lower seq, the same
+ * seq with another payload, or seq + 1 whose prev is not the pinned payload. */
 IMSG_CHECK enum imsg_status imsg_pin_check(const struct imsg_pin *pin, const struct imsg_entry *entry,
                                            struct imsg_error *err);
 

@@ -81,6 +81,7 @@ struct cli {
     bool allow_insecure_key;
     const char *passphrase_file;
     int passphrase_fd;            /* -1: none */
+    struct imsg_buf passphrase;   /* what was read from it last */
     unsigned jobs;                /* of --jobs; 0: not given */
     char *home;                   /* $IMSG_HOME, once asked for */
     struct imsg_client client;    /* cli_client */
@@ -196,9 +197,10 @@ IMSG_CHECK enum imsg_status cli_identity_token(struct cli *cli, const char *path
 /* Give it the thumbprint of an account key, or (account NULL) a new prekey, write it back, and load it. */
 IMSG_CHECK enum imsg_status cli_identity_change(struct cli *cli, const char *path, const char *account,
                                                 struct imsg_identity *out, struct imsg_error *err);
-/* The account key: `path`, or account.pem of $IMSG_HOME (NULL). IMSG_NO_INPUT if there is none. */
-IMSG_CHECK enum imsg_status cli_account_key(struct cli *cli, const char *path, struct imsg_p256 **out,
-                                            struct imsg_error *err);
+/* The thumbprint of the account key: of `path`, or of account.pem of $IMSG_HOME (NULL). A passphrase is asked for only
+ * where the file does not begin with the public key. IMSG_NO_INPUT if there is none. */
+IMSG_CHECK enum imsg_status cli_account_thumbprint(struct cli *cli, const char *path,
+                                                   char out[static IMSG_THUMBPRINT + 1], struct imsg_error *err);
 
 /* ---- client.c ------------------------------------------------------------------------------------------------- */
 

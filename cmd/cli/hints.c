@@ -35,17 +35,21 @@ void cli_error_hint(struct imsg_error *err, const char *fmt, ...)
     imsg_error_suggest(err, IMSG_HINT_TEXT, text);
 }
 
-/* The whole command that accepts the account key served now, to be copied. A stranger may have chosen the handle: the
- * shell must not interpret it, and the tool must not take it for an option. `about` is "THUMBPRINT HANDLE". */
+/* The address of a handle as a word of a command to be copied. A stranger may have chosen it: the shell must not
+ * interpret it, and the tool must not take it for an option. NULL: no memory. The caller's. */
+static char *handle_word(const char *handle)
+{
+    const char *colon = strchr(handle, ':');
+    char *word = NULL;
+    return cli_shell_word(colon && colon[1] != '-' ? colon + 1 : handle, &word, NULL) == IMSG_OK ? word : NULL;
+}
+
+/* The whole command that accepts the account key served now, to be copied. `about` is "THUMBPRINT HANDLE". */
 static void hint_accept(const struct cli *cli, const char *about, char *out, size_t size)
 {
     const char *space = strchr(about, ' '), *option = cli->directory_option;
-    const char *handle = space ? space + 1 : "", *colon = strchr(handle, ':');
-    char *word = NULL, *folder = NULL;
-    if (!colon)
-        return;
-    if (cli_shell_word(colon[1] == '-' ? handle : colon + 1, &word, NULL) == IMSG_OK &&
-        cli_shell_word(option ? option : "", &folder, NULL) == IMSG_OK)
+    char *word = space ? handle_word(space + 1) : NULL, *folder = NULL;
+    if (word && cli_shell_word(option ? option : "", &folder, NULL) == IMSG_OK)
         snprintf(out, size, "compare with its owner (imsg-keygen -F), then: imsg-lookup %s%s%s--accept %.*s %s",
                  option ? "-d " : "", option ? folder : "", option ? " " : "", (int)(space - about), about, word);
     free(folder);
@@ -60,10 +64,23 @@ static void hint_mode(const char *path, char *out, size_t size)
     free(word);
 }
 
+static void hint_forget(const char *handle, char *out, size_t size)
+{
+    char *word = handle_word(handle);
+    if (word)
+        snprintf(out, size, "if that key is lost for good: imsg-lookup --forget %s, then register again", word);
+    free(word);
+}
+
 void cli_hint_text(const struct cli *cli, const struct imsg_error *err, char *out, size_t size)
 {
     static const char *const texts[] = {
         [IMSG_HINT_IDENTITY] = "imsg-keygen HANDLE | imsg-register makes one",
+        [IMSG_HINT_ROLLBACK] =
+            "the directory, or somebody who can write to it, went back to an earlier state; only the "
+            "owner of the handle repairs that, by registering again: imsg-keygen -y | "
+            "imsg-register",
+        [IMSG_HINT_ACCOUNT] = "imsg-keygen -y --account THUMBPRINT names it; imsg-keygen -F prints it where the key is",
         [IMSG_HINT_OWN_ACCOUNT] = "if another device of yours has that key: imsg-keygen -y | ssh THERE imsg-register",
         [IMSG_HINT_OTHER_ACCOUNT] = "register this record on the device that has that key: imsg-keygen -y | ssh THERE "
                                     "imsg-register",
@@ -82,6 +99,8 @@ void cli_hint_text(const struct cli *cli, const struct imsg_error *err, char *ou
         hint_mode(err->about, out, size);
     else if (err->hint == IMSG_HINT_ACCEPT)
         hint_accept(cli, err->about, out, size);
+    else if (err->hint == IMSG_HINT_FORGET)
+        hint_forget(err->about, out, size);
     else if ((size_t)err->hint < sizeof texts / sizeof texts[0] && texts[err->hint])
         snprintf(out, size, "%s", texts[err->hint]);
 }

@@ -98,6 +98,16 @@ static enum imsg_status ask(const char *what, bool again, struct imsg_buf *out, 
     return status;
 }
 
+/* The next line; where there is none any more, the one before: the account key mostly has that of the identity. */
+static enum imsg_status read_passphrase_fd(struct cli *cli, struct imsg_buf *out, struct imsg_error *err)
+{
+    enum imsg_status status = read_first_line(cli->passphrase_fd, "--passphrase-fd", out, err);
+    if (status == IMSG_OK && out->len == 0)
+        return imsg_buf_append(out, cli->passphrase.ptr, cli->passphrase.len, err);
+    imsg_buf_clear(&cli->passphrase);
+    return status == IMSG_OK ? imsg_buf_append(&cli->passphrase, out->ptr, out->len, err) : status;
+}
+
 enum imsg_status cli_passphrase(struct cli *cli, const char *what, bool again, struct imsg_buf *out,
                                 struct imsg_error *err)
 {
@@ -108,7 +118,7 @@ enum imsg_status cli_passphrase(struct cli *cli, const char *what, bool again, s
     if (status != IMSG_OK)
         return status;
     if (cli->passphrase_fd >= 0) {
-        status = read_first_line(cli->passphrase_fd, "--passphrase-fd", out, err);
+        status = read_passphrase_fd(cli, out, err);
     } else if (path) {
         int fd = open(path, O_RDONLY | O_CLOEXEC);
         if (fd < 0)
@@ -208,13 +218,20 @@ enum imsg_status cli_identity_change(struct cli *cli, const char *path, const ch
     return status;
 }
 
-enum imsg_status cli_account_key(struct cli *cli, const char *path, struct imsg_p256 **out, struct imsg_error *err)
+enum imsg_status cli_account_thumbprint(struct cli *cli, const char *path, char out[static IMSG_THUMBPRINT + 1],
+                                        struct imsg_error *err)
 {
     struct imsg_key_file file;
+    struct imsg_p256 *key = NULL;
     char *name = NULL;
     enum imsg_status status = cli_key_file(cli, path, "account.pem", &name, &file, err);
     if (status == IMSG_OK)
-        status = imsg_account_load(&file, out, err);
+        status = imsg_account_load_thumbprint(&file, out, err);
+    if (status == IMSG_OK && !out[0]) /* only the passphrase shows it */
+        status = imsg_account_load(&file, &key, err);
+    if (status == IMSG_OK && key)
+        status = imsg_account_thumbprint(key, out, err);
+    imsg_account_free(key);
     free(name);
     return status;
 }

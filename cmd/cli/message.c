@@ -106,6 +106,7 @@ int cli_finish(struct cli *cli)
     free(cli->home);
     cli->net_cache = cli->home = NULL;
     imsg_buf_free(&cli->config);
+    imsg_buf_free(&cli->passphrase);
     if (cli->s3_file.ptr)
         imsg_wipe(cli->s3_file.ptr, cli->s3_file.len);
     imsg_buf_free(&cli->s3_file);

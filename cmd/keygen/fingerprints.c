@@ -9,19 +9,13 @@
 static enum imsg_status account_thumbprint(struct keygen *run, const struct imsg_identity *identity,
                                            char out[static IMSG_THUMBPRINT + 1], struct imsg_error *err)
 {
-    struct imsg_p256 *account = NULL;
     out[0] = '\0';
     if (identity->account) {
         memcpy(out, identity->account, IMSG_THUMBPRINT + 1);
         return IMSG_OK;
     }
-    enum imsg_status status = cli_account_key(&run->cli, NULL, &account, err);
-    if (status == IMSG_NO_INPUT)
-        return IMSG_OK;
-    if (status == IMSG_OK)
-        status = imsg_account_thumbprint(account, out, err);
-    imsg_account_free(account);
-    return status;
+    enum imsg_status status = cli_account_thumbprint(&run->cli, NULL, out, err);
+    return status == IMSG_NO_INPUT ? IMSG_OK : status;
 }
 
 static enum imsg_status fingerprint_json(const char *account, const char *token, const char *hash, struct imsg_buf *out,

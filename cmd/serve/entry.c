@@ -165,7 +165,8 @@ static enum imsg_status change_check_next(struct entry_change *change, struct im
         return IMSG_OK;
     if (!change->if_match || !tag_listed(change->if_match, tag))
         return change_refuse(change, MHD_HTTP_PRECONDITION_FAILED, "PreconditionFailed", err);
-    if (imsg_pin_check(&pin, &change->entry, NULL) != IMSG_OK || change->entry.seq != pin.seq + 1)
+    /* The owner may leave numbers out: after a server lost entries, he goes on from the newest that he signed. */
+    if (imsg_pin_check(&pin, &change->entry, NULL) != IMSG_OK || change->entry.seq <= pin.seq)
         return change_refuse(change, MHD_HTTP_CONFLICT, "Conflict", err);
     return IMSG_OK;
 }

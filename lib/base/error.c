@@ -20,6 +20,7 @@ static const struct {
     [IMSG_NOT_FOR_THIS_KEY] = {"not-for-this-key", 1},
     [IMSG_BAD_TAG] = {"bad-tag", 1},
     [IMSG_REFUSED] = {"refused", 1},
+    [IMSG_ROLLBACK] = {"rollback", 1},
     [IMSG_USAGE] = {"usage", 64},
     [IMSG_TOO_LONG] = {"too-long", 65},
     [IMSG_NO_INPUT] = {"no-input", 66},

@@ -11,8 +11,7 @@
 #include "base/io.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "crypto/crypto.h"
-#include "imsg-client.h"
+#include "client/client.h"
 
 #define KEY_FILE_MAX 1048576 /* bytes */
 
@@ -53,8 +52,8 @@ out:
     return status;
 }
 
-static enum imsg_status ask_passphrase(const struct imsg_key_file *file, const char *role, struct imsg_buf *out,
-                                       struct imsg_error *err)
+enum imsg_status imsg_key_file_passphrase(const struct imsg_key_file *file, const char *role, struct imsg_buf *out,
+                                          struct imsg_error *err)
 {
     char what[400];
     snprintf(what, sizeof what, "%s \"%s\"", role, file->path);
@@ -62,21 +61,12 @@ static enum imsg_status ask_passphrase(const struct imsg_key_file *file, const c
                             : imsg_fail(err, IMSG_PERMISSION, "%s is encrypted", what);
 }
 
-/* The file's bytes, and the passphrase if they are encrypted. */
-static enum imsg_status read_keys(const struct imsg_key_file *file, const char *role,
-                                  bool (*is_encrypted)(struct imsg_view bytes), struct imsg_buf *bytes,
-                                  struct imsg_buf *passphrase, struct imsg_error *err)
-{
-    enum imsg_status status = imsg_key_file_read(file, role, bytes, err);
-    if (status == IMSG_OK && is_encrypted(imsg_buf_view(bytes)))
-        status = ask_passphrase(file, role, passphrase, err);
-    return status;
-}
-
 enum imsg_status imsg_identity_load(const struct imsg_key_file *file, struct imsg_identity *out, struct imsg_error *err)
 {
     struct imsg_buf bytes = {0}, passphrase = {0};
-    enum imsg_status status = read_keys(file, "identity file", imsg_identity_is_encrypted, &bytes, &passphrase, err);
+    enum imsg_status status = imsg_key_file_read(file, "identity file", &bytes, err);
+    if (status == IMSG_OK && imsg_identity_is_encrypted(imsg_buf_view(&bytes)))
+        status = imsg_key_file_passphrase(file, "identity file", &passphrase, err);
     if (status != IMSG_OK)
         goto out;
     status = imsg_identity_parse(imsg_buf_view(&bytes), imsg_buf_view(&passphrase), out, err);
@@ -104,21 +94,6 @@ enum imsg_status imsg_identity_load_token(const struct imsg_key_file *file, uint
 out:
     json_decref(object);
     imsg_buf_free(&bytes);
-    return status;
-}
-
-enum imsg_status imsg_account_load(const struct imsg_key_file *file, struct imsg_p256 **out, struct imsg_error *err)
-{
-    struct imsg_buf bytes = {0}, passphrase = {0};
-    enum imsg_status status = read_keys(file, "account key", imsg_pem_is_encrypted, &bytes, &passphrase, err);
-    if (status != IMSG_OK)
-        goto out;
-    status = imsg_p256_from_pem(imsg_buf_view(&bytes), imsg_buf_view(&passphrase), out, err);
-    if (status != IMSG_OK)
-        imsg_error_prefix(err, "account key \"%s\"", file->path);
-out:
-    imsg_buf_free(&bytes);
-    imsg_buf_free(&passphrase);
     return status;
 }
 
@@ -207,36 +182,4 @@ enum imsg_status imsg_identity_account_file(const struct imsg_key_file *file, co
                                             struct imsg_identity *out, struct imsg_error *err)
 {
     return change_file(file, imsg_identity_set_account, thumbprint, out, err);
-}
-
-/* ---- account keys ---- */
-
-enum imsg_status imsg_account_create(const char *path, struct imsg_view passphrase, struct imsg_p256 **out,
-                                     struct imsg_error *err)
-{
-    struct imsg_p256 *key = NULL;
-    struct imsg_buf pem = {0};
-    enum imsg_status status = imsg_p256_generate(&key, err);
-    if (status == IMSG_OK)
-        status = imsg_p256_to_pem(key, passphrase, &pem, err);
-    if (status == IMSG_OK)
-        status = imsg_key_file_create(path, imsg_buf_view(&pem), err);
-    if (status == IMSG_OK) {
-        *out = key;
-        key = NULL;
-    }
-    imsg_p256_free(key);
-    imsg_buf_free(&pem);
-    return status;
-}
-
-enum imsg_status imsg_account_thumbprint(const struct imsg_p256 *account, char out[static IMSG_THUMBPRINT + 1],
-                                         struct imsg_error *err)
-{
-    return imsg_thumbprint(imsg_p256_point(account), out, err);
-}
-
-void imsg_account_free(struct imsg_p256 *account)
-{
-    imsg_p256_free(account);
 }

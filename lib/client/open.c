@@ -16,8 +16,10 @@ void imsg_opened_free(struct imsg_opened *opened)
 
 void imsg_opener_free(struct imsg_opener *opener)
 {
-    for (size_t i = 0; i < IMSG_OPENER_ENTRIES; i++)
-        imsg_entry_free(&opener->entries[i]);
+    for (size_t i = 0; opener->seen && i < IMSG_OPENER_ENTRIES; i++)
+        imsg_sighting_free(&opener->seen[i]);
+    free(opener->seen);
+    opener->seen = NULL;
     if (opener->has_own)
         imsg_device_free(&opener->own);
     opener->has_own = false;
@@ -44,7 +46,7 @@ void imsg_opening_decrypt(struct imsg_opener *opener, struct imsg_opening *openi
     if (opener->once)
         imsg_opening_judge(opening);
     if (opening->status == IMSG_OK) {
-        opened->own = imsg_identity_has_handle(identity, opened->message.from);
+        opened->own = opening->own;
         memcpy(opened->auth, opening->sender->auth, sizeof opened->auth);
     } else if (opening->status == IMSG_REFUSED) {
         imsg_error_suggest(&opening->err, IMSG_HINT_WHY, opened->envelope.from);
@@ -92,8 +94,13 @@ enum imsg_status imsg_open_raw(struct imsg_opener *opener, struct imsg_payload p
             return found;
         list = &entry->devices;
     }
-    for (size_t i = 0; list && i < list->count && status == IMSG_REFUSED; i++)
+    for (size_t i = 0; list && i < list->count && status == IMSG_REFUSED; i++) {
         status = try_sender(&trial, &list->items[i], err);
+        if (status == IMSG_OK)
+            status = imsg_opener_pin_sender(opener, &list->items[i], err);
+        if (status != IMSG_OK && status != IMSG_REFUSED)
+            return status;
+    }
     if (status == IMSG_REFUSED && !trial.tried)
         return imsg_fail(err, IMSG_REFUSED, "no record of %s to verify with", from);
     if (status == IMSG_REFUSED)

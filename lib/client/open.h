@@ -22,6 +22,14 @@ bool imsg_opener_would_forget(struct imsg_opener *opener, const char *from);
 IMSG_CHECK enum imsg_status imsg_opener_find_sender(struct imsg_opener *opener, const struct imsg_envelope *envelope,
                                                     const struct imsg_device **out, struct imsg_error *err);
 
+/* Would a message that `sender` verifies be one that this user sent? With a record of another device only where this
+ * user's account key is known and, of a record from the directory, has signed its entry. */
+bool imsg_opener_is_own(struct imsg_opener *opener, const struct imsg_envelope *envelope,
+                        const struct imsg_device *sender);
+/* A message was verified with this record: pin the entry that it is from, if it is from the directory. */
+IMSG_CHECK enum imsg_status imsg_opener_pin_sender(struct imsg_opener *opener, const struct imsg_device *sender,
+                                                   struct imsg_error *err);
+
 /* All that comes before decryption: the envelope is parsed, then the identity unlocked, then the envelope must be
  * for this device (*mine), its sender expected, and his record known. */
 struct imsg_opening {
@@ -30,6 +38,7 @@ struct imsg_opening {
     bool parsed;                      /* opened.envelope is filled in */
     bool mine;                        /* for this device */
     bool to_open;                     /* its sender's record is known */
+    bool own;                         /* sent by this user, if it verifies */
     char account[2 * IMSG_TOKEN + 1]; /* with imsg_opener.once, as do the next two; see imsg_opener_account */
     bool held;                        /* too many of the account's payloads failed to open */
     bool failed;                      /* as did this one */

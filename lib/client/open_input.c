@@ -94,6 +94,8 @@ static enum imsg_status line_finish(void *context, void *argument, struct imsg_e
     enum imsg_status status = opening->status;
     if (opener->once && opening->to_open && imsg_opening_count(opener, opening, err) != IMSG_OK)
         return err->status;
+    if (status == IMSG_OK && opening->to_open)
+        status = imsg_opener_pin_sender(opener, opening->sender, &opening->err);
     if (status == IMSG_OK && opening->to_open && opening->opened.message.has_stream && reading->sealed_line &&
         is_for_other_handle(&reading->sealed, &opening->opened)) {
         reading->mine--;
@@ -171,6 +173,8 @@ static enum imsg_status line_prepare(struct reading *reading, struct imsg_openin
     if (status == IMSG_OK && opener->once)
         status = imsg_opening_hold(opener, opening, err);
     opening->to_open = status == IMSG_OK;
+    if (opening->to_open)
+        opening->own = imsg_opener_is_own(opener, envelope, opening->sender);
     return status;
 }
 

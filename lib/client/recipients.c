@@ -134,16 +134,16 @@ static enum imsg_status add_person(struct imsg_sealer *sealer, const char *handl
 static enum imsg_status look_up(struct imsg_sealer *sealer, const char *handle, struct imsg_person **out,
                                 struct imsg_error *err)
 {
-    struct imsg_entry entry = {0};
+    struct imsg_sighting sighting = {0};
     const json_t *place = json_object_get(sealer->person_index, handle);
     if (place) {
         *out = sealer->people[json_integer_value(place)];
         return IMSG_OK;
     }
-    enum imsg_status status = imsg_client_find_entry(sealer->client, handle, true, &entry, NULL, err);
+    enum imsg_status status = imsg_client_see(sealer->client, handle, IMSG_PIN_CONFIRMED, &sighting, err);
     if (status == IMSG_OK)
-        status = add_person(sealer, handle, &entry, out, err);
-    imsg_entry_free(&entry);
+        status = add_person(sealer, handle, &sighting.entry, out, err);
+    imsg_sighting_free(&sighting);
     return status;
 }
 
@@ -173,6 +173,37 @@ static enum imsg_status add_recipient(struct imsg_sealer *sealer, struct imsg_dr
     return status;
 }
 
+/* A directory's word is not enough for copies to one's own other devices: one's own account key must have signed the
+ * entry, and it must list this device, or somebody else put the others there. What forbids them is told once. */
+static bool may_copy(const struct imsg_sealer *sealer, struct imsg_person *person)
+{
+    const struct imsg_identity *identity = sealer->client->identity;
+    struct imsg_error why = {0};
+    size_t listed = 0;
+    if (person->copies_judged)
+        return person->may_copy;
+    person->copies_judged = true;
+    for (size_t i = 0; i < person->devices.count; i++)
+        listed += memcmp(person->devices.items[i].token, identity->token, IMSG_TOKEN) == 0;
+    person->may_copy = person->devices.count > listed;
+    if (!person->may_copy) /* there are no others */
+        return false;
+    if (!imsg_client_account_is(sealer->client, NULL)) {
+        (void)imsg_fail(&why, IMSG_REFUSED, "this device does not know your account key");
+        imsg_error_suggest(&why, IMSG_HINT_ACCOUNT, NULL);
+    } else if (!imsg_client_account_is(sealer->client, person->account)) {
+        (void)imsg_fail(&why, IMSG_REFUSED, "the entry of %s is by account key %s, not by your own", person->handle,
+                        person->account);
+    } else if (listed == 0) {
+        (void)imsg_fail(&why, IMSG_REFUSED, "the entry of %s does not list this device", person->handle);
+    }
+    if (why.status != IMSG_OK) {
+        person->may_copy = false;
+        imsg_client_tell(sealer->client, &(struct imsg_event){.kind = IMSG_EVENT_NO_COPIES, .error = &why});
+    }
+    return person->may_copy;
+}
+
 /* The sender's other devices. A sender without an entry has none; he is told so once. */
 static enum imsg_status add_own(struct imsg_sealer *sealer, struct imsg_draft *draft, struct imsg_error *err)
 {
@@ -185,6 +216,8 @@ static enum imsg_status add_own(struct imsg_sealer *sealer, struct imsg_draft *d
         imsg_client_tell(sealer->client, &(struct imsg_event){.kind = IMSG_EVENT_UNREGISTERED, .handle = from});
         return add_person(sealer, from, &none, &person, err);
     }
+    if (status != IMSG_OK || !may_copy(sealer, person))
+        return status;
     for (size_t i = 0; status == IMSG_OK && i < person->devices.count; i++)
         if (memcmp(person->devices.items[i].token, identity->token, IMSG_TOKEN) != 0)
             status = add_device(sealer, draft, person, i, err);

@@ -18,6 +18,7 @@ struct imsg_person {
     struct imsg_devices devices;
     bool proven;                       /* every record has passed imsg_device_verify; else each is verified */
     char account[IMSG_THUMBPRINT + 1]; /* who signed the entry */
+    bool copies_judged, may_copy;      /* of the sender himself: whether his other devices get copies */
 };
 
 /* Tell what failed for one recipient of the draft, who is left out. */

@@ -1,214 +1,20 @@
 /* Trust in directory entries. A directory is trusted for nothing but routing: each entry is checked against the
  * account key that was pinned when its handle was first seen, and entries of one's own handles against one's own
- * account key. */
+ * account key. Another account key is one thing, which a user may accept; an entry that goes back behind what was seen
+ * under the same key is another, which only the owner of the handle can repair. */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/io.h"
-#include "base/json.h"
 #include "base/text.h"
 #include "client/client.h"
-#include "crypto/crypto.h"
 
 #define REREADS 16 /* of an entry that others change at the same time */
 
-/* ---- the client ---- */
-
-void imsg_client_tell(const struct imsg_client *client, const struct imsg_event *event)
-{
-    if (client->event)
-        client->event(client->context, event);
-}
-
-enum imsg_status imsg_client_directory(struct imsg_client *client, struct imsg_directory **out, struct imsg_error *err)
-{
-    enum imsg_status status = IMSG_OK;
-    if (!client->directory) {
-        if (client->open_directory)
-            status = client->open_directory(client->context, &client->directory, err);
-        else if (client->location)
-            status = imsg_directory_open(client->location, client->net, false, &client->directory, err);
-        else
-            status = imsg_fail(err, IMSG_CONFIG, "no directory is set up to look up handles in");
-        client->has_opened = status == IMSG_OK;
-    }
-    if (status == IMSG_OK)
-        *out = client->directory;
-    return status;
-}
-
-enum imsg_status imsg_client_home(const struct imsg_client *client, const char **home, struct imsg_error *err)
-{
-    if (client->find_home)
-        return client->find_home(client->context, home, err);
-    *home = client->home;
-    return client->home ? IMSG_OK : imsg_fail(err, IMSG_CONFIG, "the client has no home");
-}
-
-enum imsg_status imsg_client_path(const struct imsg_client *client, const char *name, char **path,
-                                  struct imsg_error *err)
-{
-    const char *home = NULL;
-    enum imsg_status status = imsg_client_home(client, &home, err);
-    return status == IMSG_OK ? imsg_path_join(home, name, path, err) : status;
-}
-
-static enum imsg_status load_identity(struct imsg_client *client, struct imsg_error *err)
-{
-    struct imsg_key_file file = {
-        .others_may_read = client->others_may_read, .passphrase = client->passphrase, .context = client->context};
-    char *path = NULL;
-    if (client->load_identity)
-        return client->load_identity(client->context, &client->loaded, err);
-    enum imsg_status status = imsg_client_path(client, "identity.json", &path, err);
-    file.path = path;
-    if (status == IMSG_OK)
-        status = imsg_identity_load(&file, &client->loaded, err);
-    if (status == IMSG_NO_INPUT)
-        imsg_error_suggest(err, IMSG_HINT_IDENTITY, NULL);
-    free(path);
-    return status;
-}
-
-enum imsg_status imsg_client_identity(struct imsg_client *client, struct imsg_identity **out, struct imsg_error *err)
-{
-    enum imsg_status status = IMSG_OK;
-    if (!client->identity) {
-        status = load_identity(client, err);
-        client->has_loaded = status == IMSG_OK;
-        client->identity = client->has_loaded ? &client->loaded : NULL;
-    }
-    if (status == IMSG_OK)
-        *out = client->identity;
-    return status;
-}
-
-enum imsg_status imsg_client_auth(void *client, const struct imsg_p256 **key, struct imsg_error *err)
-{
-    struct imsg_identity *identity;
-    enum imsg_status status = imsg_client_identity(client, &identity, err);
-    if (status == IMSG_OK)
-        *key = imsg_identity_signer(identity);
-    return status;
-}
-
-void imsg_client_close(struct imsg_client *client)
-{
-    if (client->has_opened)
-        imsg_directory_close(client->directory);
-    if (client->has_loaded)
-        imsg_identity_free(&client->loaded);
-    *client = (struct imsg_client){.home = client->home};
-}
-
-unsigned imsg_client_threads(const struct imsg_client *client)
-{
-    return client->threads ? client->threads : 1;
-}
-
-const char *imsg_client_location(const struct imsg_client *client)
-{
-    return client->directory ? imsg_directory_location(client->directory) : "";
-}
-
-/* ---- one's own ---- */
-
-/* True if the handle is in identity.json of the home. Its handles are public: no key is unlocked. */
-static bool is_own(const struct imsg_client *client, const char *handle)
-{
-    char *path = NULL, **handles = NULL;
-    size_t count = 0;
-    bool own = false;
-    json_t *json = NULL;
-    struct imsg_buf file = {0};
-    if (imsg_client_path(client, "identity.json", &path, NULL) == IMSG_OK && access(path, R_OK) == 0 &&
-        imsg_read_file(path, IMSG_LINE_MAX, &file, NULL) == IMSG_OK &&
-        imsg_json_parse(imsg_buf_view(&file), IMSG_LINE_MAX, &json, NULL) == IMSG_OK &&
-        imsg_json_handles(json, "handles", &handles, &count, NULL) == IMSG_OK)
-        for (size_t i = 0; i < count; i++)
-            own |= strcmp(handles[i], handle) == 0;
-    imsg_strings_free(handles, count);
-    json_decref(json);
-    imsg_buf_free(&file);
-    free(path);
-    return own;
-}
-
-void imsg_client_set_account(struct imsg_client *client, const struct imsg_p256 *account)
-{
-    memcpy(client->account, imsg_p256_point(account), sizeof client->account);
-    client->has_account = client->account_checked = true;
-}
-
-/* Read the point of account.pem, once. An encrypted one is not unlocked for a look-up: the pin that registration set
- * then decides alone. */
-static enum imsg_status read_account(struct imsg_client *client, struct imsg_error *err)
-{
-    struct imsg_key_file key_file = {.others_may_read = client->others_may_read};
-    char *path = NULL;
-    struct imsg_buf file = {0};
-    struct imsg_p256 *key = NULL;
-    enum imsg_status status = IMSG_OK;
-    if (client->account_checked)
-        return IMSG_OK;
-    status = imsg_client_path(client, "account.pem", &path, err);
-    key_file.path = path;
-    if (status == IMSG_OK && access(path, F_OK) == 0)
-        status = imsg_key_file_read(&key_file, "account key", &file, err);
-    if (status == IMSG_OK && file.len && !imsg_pem_is_encrypted(imsg_buf_view(&file))) {
-        status = imsg_p256_from_pem(imsg_buf_view(&file), (struct imsg_view){0}, &key, err);
-        if (status == IMSG_OK)
-            imsg_client_set_account(client, key);
-        else
-            imsg_error_prefix(err, "account key \"%s\"", path);
-    }
-    client->account_checked = status == IMSG_OK;
-    imsg_p256_free(key);
-    imsg_buf_free(&file);
-    free(path);
-    return status;
-}
-
-enum imsg_status imsg_client_account(struct imsg_client *client, char out[static IMSG_THUMBPRINT + 1],
-                                     struct imsg_error *err)
-{
-    enum imsg_status status = read_account(client, err);
-    if (status == IMSG_OK && client->has_account)
-        return imsg_thumbprint(client->account, out, err);
-    out[0] = '\0';
-    return status;
-}
-
-static enum imsg_status check_own(struct imsg_client *client, const char *handle, const struct imsg_entry *entry,
-                                  struct imsg_error *err)
-{
-    char own[IMSG_THUMBPRINT + 1];
-    if (!is_own(client, handle))
-        return IMSG_OK;
-    enum imsg_status status = read_account(client, err);
-    if (status != IMSG_OK || !client->has_account ||
-        memcmp(client->account, entry->account, sizeof client->account) == 0)
-        return status;
-    status = imsg_thumbprint(client->account, own, err);
-    if (status == IMSG_OK) {
-        status = imsg_fail(err, IMSG_REFUSED,
-                           "%s is one of your handles, but its entry is by account key %s, not by "
-                           "your own (%s)",
-                           handle, entry->thumbprint, own);
-        imsg_error_suggest(err, IMSG_HINT_OWN_ACCOUNT, NULL);
-    }
-    return status;
-}
-
-/* ---- pins ---- */
-
 static void pin_of(const struct imsg_entry *entry, struct imsg_pin *pin)
 {
+    *pin = (struct imsg_pin){.seq = entry->seq, .proven = entry->proven};
     memcpy(pin->thumbprint, entry->thumbprint, sizeof pin->thumbprint);
     memcpy(pin->hash, entry->hash, sizeof pin->hash);
-    pin->seq = entry->seq;
-    pin->proven = entry->proven;
 }
 
 enum imsg_status imsg_client_pins(const struct imsg_client *client, struct imsg_pins *pins, struct imsg_error *err)
@@ -221,6 +27,8 @@ enum imsg_status imsg_client_pins(const struct imsg_client *client, struct imsg_
     return status;
 }
 
+/* ---- what a pin allows ---- */
+
 static void suggest_accept(const char *handle, const char *served, struct imsg_error *err)
 {
     struct imsg_buf about = {0};
@@ -230,20 +38,58 @@ static void suggest_accept(const char *handle, const char *served, struct imsg_e
     imsg_buf_free(&about);
 }
 
-/* The rules of the pin, unless the key is the one to be accepted. pin NULL: the handle is new. */
+/* The key that is to be accepted may take the place of the pinned one, and passes nothing else. pin NULL: the handle is
+ * new. */
 static enum imsg_status judge_pin(const struct imsg_client *client, const char *handle, const struct imsg_pin *pin,
                                   const struct imsg_entry *entry, struct imsg_error *err)
 {
-    if (client->accept)
-        return strcmp(client->accept, entry->thumbprint) == 0
-                   ? IMSG_OK
-                   : imsg_fail(err, IMSG_REFUSED, "%s: account key %s is to be accepted, but the directory serves %s",
-                               handle, client->accept, entry->thumbprint);
-    enum imsg_status status = pin ? imsg_pin_check(pin, entry, err) : IMSG_OK;
-    if (status != IMSG_OK) {
-        imsg_error_prefix(err, "%s", handle);
+    bool other_key = pin && strcmp(pin->thumbprint, entry->thumbprint) != 0;
+    if (client->accept && strcmp(client->accept, entry->thumbprint) != 0)
+        return imsg_fail(err, IMSG_REFUSED, "%s: account key %s is to be accepted, but the directory serves %s", handle,
+                         client->accept, entry->thumbprint);
+    if (!pin || (other_key && client->accept))
+        return IMSG_OK;
+    enum imsg_status status = imsg_pin_check(pin, entry, err);
+    if (status == IMSG_OK)
+        return status;
+    imsg_error_prefix(err, "%s", handle);
+    if (other_key)
         suggest_accept(handle, entry->thumbprint, err);
-    }
+    else
+        imsg_error_suggest(err, IMSG_HINT_ROLLBACK, handle);
+    return status;
+}
+
+/* The directory has no entry: an answer for a new handle, a refusal for a pinned one. */
+static enum imsg_status judge_absence(const struct imsg_client *client, const char *handle, const struct imsg_pin *pin,
+                                      struct imsg_error *err)
+{
+    const char *location = imsg_client_location(client);
+    if (!pin)
+        return imsg_fail(err, IMSG_NO_ACCOUNT, "%s has no account in directory \"%s\"", handle, location);
+    enum imsg_status status = imsg_fail(err, IMSG_ROLLBACK,
+                                        "%s: pinned to account key %s, but directory \"%s\" has no entry for it any "
+                                        "more",
+                                        handle, pin->thumbprint, location);
+    imsg_error_suggest(err, IMSG_HINT_ROLLBACK, handle);
+    return status;
+}
+
+/* ---- pinning ---- */
+
+/* An entry of this user's account key is kept before the pin moves on to it, unless one as new is kept. */
+static enum imsg_status keep_own(const struct imsg_client *client, const char *handle,
+                                 const struct imsg_sighting *sighting, struct imsg_error *err)
+{
+    struct imsg_entry kept = {0};
+    bool found = false;
+    if (strcmp(client->account, sighting->entry.thumbprint) != 0)
+        return IMSG_OK;
+    enum imsg_status status = imsg_kept_read(client, handle, IMSG_KEPT_NEWEST, &kept, &found, err);
+    bool as_new = found && strcmp(kept.thumbprint, client->account) == 0 && kept.seq >= sighting->entry.seq;
+    if (status == IMSG_OK && !as_new)
+        status = imsg_kept_write(client, handle, IMSG_KEPT_NEWEST, imsg_buf_view(&sighting->raw), err);
+    imsg_entry_free(&kept);
     return status;
 }
 
@@ -256,133 +102,156 @@ static bool records_verify(const struct imsg_entry *entry)
     return proven;
 }
 
-/* Compare with the pin, and move it forward: under one lock, so that two runs cannot both see a handle first. */
-static enum imsg_status check_pin(struct imsg_client *client, const char *handle, bool prove, struct imsg_entry *entry,
-                                  struct imsg_error *err)
+/* Move the pin on to the entry, which the pin allows, and tell what the user has to know. pins is open. */
+static enum imsg_status move_pin(struct imsg_client *client, const char *handle, struct imsg_pins *pins,
+                                 struct imsg_sighting *sighting, bool confirmed, struct imsg_error *err)
 {
-    struct imsg_pins pins = {.lock = -1};
-    struct imsg_pin pin, fresh;
-    bool found = false;
-    enum imsg_status status = imsg_client_pins(client, &pins, err);
-    if (status == IMSG_OK)
-        status = imsg_pins_get(&pins, handle, &pin, &found, err);
-    if (status == IMSG_OK)
-        status = judge_pin(client, handle, found ? &pin : NULL, entry, err);
-    if (status != IMSG_OK)
-        goto out;
-    bool same = found && memcmp(pin.hash, entry->hash, sizeof pin.hash) == 0;
-    bool replaced = found && strcmp(pin.thumbprint, entry->thumbprint) != 0;
-    entry->proven = (same && !replaced && pin.proven) || (prove && records_verify(entry));
+    const struct imsg_pin *old = &sighting->pin;
+    struct imsg_entry *entry = &sighting->entry;
+    struct imsg_pin fresh;
+    bool replaced = sighting->pinned && strcmp(old->thumbprint, entry->thumbprint) != 0;
+    bool moved = !sighting->pinned || replaced || memcmp(old->hash, entry->hash, sizeof entry->hash) != 0;
+    entry->proven = (!moved && old->proven) || (confirmed && records_verify(entry));
     pin_of(entry, &fresh);
-    if (!same || replaced || pin.proven != fresh.proven) {
-        status = imsg_pins_set(&pins, handle, &fresh, err);
-        if (status == IMSG_OK)
-            status = imsg_pins_save(&pins, err);
+    bool first = !sighting->pinned || (old->unconfirmed && confirmed && !replaced);
+    fresh.unconfirmed = !confirmed && (!sighting->pinned || old->unconfirmed);
+    enum imsg_status status = moved ? keep_own(client, handle, sighting, err) : IMSG_OK;
+    if (status == IMSG_OK && (moved || first || fresh.proven != old->proven))
+        status = imsg_pins_set(pins, handle, &fresh, err);
+    if (status == IMSG_OK)
+        status = imsg_pins_save(pins, err);
+    if (status == IMSG_OK && (first || replaced))
+        imsg_client_tell(client,
+                         &(struct imsg_event){.kind = replaced ? IMSG_EVENT_KEY_REPLACED : IMSG_EVENT_FIRST_SEEN,
+                                              .handle = handle,
+                                              .key = fresh.thumbprint,
+                                              .old_key = replaced ? old->thumbprint : NULL});
+    if (status == IMSG_OK) {
+        sighting->pin = fresh;
+        sighting->pinned = true;
     }
-    if (status == IMSG_OK && (!found || replaced))
-        imsg_client_tell(client, &(struct imsg_event){.kind = found ? IMSG_EVENT_KEY_REPLACED : IMSG_EVENT_FIRST_SEEN,
-                                                      .handle = handle,
-                                                      .key = fresh.thumbprint,
-                                                      .old_key = found ? pin.thumbprint : NULL});
-out:
-    imsg_pins_close(&pins);
     return status;
 }
 
-/* The directory has no entry: an answer for a new handle, a refusal for a pinned one. */
-static enum imsg_status judge_absence(struct imsg_client *client, const char *handle, struct imsg_error *err)
+/* Compare with the pin, and move it forward if that is wanted: under one lock, so that two runs cannot both see a
+ * handle first. */
+static enum imsg_status check_pin(struct imsg_client *client, const char *handle, enum imsg_pinning how,
+                                  struct imsg_sighting *sighting, struct imsg_error *err)
 {
     struct imsg_pins pins = {.lock = -1};
-    struct imsg_pin pin;
-    bool found = false;
     enum imsg_status status = imsg_client_pins(client, &pins, err);
     if (status == IMSG_OK)
-        status = imsg_pins_get(&pins, handle, &pin, &found, err);
-    if (status == IMSG_OK)
-        status = found ? imsg_fail(err, IMSG_REFUSED,
-                                   "%s: pinned to account key %s, but directory \"%s\" has no entry "
-                                   "for it any more",
-                                   handle, pin.thumbprint, imsg_client_location(client))
-                       : imsg_fail(err, IMSG_NO_ACCOUNT, "%s has no account in directory \"%s\"", handle,
-                                   imsg_client_location(client));
+        status = imsg_pins_get(&pins, handle, &sighting->pin, &sighting->pinned, err);
+    const struct imsg_pin *pin = sighting->pinned ? &sighting->pin : NULL;
+    if (status == IMSG_OK && !sighting->exists)
+        status = judge_absence(client, handle, pin, err);
+    else if (status == IMSG_OK)
+        status = judge_pin(client, handle, pin, &sighting->entry, err);
+    if (status == IMSG_OK && how != IMSG_PIN_NOTHING)
+        status = move_pin(client, handle, &pins, sighting, how == IMSG_PIN_CONFIRMED, err);
     imsg_pins_close(&pins);
     return status;
 }
 
 /* ---- look-ups ---- */
 
-static enum imsg_status read_entry(struct imsg_client *client, const char *handle, bool prove, struct imsg_entry *entry,
-                                   struct imsg_buf *file, struct imsg_error *err)
+void imsg_sighting_free(struct imsg_sighting *sighting)
 {
-    enum imsg_status status = imsg_directory_get(client->directory, handle, file, err);
+    imsg_entry_free(&sighting->entry);
+    imsg_buf_free(&sighting->raw);
+    *sighting = (struct imsg_sighting){0};
+}
+
+static enum imsg_status read_entry(struct imsg_client *client, const char *handle, enum imsg_pinning how,
+                                   struct imsg_sighting *out, struct imsg_error *err)
+{
+    imsg_entry_free(&out->entry);
+    out->exists = out->pinned = false;
+    enum imsg_status status = imsg_directory_get(client->directory, handle, &out->raw, err);
     if (status == IMSG_NO_ACCOUNT)
-        return judge_absence(client, handle, err);
+        return check_pin(client, handle, how, out, err);
     if (status != IMSG_OK)
         return status;
-    status = imsg_entry_parse(imsg_buf_view(file), handle, client->allow_expired ? 0 : imsg_now(), entry, err);
+    status =
+        imsg_entry_parse(imsg_buf_view(&out->raw), handle, client->allow_expired ? 0 : imsg_now(), &out->entry, err);
     if (status != IMSG_OK) {
         imsg_error_prefix(err, "entry of %s in directory \"%s\"", handle, imsg_client_location(client));
         return status;
     }
-    status = check_own(client, handle, entry, err);
-    if (status == IMSG_OK)
-        status = check_pin(client, handle, prove, entry, err);
-    if (status != IMSG_OK)
-        imsg_entry_free(entry);
-    return status;
+    out->exists = true;
+    status = imsg_client_check_own(client, handle, &out->entry, err);
+    return status == IMSG_OK ? check_pin(client, handle, how, out, err) : status;
 }
 
 /* The entry is read first and the pin after it. Where another run has written a newer entry and moved the pin on in
  * between, the entry refused is no longer in the directory: so a refusal stands only if the directory serves the
  * same entry once more. */
-enum imsg_status imsg_client_find_entry(struct imsg_client *client, const char *handle, bool prove,
-                                        struct imsg_entry *entry, struct imsg_buf *raw, struct imsg_error *err)
+enum imsg_status imsg_client_see(struct imsg_client *client, const char *handle, enum imsg_pinning how,
+                                 struct imsg_sighting *out, struct imsg_error *err)
 {
-    struct imsg_buf file = {0}, refused = {0};
+    struct imsg_buf refused = {0};
     struct imsg_directory *directory;
     enum imsg_status status = imsg_client_directory(client, &directory, err);
     if (status == IMSG_OK)
-        status = read_entry(client, handle, prove, entry, &file, err);
-    for (int i = 0; status == IMSG_REFUSED && i < REREADS; i++) {
+        status = read_entry(client, handle, how, out, err);
+    for (int i = 0; (status == IMSG_REFUSED || status == IMSG_ROLLBACK) && i < REREADS; i++) {
         imsg_buf_free(&refused);
-        refused = file;
-        file = (struct imsg_buf){0};
-        status = read_entry(client, handle, prove, entry, &file, err);
-        if (imsg_view_equal(imsg_buf_view(&file), imsg_buf_view(&refused)))
+        refused = out->raw;
+        out->raw = (struct imsg_buf){0};
+        status = read_entry(client, handle, how, out, err);
+        if (imsg_view_equal(imsg_buf_view(&out->raw), imsg_buf_view(&refused)))
             break;
     }
-    if (status == IMSG_OK && raw) {
-        *raw = file;
-        file = (struct imsg_buf){0};
-    }
     imsg_buf_free(&refused);
-    imsg_buf_free(&file);
     return status;
 }
 
-enum imsg_status imsg_client_look_up(struct imsg_client *client, const char *handle, struct imsg_entry *entry,
-                                     struct imsg_buf *raw, struct imsg_error *err)
+void imsg_client_drop_unproven(const struct imsg_client *client, struct imsg_entry *entry)
 {
     struct imsg_error refused;
-    enum imsg_status status = imsg_client_find_entry(client, handle, true, entry, raw, err);
     size_t kept = 0;
-    for (size_t i = 0; status == IMSG_OK && i < entry->devices.count; i++) {
+    for (size_t i = 0; i < entry->devices.count; i++) {
         struct imsg_device device = entry->devices.items[i];
         if (imsg_device_verify(&device, entry->thumbprint, &refused) == IMSG_OK) {
             entry->devices.items[kept++] = device;
             continue;
         }
-        imsg_client_tell(client, &(struct imsg_event){.kind = IMSG_EVENT_FAILED, .handle = handle, .error = &refused});
+        imsg_client_tell(client,
+                         &(struct imsg_event){.kind = IMSG_EVENT_FAILED, .handle = entry->handle, .error = &refused});
         imsg_device_free(&device);
     }
-    if (status == IMSG_OK)
-        entry->devices.count = kept;
+    entry->devices.count = kept;
+}
+
+enum imsg_status imsg_client_look_up(struct imsg_client *client, const char *handle, struct imsg_entry *entry,
+                                     struct imsg_error *err)
+{
+    struct imsg_sighting sighting = {0};
+    enum imsg_status status = imsg_client_see(client, handle, IMSG_PIN_CONFIRMED, &sighting, err);
+    if (status == IMSG_OK) {
+        imsg_client_drop_unproven(client, &sighting.entry);
+        *entry = sighting.entry;
+        sighting.entry = (struct imsg_entry){0};
+    }
+    imsg_sighting_free(&sighting);
     return status;
 }
 
-enum imsg_status imsg_client_pin(struct imsg_client *client, const char *handle, const struct imsg_entry *entry,
-                                 struct imsg_error *err)
+/* ---- other changes of pins ---- */
+
+enum imsg_status imsg_client_pin_seen(struct imsg_client *client, const char *handle, enum imsg_pinning how,
+                                      struct imsg_sighting *sighting, struct imsg_error *err)
 {
+    bool settled = sighting->pinned && strcmp(sighting->pin.thumbprint, sighting->entry.thumbprint) == 0 &&
+                   memcmp(sighting->pin.hash, sighting->entry.hash, sizeof sighting->pin.hash) == 0 &&
+                   !(sighting->pin.unconfirmed && how == IMSG_PIN_CONFIRMED);
+    return settled ? IMSG_OK : check_pin(client, handle, how, sighting, err);
+}
+
+enum imsg_status imsg_client_pin_written(struct imsg_client *client, const struct imsg_entry *entry,
+                                         struct imsg_view file, struct imsg_error *err)
+{
+    const char *handle = entry->handle;
     struct imsg_pins pins = {.lock = -1};
     struct imsg_pin pin, old = {0};
     bool found = false;
@@ -393,9 +262,34 @@ enum imsg_status imsg_client_pin(struct imsg_client *client, const char *handle,
     /* Never back: another run may have built on this entry already. */
     bool behind = found && strcmp(old.thumbprint, pin.thumbprint) == 0 && old.seq > pin.seq;
     if (status == IMSG_OK && !behind)
+        status = imsg_kept_write(client, handle, IMSG_KEPT_NEWEST, file, err);
+    if (status == IMSG_OK && !behind)
+        status = imsg_kept_write(client, handle, IMSG_KEPT_SIGNED, file, err);
+    if (status == IMSG_OK && !behind)
         status = imsg_pins_set(&pins, handle, &pin, err);
     if (status == IMSG_OK)
         status = imsg_pins_save(&pins, err);
+    imsg_pins_close(&pins);
+    return status;
+}
+
+enum imsg_status imsg_client_forget(struct imsg_client *client, const char *handle, struct imsg_error *err)
+{
+    struct imsg_pins pins = {.lock = -1};
+    struct imsg_pin pin;
+    bool found = false;
+    enum imsg_status status = imsg_client_pins(client, &pins, err);
+    if (status == IMSG_OK)
+        status = imsg_pins_get(&pins, handle, &pin, &found, err);
+    if (status == IMSG_OK && !found)
+        status = imsg_fail(err, IMSG_REFUSED, "%s is not pinned", handle);
+    if (status == IMSG_OK)
+        status = imsg_pins_remove(&pins, handle, err);
+    if (status == IMSG_OK)
+        status = imsg_pins_save(&pins, err);
+    if (status == IMSG_OK)
+        imsg_client_tell(
+            client, &(struct imsg_event){.kind = IMSG_EVENT_FORGOTTEN, .handle = handle, .old_key = pin.thumbprint});
     imsg_pins_close(&pins);
     return status;
 }

@@ -152,6 +152,14 @@ IMSG_CHECK enum imsg_status imsg_p256_to_pem(const struct imsg_p256 *key, struct
 IMSG_CHECK enum imsg_status imsg_rsa_to_pem(const struct imsg_rsa *key, struct imsg_view passphrase,
                                             struct imsg_buf *out, struct imsg_error *err);
 
+/* ---- pem_public.c ---- the PUBLIC KEY block (RFC 7468 §13) of a P-256 key, by which the owner of an encrypted private
+ * key behind it is known. Append it; or split a PEM that begins with one: *rest is what follows. *found = false: it
+ * begins with something else, and *rest is all of it. IMSG_MALFORMED: a block, but not of a P-256 key. */
+IMSG_CHECK enum imsg_status imsg_p256_public_to_pem(const uint8_t point[static 65], struct imsg_buf *out,
+                                                    struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_p256_public_from_pem(struct imsg_view pem, uint8_t point[static 65], bool *found,
+                                                      struct imsg_view *rest, struct imsg_error *err);
+
 /* ---- certificate.c ---- X.509 of a server, PEM. */
 #define IMSG_PIN 52               /* characters of curl's form: sha256// and base64 of the SHA-256 of the public key */
 #define IMSG_CERTIFICATE_NAME 256 /* bytes of a name, with its NUL */

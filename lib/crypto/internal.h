@@ -45,6 +45,12 @@ EVP_PKEY *imsg_rsa_evp(const struct imsg_rsa *key);
 IMSG_CHECK enum imsg_status imsg_rsa_oaep_open_any(EVP_PKEY *pkey, struct imsg_view block, uint8_t *plain, size_t *len,
                                                    struct imsg_error *err);
 
+/* pem.c: the bytes of a PEM that is one block with this label and nothing around it. False: something else, or no
+ * memory; OpenSSL's reader may still know what to do. And the other way: append such a block. */
+bool imsg_armour_read(struct imsg_view pem, const char *label, struct imsg_buf *der);
+IMSG_CHECK enum imsg_status imsg_armour_write(struct imsg_view der, const char *label, struct imsg_buf *out,
+                                              struct imsg_error *err);
+
 /* pkcs8.c: the fixed PKCS#8 encodings. IMSG_UNSUPPORTED: another one, which OpenSSL may be able to read. */
 IMSG_CHECK enum imsg_status imsg_pkcs8_p256(struct imsg_view der, struct imsg_p256 **out, struct imsg_error *err);
 IMSG_CHECK enum imsg_status imsg_pkcs8_rsa(struct imsg_view der, struct imsg_rsa **out, struct imsg_error *err);

@@ -52,9 +52,7 @@ static bool take_boundary(struct imsg_view *in, const char *verb, const char *la
     return take_text(in, verb) && take_text(in, label) && take_text(in, "-----");
 }
 
-/* The bytes of a PEM that is one block with this label and nothing around it. False: something else, or no memory;
- * OpenSSL's reader may still know what to do. */
-static bool armour_read(struct imsg_view pem, const char *label, struct imsg_buf *der)
+bool imsg_armour_read(struct imsg_view pem, const char *label, struct imsg_buf *der)
 {
     struct imsg_buf digits = {0};
     struct imsg_view in = pem;
@@ -76,8 +74,8 @@ out:
     return good;
 }
 
-static enum imsg_status armour_write(struct imsg_view der, const char *label, struct imsg_buf *out,
-                                     struct imsg_error *err)
+enum imsg_status imsg_armour_write(struct imsg_view der, const char *label, struct imsg_buf *out,
+                                   struct imsg_error *err)
 {
     struct imsg_buf pem = {0}, digits = {0};
 
@@ -228,9 +226,9 @@ static enum imsg_status read_pem(struct imsg_view pem, struct imsg_view passphra
     if (pem.len == 0 || pem.len > PEM_MAX)
         return no_key(err);
     ERR_set_mark();
-    if (armour_read(pem, PLAIN_LABEL, &der))
+    if (imsg_armour_read(pem, PLAIN_LABEL, &der))
         status = parse(imsg_buf_view(&der), out, err);
-    else if (armour_read(pem, ENCRYPTED_LABEL, &der))
+    else if (imsg_armour_read(pem, ENCRYPTED_LABEL, &der))
         status = parse_encrypted(imsg_buf_view(&der), passphrase, parse, out, err);
     if (status == IMSG_UNSUPPORTED)
         status = parse_any(pem, passphrase, parse, out, err);
@@ -325,12 +323,12 @@ static enum imsg_status write_pem(struct imsg_view der, struct imsg_view passphr
     struct imsg_buf sealed = {0};
 
     if (passphrase.len == 0)
-        return armour_write(der, PLAIN_LABEL, out, err);
+        return imsg_armour_write(der, PLAIN_LABEL, out, err);
     if (passphrase.len > PASSPHRASE_MAX)
         return imsg_fail(err, IMSG_TOO_LONG, "passphrase is longer than %d bytes", PASSPHRASE_MAX);
     enum imsg_status status = encrypt(der, passphrase, &sealed, err);
     if (status == IMSG_OK)
-        status = armour_write(imsg_buf_view(&sealed), ENCRYPTED_LABEL, out, err);
+        status = imsg_armour_write(imsg_buf_view(&sealed), ENCRYPTED_LABEL, out, err);
     imsg_buf_free(&sealed);
     return status;
 }

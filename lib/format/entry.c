@@ -148,15 +148,14 @@ enum imsg_status imsg_pin_check(const struct imsg_pin *pin, const struct imsg_en
         return imsg_fail(err, IMSG_REFUSED, "account key changed: pinned %s, the directory serves %s", pin->thumbprint,
                          entry->thumbprint);
     if (entry->seq < pin->seq)
-        return imsg_fail(err, IMSG_REFUSED,
-                         "older entry: seq %" PRIu64 " was seen, the directory serves %" PRIu64
-                         " (account key pinned %s, served %s)",
-                         pin->seq, entry->seq, pin->thumbprint, entry->thumbprint);
+        return imsg_fail(err, IMSG_ROLLBACK,
+                         "older entry by the same account key %s: seq %" PRIu64
+                         " was seen, the directory serves %" PRIu64,
+                         pin->thumbprint, pin->seq, entry->seq);
     if ((entry->seq == pin->seq && memcmp(entry->hash, pin->hash, sizeof pin->hash) != 0) ||
         (entry->seq == pin->seq + 1 && (!entry->has_prev || memcmp(entry->prev, pin->hash, sizeof pin->hash) != 0)))
-        return imsg_fail(err, IMSG_REFUSED,
-                         "forked entry: seq %" PRIu64 " does not follow what was seen (account key "
-                         "pinned %s, served %s)",
-                         entry->seq, pin->thumbprint, entry->thumbprint);
+        return imsg_fail(err, IMSG_ROLLBACK,
+                         "forked entry by the same account key %s: seq %" PRIu64 " does not follow what was seen",
+                         pin->thumbprint, entry->seq);
     return IMSG_OK;
 }

@@ -26,10 +26,28 @@ static enum imsg_status report_damage(const char *path, enum imsg_status status,
     return IMSG_CONFIG;
 }
 
+/* True where the member is; false too where there is none. */
+static enum imsg_status read_flag(const json_t *object, const char *member, bool *out, struct imsg_error *err)
+{
+    const json_t *value = json_object_get(object, member);
+    *out = json_is_true(value);
+    return !value || json_is_boolean(value) ? IMSG_OK
+                                            : imsg_fail(err, IMSG_MALFORMED, "member \"%s\" is not a boolean", member);
+}
+
+static enum imsg_status write_flag(json_t *object, const char *member, bool value, struct imsg_error *err)
+{
+    if (value)
+        return imsg_json_set(object, member, json_true(), err);
+    json_object_del(object, member);
+    return IMSG_OK;
+}
+
 static enum imsg_status read_pin(const char *handle, const json_t *object, struct imsg_pin *out, struct imsg_error *err)
 {
     struct imsg_pin pin = {0};
     const char *account = NULL;
+    bool unproven = false;
     enum imsg_status status = IMSG_MALFORMED;
     if (!imsg_handle_is_canonical(handle))
         status = imsg_fail(err, IMSG_MALFORMED, "not a canonical handle");
@@ -44,9 +62,13 @@ static enum imsg_status read_pin(const char *handle, const json_t *object, struc
                                    &pin.seq, err);
     if (status == IMSG_OK)
         status = imsg_json_hex(object, "payload", pin.hash, sizeof pin.hash, NULL, err);
+    if (status == IMSG_OK)
+        status = read_flag(object, "unconfirmed", &pin.unconfirmed, err);
+    if (status == IMSG_OK)
+        status = read_flag(object, "unproven", &unproven, err);
+    pin.proven = !unproven;
     if (status == IMSG_OK) {
         memcpy(pin.thumbprint, account, sizeof pin.thumbprint);
-        pin.proven = !json_is_true(json_object_get(object, "unproven"));
         *out = pin;
     } else {
         imsg_error_prefix(err, "pin of \"%s\"", handle);
@@ -170,7 +192,8 @@ enum imsg_status imsg_pins_set(struct imsg_pins *pins, const char *handle, const
     if (status != IMSG_OK)
         return status;
     if (found && strcmp(old.thumbprint, pin->thumbprint) == 0 && old.seq == pin->seq &&
-        memcmp(old.hash, pin->hash, sizeof old.hash) == 0 && old.proven == pin->proven)
+        memcmp(old.hash, pin->hash, sizeof old.hash) == 0 && old.unconfirmed == pin->unconfirmed &&
+        old.proven == pin->proven)
         return IMSG_OK;
     status = imsg_json_object(pins->json, "pins", IMSG_REQUIRED, &all, err);
     if (status != IMSG_OK)
@@ -183,9 +206,10 @@ enum imsg_status imsg_pins_set(struct imsg_pins *pins, const char *handle, const
         status = imsg_json_set(object, "seq", json_integer((json_int_t)pin->seq), err);
     if (status == IMSG_OK)
         status = imsg_json_set_hex(object, "payload", imsg_view_of(pin->hash, sizeof pin->hash), err);
-    json_object_del(object, "unproven");
-    if (status == IMSG_OK && !pin->proven)
-        status = imsg_json_set(object, "unproven", json_true(), err);
+    if (status == IMSG_OK)
+        status = write_flag(object, "unconfirmed", pin->unconfirmed, err);
+    if (status == IMSG_OK)
+        status = write_flag(object, "unproven", !pin->proven, err);
     if (status == IMSG_OK)
         status = read_pin(handle, object, &checked, err);
     if (status == IMSG_OK)
@@ -194,6 +218,16 @@ enum imsg_status imsg_pins_set(struct imsg_pins *pins, const char *handle, const
         pins->changed = true;
     json_decref(object);
     return status;
+}
+
+enum imsg_status imsg_pins_remove(struct imsg_pins *pins, const char *handle, struct imsg_error *err)
+{
+    json_t *all = NULL;
+    enum imsg_status status = imsg_json_object(pins->json, "pins", IMSG_REQUIRED, &all, err);
+    if (status != IMSG_OK)
+        return report_damage(pins->path, status, err);
+    pins->changed |= json_object_del(all, handle) == 0;
+    return IMSG_OK;
 }
 
 enum imsg_status imsg_pins_save(struct imsg_pins *pins, struct imsg_error *err)

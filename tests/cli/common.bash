@@ -42,8 +42,11 @@ new_user() {
   as "$1" imsg-keygen -n "$1" "${2:-$1@example.com}" | as "$1" imsg-register -q
 }
 
+# account_of USER: the thumbprint of the account key.
+account_of() { as "$1" imsg-keygen -F -j | jq -r .account; }
+
 new_device() {
-  as "$1" imsg-keygen -n "$1" "$3" | as "$2" imsg-register -q
+  as "$1" imsg-keygen -n "$1" --account "$(account_of "$2")" "$3" | as "$2" imsg-register -q
 }
 
 # same_record ONE OTHER: two device records say the same; proofs are made anew each time.

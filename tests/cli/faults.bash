@@ -285,6 +285,8 @@ rotate_again() {
 
 # ---- register: a first entry, with the account key; and a second device ----
 
+# shown RECORD...: the last out has these records. (The account key that registration names in them is not in the files.)
+shown() { same_record <(cat "$@") <(jq -c 'del(.account)' out); }
 entry_of_carol() { echo "$W/.local/share/imsg/directory/$(imsg-lookup --path carol@example.com)"; }
 # lookup_carol: somebody who never saw the entry reads it; what is looked up goes into out.
 lookup_carol() {
@@ -297,7 +299,7 @@ register_run() { as carol "${FAULT[@]}" imsg-register laptop; }
 register_broken() {
   if [ -e "$(entry_of_carol)" ]; then
     lookup_carol 0 || { echo 'half an entry'; return 1; }
-    cmp laptop out || return 1
+    shown laptop || return 1
     [ -e carol/account.pem ] || return 1
   fi
   [ "$got" -ne 0 ] || [ -e "$(entry_of_carol)" ] || return 1
@@ -308,7 +310,7 @@ register_again() {
   expect 0 as carol imsg-register laptop || return 1
   [ ! -e account.before ] || cmp account.before carol/account.pem || return 1
   lookup_carol 0 || return 1
-  cmp laptop out || return 1
+  shown laptop || return 1
   [ "$(jq -r .payload "$(entry_of_carol)" | tr -- -_ +/ | base64 -d 2>/dev/null | jq .seq)" -eq 1 ] || return 1
   [ -d ".local/share/imsg/relay/$(jq -r .token laptop)/new" ] || return 1
   echo hi | as alice imsg-seal -q -r carol@example.com | expect 0 as alice imsg-push
@@ -322,7 +324,7 @@ update_setup() {
 update_run() { as carol "${FAULT[@]}" imsg-register phone; }
 update_broken() {
   lookup_carol 0 || { echo 'half an entry'; return 1; }
-  cmp -s out laptop || cat laptop phone | cmp - out || return 1
+  shown laptop >same || shown laptop phone || return 1
   [ "$got" -ne 0 ] || [ "$(wc -l <out)" -eq 2 ] || return 1
   expect 0 as alice imsg-lookup carol@example.com || return 1 # who has it pinned goes along
   no_leftovers carol .local/share/imsg/directory
@@ -330,6 +332,6 @@ update_broken() {
 update_again() {
   expect 0 as carol imsg-register phone || return 1
   expect 0 as alice imsg-lookup carol@example.com || return 1
-  cat laptop phone | cmp - out || return 1
+  shown laptop phone || return 1
   [ "$(jq -r .payload "$(entry_of_carol)" | tr -- -_ +/ | base64 -d 2>/dev/null | jq .seq)" -eq 2 ]
 }

@@ -195,6 +195,58 @@ seal() { as alice imsg-seal -q -R bob.jsonl "$@"; }
   run ! grep -q 'first seen' err
 }
 
+@test "an envelope alone pins nobody: only one that verified with the entry does" {
+  rm -f bob/pins.json
+  jq -c '.payload |= .[:-8] + (if .[-8:-4] == "AAAA" then "BBBB" else "AAAA" end) + .[-4:]' hello >bad
+  expect 1 open bad
+  [ -z "$(as bob imsg-lookup --pins)" ]
+  jq -c 'select(.to == "mailto:bob@example.com")' hello >mine
+  cat bad mine >both # one good message is enough
+  expect 1 open both
+  err_has "mailto:alice@example.com: first seen"
+  [ "$(as bob imsg-lookup --pins | jq -r .account)" = "$(account_of alice)" ]
+}
+
+@test "a first sight by a message is told again by the next look-up, unless the sender's record names its account" {
+  as watch imsg-keygen -q -n watch carol@example.com | as carol imsg-register -q # it names none
+  as watch imsg-seal -q -R bob.jsonl plain >lines
+  rm -f bob/pins.json
+  expect 0 open lines
+  err_has "mailto:carol@example.com: first seen"
+  [ "$(as bob imsg-lookup --pins | jq .unconfirmed)" = true ]
+  expect 0 open lines
+  run ! grep -q 'first seen' err
+  expect 0 as bob imsg-seal -r carol@example.com plain
+  err_has "mailto:carol@example.com: first seen, pinned to account key $(account_of carol)"
+  [ "$(as bob imsg-lookup --pins | jq 'select(.handle == "mailto:carol@example.com").unconfirmed')" = null ]
+  expect 0 as bob imsg-lookup carol@example.com
+  [ ! -s err ]
+  # alice's own device names it.
+  expect 0 open hello
+  err_has "mailto:alice@example.com: first seen"
+  expect 0 as bob imsg-lookup alice@example.com
+  [ ! -s err ]
+}
+
+@test "what another device sent in one's own name is marked sent only where the account key is known" {
+  as tablet imsg-keygen -q -n tablet alice@example.com >tablet.jsonl
+  as alice imsg-register -q tablet.jsonl
+  as alice imsg-seal -q -r bob@example.com plain >lines
+  expect 0 as tablet imsg-open -j lines
+  [ "$(jq -c '[.from, .sent]' out)" = '["mailto:alice@example.com",false]' ]
+  expect 0 as tablet imsg-open -j -R alice.jsonl lines
+  [ "$(jq .sent out)" = false ]
+  as tablet imsg-seal -q -R tablet.jsonl plain >note
+  expect 0 as tablet imsg-open -j -R tablet.jsonl note
+  [ "$(jq .sent out)" = true ] # this very device
+  as tablet imsg-keygen -q -y --account "$(account_of alice)" >tablet.jsonl
+  for records in '' '-R alice.jsonl'; do
+    # shellcheck disable=SC2086 # two words or none
+    expect 0 as tablet imsg-open -j $records lines
+    [ "$(jq .sent out)" = true ]
+  done
+}
+
 @test "attachments not fetched are noted with the command that gets them, but not with -j" {
   head -c 1234 /dev/zero >photo.jpg
   as alice imsg-attach put photo.jpg >descriptor

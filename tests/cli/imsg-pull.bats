@@ -401,7 +401,7 @@ status_of() {
 
 @test "an encrypted identity needs no passphrase to pull" {
   echo secret >pass
-  as carol imsg-keygen -p --passphrase-file pass carol@example.com | as carol imsg-register -q
+  as carol imsg-keygen -p --passphrase-file pass carol@example.com | as carol imsg-register -q --passphrase-file pass
   expect 0 timeout 300 env IMSG_HOME="$T/carol" imsg-pull </dev/null
   as alice imsg-seal -q -r carol@example.com --no-self <<<hi | push
   expect 0 timeout 300 env IMSG_HOME="$T/carol" imsg-pull </dev/null

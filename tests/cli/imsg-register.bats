@@ -36,10 +36,11 @@ bad_prekey() { # a character in the signature of the prekey
 @test "the first registration makes the account key, with a note to keep a copy, and pins it" {
   expect 0 as bob imsg-register bob.jsonl
   no_out
-  err_has "made account key \"$T/bob/account.pem\""
+  err_has "made account key $(as bob imsg-keygen -F -j | jq -r .account) in \"$T/bob/account.pem\""
   err_has "keep a copy"
   err_has "imsg-register: registered 1 device for mailto:bob@example.com (seq 1)"
-  [ "$(wc -l <err)" -eq 2 ]
+  err_has "imsg-keygen --account $(as bob imsg-keygen -F -j | jq -r .account) "
+  [ "$(wc -l <err)" -eq 3 ]
   [ "$(stat -c %a bob/account.pem)" = 600 ]
   openssl pkey -in bob/account.pem -noout -text | grep -q 'NIST CURVE: P-256'
   [ "$(as bob imsg-lookup --pins | jq -r '[.handle, .account, .seq] | join(" ")')" = \
@@ -50,7 +51,8 @@ bad_prekey() { # a character in the signature of the prekey
   [ "$(jq -c keys "$ALICE")" = '["payload","protected","signature"]' ]
   [ "$(entry | jq -c 'keys_unsorted')" = '["imsg","handle","seq","prev","updated","devices"]' ]
   [ "$(entry | jq -c '[.imsg, .handle, .seq, .prev]')" = '["entry/1","mailto:alice@example.com",1,null]' ]
-  [ "$(entry | jq -cS '.devices[0] | del(.proofs)')" = "$(as alice imsg-keygen -y | jq -cS 'del(.proofs, .account)')" ]
+  [ "$(entry | jq -cS '.devices[0] | del(.proofs)')" = "$(as alice imsg-keygen -y | jq -cS 'del(.proofs)')" ]
+  [ "$(entry | jq -r '.devices[0].account')" = "$(account_of alice)" ]
   jq -r .protected "$ALICE" | tr -- -_ +/ | base64 -di >header || true # without padding
   [ "$(jq -c '[.alg, .jwk.kty, .jwk.crv, (keys | length), (.jwk | keys | length)]' header)" = '["ES256","EC","P-256",2,4]' ]
 }
@@ -90,11 +92,10 @@ bad_prekey() { # a character in the signature of the prekey
 }
 
 @test "a record that changes nothing makes no new seq" {
-  as alice imsg-keygen -y | as alice imsg-register -q
   cp "$ALICE" before
   as alice imsg-keygen -y | expect 0 as alice imsg-register
   cmp before "$ALICE"
-  err_has "mailto:alice@example.com is as it was (seq 2)"
+  err_has "mailto:alice@example.com is as it was (seq 1)"
   as alice imsg-keygen -y | jq -S . | jq -c . | expect 0 as alice imsg-register # nor does the order of members
   cmp before "$ALICE"
 }
@@ -183,16 +184,160 @@ bad_prekey() { # a character in the signature of the prekey
   cmp before "$ALICE"
 }
 
-@test "it does not build on an entry that its pin refuses" {
+# ---- a directory that goes back ----
+
+@test "the owner heals a directory that went back: seq and prev go on, and contacts follow" {
+  cp "$ALICE" old
+  as alice imsg-register -q phone.jsonl tablet.jsonl
+  as carol imsg-lookup -q alice@example.com >was
+  prev=$(entry | jq -cj . | sha256sum | cut -d' ' -f1)
+  cp old "$ALICE"
+  expect 1 as carol imsg-lookup alice@example.com
+  as alice imsg-keygen -y | expect 0 as alice imsg-register
+  err_has "mailto:alice@example.com: the directory had gone back behind seq 2, which the new entry follows"
+  err_has "registered 3 devices for mailto:alice@example.com (seq 3)"
+  [ "$(entry | jq -r .prev)" = "$prev" ]
+  [ "$(names)" = "alice phone tablet " ]
+  expect 0 as carol imsg-lookup alice@example.com
+  [ "$(wc -l <out)" -eq 3 ]
+  as alice imsg-keygen -y | expect 0 as alice imsg-register # and once only
+  err_has "is as it was (seq 3)"
+}
+
+@test "a removed device does not come back with an older entry, which names it as left out" {
+  as alice imsg-register -q phone.jsonl
+  cp "$ALICE" old
+  as alice imsg-register -q --remove phone
+  cp old "$ALICE"
+  expect 0 as alice imsg-register tablet.jsonl
+  err_has "device \"phone\" ($(jq -r '.token[:8]' phone.jsonl)…) is left out"
+  [ "$(names)" = "alice tablet " ]
+  seq_is 4
+}
+
+@test "removing a device heals, too, and so does a directory that lost the entry" {
+  as alice imsg-register -q phone.jsonl tablet.jsonl
+  as carol imsg-lookup -q alice@example.com >was
+  rm "$ALICE"
+  expect 1 as carol imsg-lookup alice@example.com
+  expect 0 as alice imsg-register --remove phone
+  err_has "had gone back"
+  [ "$(names)" = "alice tablet " ]
+  seq_is 3
+  expect 0 as carol imsg-lookup alice@example.com
+  as alice imsg-keygen -y | expect 0 as alice imsg-register -d new/directory
+  [ "$(entry "new/directory/$(imsg-lookup --path alice@example.com)" | jq -c '[.seq, (.devices | length)]')" = '[4,2]' ]
+}
+
+@test "what is kept heals even where the pins are lost" {
+  as alice imsg-register -q phone.jsonl
+  rm -r "$D/imsg" alice/pins.json
+  as alice imsg-keygen -y | expect 0 as alice imsg-register
+  [ "$(names)" = "alice phone " ]
+  seq_is 3
+}
+
+@test "an entry that another home of the same account signed is kept when it is seen, and its devices are named" {
+  mkdir -m 700 second
+  cp alice/account.pem second
+  expect 0 as second imsg-register phone.jsonl
+  err_has "device \"alice\" ($(entry | jq -r '.devices[] | select(.name == "alice").token[:8]')…) is in the entry, but was not registered from here"
+  cp "$ALICE" newer
+  as alice imsg-lookup -q alice@example.com >seen
+  rm "$ALICE"
+  expect 0 as alice imsg-register tablet.jsonl
+  err_has "device \"phone\" ($(jq -r '.token[:8]' phone.jsonl)…) is in the entry, but was not registered from here"
+  [ "$(names)" = "alice phone tablet " ]
+  seq_is 3
+  expect 0 as alice imsg-register --remove tablet # named once
+  without grep -q 'not registered from here' err
+}
+
+@test "without the newest entry nothing is healed from an older one: only the records given are registered" {
   cp "$ALICE" old
   as alice imsg-register -q phone.jsonl
   cp old "$ALICE"
-  expect 1 as alice imsg-register tablet.jsonl
-  err_has "older entry"
+  rm -r alice/entries
+  expect 1 as alice imsg-register --remove phone
+  err_has "newest entry is not kept here"
   cmp old "$ALICE"
-  rm "$ALICE"
-  expect 1 as alice imsg-register tablet.jsonl
-  [ ! -e "$ALICE" ]
+  expect 0 as alice imsg-register tablet.jsonl
+  err_has 'device "alice"'
+  err_has 'is left out'
+  [ "$(names)" = "tablet " ]
+  seq_is 3
+}
+
+@test "a kept entry that is damaged is 78, and nothing is written" {
+  cp "$ALICE" before
+  for kept in alice/entries/*; do
+    cp "$kept" good
+    echo garbage >"$kept"
+    expect 78 as alice imsg-register phone.jsonl
+    err_has "$kept"
+    cp good "$kept"
+  done
+  cmp before "$ALICE"
+}
+
+@test "a handle pinned to a lost account key is refused, until its pin is dropped" {
+  rm -r alice/account.pem "$ALICE"
+  as alice imsg-keygen -y >record
+  expect 1 as alice imsg-register record
+  err_has "pinned to another account key"
+  err_has "imsg-lookup --forget alice@example.com"
+  expect 0 as alice imsg-lookup --forget alice@example.com
+  expect 0 as alice imsg-register record
+  seq_is 1
+}
+
+# ---- leaving ----
+
+@test "the record of this device names its account key from the first registration on, and proves it" {
+  expect 0 as bob imsg-register bob.jsonl # made before there was a key
+  [ "$(as stranger imsg-lookup -q bob@example.com | jq -r .account)" = "$(account_of bob)" ]
+  expect 0 as bob imsg-register bob.jsonl # and is the same once more
+  err_has "is as it was (seq 1)"
+  expect 0 as alice imsg-register phone.jsonl # of another device: only that one can say it
+  [ "$(entry | jq -c '[.devices[] | select(.name == "phone").account]')" = '[null]' ]
+}
+
+@test "--leave signs an entry without devices" {
+  as alice imsg-register -q phone.jsonl
+  as carol imsg-lookup -q alice@example.com >was
+  expect 0 as alice imsg-register --leave alice@example.com </dev/null
+  no_out
+  err_has "registered 0 devices for mailto:alice@example.com (seq 3)"
+  expect 67 as carol imsg-lookup alice@example.com
+  expect 0 as alice imsg-register --leave alice@example.com
+  err_has "is as it was (seq 3)"
+  as alice imsg-keygen -y | expect 0 as alice imsg-register
+  [ "$(names)" = "alice " ]
+}
+
+@test "--leave is for one's own handles, and takes neither records nor --remove" {
+  expect 66 as bob imsg-register --leave alice@example.com
+  expect 0 as bob imsg-register -q bob.jsonl
+  expect 1 as bob imsg-register --leave alice@example.com
+  expect 1 as bob imsg-register --leave nobody@example.com
+  errors_are 1
+  err_has "mailto:nobody@example.com has no"
+  expect 64 as alice imsg-register --leave alice
+  expect 64 as alice imsg-register --leave alice@example.com phone.jsonl
+  expect 64 as alice imsg-register --leave alice@example.com --remove alice
+  seq_is 1
+}
+
+# ---- relays ----
+
+@test "a record that names no relay gets the configured one, unless that is a folder" {
+  expect 0 as alice env IMSG_RELAY=https://relay.example imsg-register phone.jsonl
+  as watch imsg-keygen -q -n watch --relay https://other.example alice@example.com |
+    expect 0 as alice imsg-register --relay https://relay.example
+  [ "$(as stranger imsg-lookup -q alice@example.com | jq -r '"\(.name) \(.relay)"' | sort)" = \
+    "$(printf '%s\n' 'alice null' 'phone https://relay.example' 'watch https://other.example')" ]
+  expect 0 as alice env IMSG_RELAY=https://relay.example imsg-register phone.jsonl
+  err_has "is as it was (seq 3)"
 }
 
 @test "a bad line does not lose the good ones, and is named by its number" {
@@ -257,7 +402,7 @@ bad_prekey() { # a character in the signature of the prekey
 @test "a configured folder that is not there is made, with parents, but not to remove from it" {
   expect 75 as alice imsg-register -d new/dir --remove alice
   [ ! -e new ]
-  rm alice/pins.json
+  rm -r alice/pins.json alice/entries
   expect 0 as alice imsg-register -d new/dir phone.jsonl
   [ "$(IMSG_HOME=x imsg-lookup -q -d new/dir alice@example.com | jq -r .name)" = phone ]
 }

@@ -183,6 +183,56 @@ header() { as "$1" imsg-open -q -j "$2" | jq -c .header; }
   [ "$(header bob lines | jq -c .to)" = '["mailto:nobody@example.com","mailto:bob@example.com"]' ]
 }
 
+# ---- own copies ----
+
+# A directory that has an entry for alice by mallory's key, which lists a device of hers and the record in $1.
+infiltrate() {
+  mkdir other
+  as mallory imsg-keygen -n evil alice@example.com | IMSG_DIRECTORY=other as mallory imsg-register -q - "$1"
+  cp -r other/imsg .local/share/imsg/directory/
+}
+
+@test "a device that does not know its account key makes no own copies, and a note says why" {
+  as tablet imsg-keygen -n tablet alice@example.com >tablet.jsonl
+  as alice imsg-register -q tablet.jsonl
+  expect 0 as tablet imsg-seal -r bob@example.com plain
+  [ "$(jq -r .to out | sort -u)" = mailto:bob@example.com ]
+  err_has "no copies for your other devices: this device does not know your account key; imsg-keygen -y --account THUMBPRINT names it"
+  yes "{\"content\":\"x\",\"to\":[\"mailto:bob@example.com\"]}" | head -n 3 >three
+  expect 0 as tablet imsg-seal --each three
+  [ "$(grep -c 'no copies' err)" -eq 1 ]
+  expect 0 as tablet imsg-seal --no-self -r bob@example.com plain
+  [ ! -s err ]
+  as tablet imsg-keygen -q -y --account "$(account_of alice)" >tablet.jsonl
+  expect 0 as tablet imsg-seal -r bob@example.com plain
+  [ "$(jq -r .to out | sort | uniq -c | tr -s ' ' | tr '\n' ';')" = " 2 mailto:alice@example.com; 2 mailto:bob@example.com;" ]
+  [ ! -s err ]
+}
+
+@test "a directory that adds a device to one's own entry gets no copies for it" {
+  as tablet imsg-keygen -n tablet alice@example.com >tablet.jsonl
+  infiltrate tablet.jsonl
+  # One that knows nothing of its account makes none.
+  expect 0 as tablet imsg-seal -r bob@example.com plain
+  [ "$(jq -r .to out | sort -u)" = mailto:bob@example.com ]
+  err_has "no copies for your other devices"
+  # One that knows it refuses the entry; the recipients still get theirs.
+  rm phone/pins.json alice/pins.json 2>/dev/null || true
+  for device in phone alice; do
+    expect 1 as $device imsg-seal -r bob@example.com plain
+    [ "$(jq -r .to out | sort -u)" = mailto:bob@example.com ]
+    err_has "is one of your handles, but its entry is by account key"
+  done
+}
+
+@test "an entry that does not list this device gives it no copies" {
+  expect 0 as alice imsg-register -q --remove phone
+  new_device watch alice alice@example.com
+  expect 0 as phone imsg-seal -r bob@example.com plain
+  [ "$(jq -r .to out | sort -u)" = mailto:bob@example.com ]
+  err_has "no copies for your other devices: the entry of mailto:alice@example.com does not list this device"
+}
+
 @test "when nobody can be reached nothing is printed, not even one's own copies" {
   expect 67 seal -r nobody@example.com -r +15550000000 plain
   no_out

@@ -169,12 +169,14 @@ $tool: hint: $tool --help lists the options" ]
   expect 0 imsg-lookup --path -- -dx@example.com
   as alice imsg-keygen -nlaptop alice@example.com -o id >record
   [ "$(jq -r .name record)" = laptop ]
-  as alice imsg-keygen --identity=id --public | cmp - record
-  as alice imsg-keygen -yi id | cmp - record
+  as alice imsg-keygen --identity=id --public >same
+  same_record same record
+  as alice imsg-keygen -yi id >same
+  same_record same record
   mv record -- -record
   expect 0 as alice imsg-register -q -- -record
   expect 0 as bob imsg-lookup alice@example.com
-  cmp -- -record out
+  same_record ./-record out
 }
 
 @test "data to a stdout that is closed, full, or a pipe nobody reads is 74" {
@@ -213,7 +215,8 @@ END
   got=0
   as alice imsg-lookup nobody@example.com 2>&- || got=$?
   [ "$got" -eq 67 ]
-  as bob imsg-lookup alice@example.com 2>&- | cmp - record
+  as bob imsg-lookup alice@example.com 2>&- | jq -c 'del(.account)' >out
+  same_record record out
   expect 0 as alice imsg-keygen -F
   for file in alice/pins.json bob/pins.json "$(find .local -name '*.json')"; do jq -e . "$file" >/dev/null; done
   without grep -rq 'imsg-[a-z]*: ' alice bob .local
@@ -224,7 +227,7 @@ END
   expect 66 as alice imsg-register <&-
   expect 0 as alice imsg-register record <&-
   expect 0 as bob imsg-lookup alice@example.com <&-
-  same_record record out
+  same_record record <(jq -c 'del(.account)' out)
   got=0
   as carol imsg-keygen -o key carol@example.com <&- >&- 2>&- || got=$? # all three
   [ "$got" -eq 74 ]

@@ -16,7 +16,11 @@ at() { # NAME COMMAND...
   mkdir -p "$T/at/$name"
   HOME=$T/at/$name TMPDIR=$T/at/$name XDG_CACHE_HOME='' XDG_CONFIG_HOME='' XDG_DATA_HOME='' "$@"
 }
-person() { at "$1" imsg-keygen -n "$1" "$2" | at "${3:-$1}" imsg-register -q; }
+person() {
+  local known=()
+  [ -z "${3:-}" ] || known=(--account "$(at "$3" imsg-keygen -F -j | jq -r .account)")
+  at "$1" imsg-keygen -n "$1" "${known[@]}" "$2" | at "${3:-$1}" imsg-register -q
+}
 # Two people with two devices each.
 four() {
   person alice alice@example.com
@@ -168,4 +172,38 @@ hello_and_back() {
   errors_are 1
   expect 75 at alice imsg-lookup --retry-for 0 bob@example.com
   errors_are 1
+}
+
+@test "the owner heals a server that lost its entries, or went back to older ones, and contacts follow" {
+  four
+  at carol imsg-lookup -q alice@example.com >was
+  serve_stop
+  cp -r data/directory older
+  serve_start --register open --self-signed
+  export IMSG_SERVER=$URL
+  at alice imsg-register -q --remove alice-phone
+  at carol imsg-lookup -q alice@example.com >was
+  serve_stop
+  rm -r data/directory
+  cp -r older data/directory
+  serve_start --register open --self-signed
+  export IMSG_SERVER=$URL
+  expect 1 at carol imsg-lookup alice@example.com
+  err_has "older entry"
+  at alice imsg-keygen -y | expect 0 at alice imsg-register
+  err_has "had gone back behind seq 3"
+  err_has 'device "alice-phone"'
+  err_has "(seq 4)"
+  expect 0 at carol imsg-lookup alice@example.com
+  [ "$(jq -r .name out)" = alice ]
+  serve_stop
+  rm -r data
+  serve_start --register open --self-signed
+  export IMSG_SERVER=$URL IMSG_PIN=$PIN
+  expect 1 at carol imsg-lookup alice@example.com
+  err_has "no entry for it any more"
+  at alice imsg-keygen -y | expect 0 at alice imsg-register
+  err_has "(seq 5)"
+  expect 0 at carol imsg-lookup alice@example.com
+  [ "$(jq -r .name out)" = alice ]
 }

@@ -165,7 +165,7 @@ dialogue() {
 }
 
 @test "a rotated identity stays under its passphrase, old prekeys included" {
-  as alice imsg-register -q record
+  as alice imsg-register -q --passphrase-file pass record
   echo early | as carol imsg-seal -q -r alice@example.com >early
   expect 0 as alice imsg-keygen --rotate --passphrase-file pass
   without grep -q 'BEGIN PRIVATE KEY' alice/identity.json
@@ -176,8 +176,47 @@ dialogue() {
   no_out
 }
 
+@test "the account key is made under the identity's passphrase, behind its public key" {
+  expect 77 as alice setsid -w imsg-register record
+  [ ! -e alice/account.pem ]
+  expect 0 as alice imsg-register --passphrase-file pass record
+  [ "$(head -n 1 alice/account.pem)" = "-----BEGIN PUBLIC KEY-----" ]
+  grep -q 'BEGIN ENCRYPTED PRIVATE KEY' alice/account.pem
+  without grep -q 'BEGIN PRIVATE KEY' alice/account.pem
+  [ "$(openssl pkey -in alice/account.pem -passin file:pass -pubout)" = "$(openssl pkey -pubin -in alice/account.pem)" ]
+  key=$(as alice imsg-lookup --pins | jq -r .account)
+  err_has "$key"
+  expect 0 as alice imsg-keygen -F -j --passphrase-file pass
+  [ "$(jq -r .account out)" = "$key" ]
+  expect 77 as alice imsg-register --passphrase-file wrong --expires 7 record
+  expect 0 as alice imsg-register --passphrase-file pass --expires 7 record
+  expect 0 as alice imsg-register --passphrase-fd 3 --expires 7 record 3<pass
+}
+
+@test "an entry of one's own handle must be by an encrypted account key, too" {
+  as alice imsg-register -q --passphrase-file pass record
+  rm alice/pins.json
+  path=$(imsg-lookup --path alice@example.com)
+  as mallory imsg-keygen -n evil alice@example.com | as mallory imsg-register -q -d other
+  cp "other/$path" ".local/share/imsg/directory/$path"
+  expect 1 as alice setsid -w imsg-lookup alice@example.com
+  no_out
+  err_has "is one of your handles"
+}
+
+@test "a public key that is not that of the private key is 65" {
+  as alice imsg-register -q --passphrase-file pass record
+  openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 2>/dev/null | openssl pkey -pubout >other
+  { cat other; sed '1,/END PUBLIC/d' alice/account.pem; } >mixed
+  cat mixed >alice/account.pem
+  expect 65 as alice imsg-register --passphrase-file pass --expires 7 record
+  err_has "not that of its private key"
+  sed -i '2s/./!/' alice/account.pem
+  expect 65 as alice imsg-register --passphrase-file pass --expires 7 record
+}
+
 @test "what is public needs no passphrase: to pull, and to look up" {
-  as alice imsg-register -q record
+  as alice imsg-register -q --passphrase-file pass record
   echo hello | as carol imsg-seal -q -r alice@example.com | as carol imsg-push -q
   expect 0 as alice setsid -w imsg-pull
   [ "$(wc -l <out)" -eq 1 ]

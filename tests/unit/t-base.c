@@ -24,6 +24,7 @@ static void test_statuses(void)
         {IMSG_NOT_FOR_THIS_KEY, 1, "not-for-this-key"},
         {IMSG_BAD_TAG, 1, "bad-tag"},
         {IMSG_REFUSED, 1, "refused"},
+        {IMSG_ROLLBACK, 1, "rollback"},
         {IMSG_USAGE, 64, "usage"},
         {IMSG_TOO_LONG, 65, "too-long"},
         {IMSG_NO_INPUT, 66, "no-input"},

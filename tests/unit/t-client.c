@@ -83,7 +83,7 @@ static unsigned register_device(struct person *person, const char *account)
 static enum imsg_status look_up(struct person *person, const char *handle)
 {
     struct imsg_entry entry = {0};
-    enum imsg_status status = imsg_client_look_up(&person->client, handle, &entry, NULL, &err);
+    enum imsg_status status = imsg_client_look_up(&person->client, handle, &entry, &err);
     imsg_entry_free(&entry);
     return status;
 }
@@ -97,6 +97,9 @@ static void test_keys(void)
     tap_status(imsg_account_create(file.path, imsg_view_str("secret"), &made, &err), IMSG_OK, &err, "make one");
     tap_ok(mode_of(file.path) == 0600, "it is private");
     tap_status(imsg_account_load(&file, &loaded, &err), IMSG_PERMISSION, &err, "it is encrypted");
+    tap_ok(imsg_account_thumbprint(made, one, &err) == IMSG_OK &&
+               imsg_account_load_thumbprint(&file, other, &err) == IMSG_OK && strcmp(one, other) == 0,
+           "its thumbprint is known without the passphrase");
     tap_status(imsg_account_create(file.path, imsg_view_str(""), &loaded, &err), IMSG_CANNOT_CREATE, &err,
                "it is never replaced");
     imsg_account_free(made);
@@ -140,7 +143,7 @@ static void test_trust(struct person *alice, struct person *bob)
     tap_ok(imsg_account_create(in_scratch("bob", "account.pem"), imsg_view_str(""), &account, &err) == IMSG_OK,
            "another account key in the home");
     imsg_account_free(account);
-    bob->client.account_checked = bob->client.has_account = false;
+    bob->client.account_checked = false;
     tap_status(look_up(bob, BOB), IMSG_REFUSED, &err, "whose own entry then is by another");
     tap_ok(err.hint == IMSG_HINT_OWN_ACCOUNT, "as the hint says");
 
@@ -149,7 +152,8 @@ static void test_trust(struct person *alice, struct person *bob)
     bob->client = (struct imsg_client){.home = bob->home, .location = bob->directory, .event = tell};
     nftw(bob->directory, scratch_remove_one, 16, FTW_DEPTH | FTW_PHYS);
     mkdir(bob->directory, 0700);
-    tap_status(look_up(alice, BOB), IMSG_REFUSED, &err, "a pinned handle without an entry");
+    tap_status(look_up(alice, BOB), IMSG_ROLLBACK, &err, "a pinned handle without an entry");
+    tap_ok(err.hint == IMSG_HINT_ROLLBACK && strcmp(err.about, BOB) == 0, "only its owner can repair that");
     remove(in_scratch("bob", "pins.json"));
     remove(in_scratch("bob", "account.pem"));
     tap_ok(register_device(bob, in_scratch("bob", "account.pem")) == 0, "bob starts again");
@@ -165,6 +169,11 @@ static void test_trust(struct person *alice, struct person *bob)
     alice->client.accept = NULL;
     tap_ok(told.times[IMSG_EVENT_KEY_REPLACED] == 1, "which is told");
     tap_status(look_up(alice, BOB), IMSG_OK, &err, "and stays");
+    tap_status(imsg_client_forget(&alice->client, BOB, &err), IMSG_OK, &err, "forget it");
+    tap_ok(told.times[IMSG_EVENT_FORGOTTEN] == 1 && strcmp(told.handle, BOB) == 0, "which is told");
+    tap_status(imsg_client_forget(&alice->client, BOB, &err), IMSG_REFUSED, &err, "there is no pin any more");
+    tap_status(look_up(alice, BOB), IMSG_OK, &err, "the next look-up");
+    tap_ok(told.times[IMSG_EVENT_FIRST_SEEN] == 2, "sees it first again");
 }
 
 /* Seal for bob, and give the one line without its newline. */

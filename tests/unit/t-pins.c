@@ -35,6 +35,18 @@ static void test_pins(const char *path)
     tap_ok(!exists(path), "nothing changed, nothing written");
     tap_status(imsg_pins_set(&pins, ALICE, &pin, &err), IMSG_OK, &err, "set");
     tap_ok(pins.changed, "changed");
+    pin.unconfirmed = true;
+    tap_ok(imsg_pins_set(&pins, ALICE, &pin, &err) == IMSG_OK && imsg_pins_get(&pins, ALICE, &got, &found, &err) == 0 &&
+               got.unconfirmed,
+           "unconfirmed");
+    pin.unconfirmed = false;
+    tap_ok(imsg_pins_set(&pins, ALICE, &pin, &err) == IMSG_OK && imsg_pins_get(&pins, ALICE, &got, &found, &err) == 0 &&
+               !got.unconfirmed,
+           "confirmed");
+    tap_ok(imsg_pins_remove(&pins, ALICE, &err) == IMSG_OK && imsg_pins_get(&pins, ALICE, &got, &found, &err) == 0 &&
+               !found,
+           "removed");
+    tap_status(imsg_pins_set(&pins, ALICE, &pin, &err), IMSG_OK, &err, "set again");
     pin.seq++;
     tap_status(imsg_pins_set(&pins, ALICE, &pin, &err), IMSG_MALFORMED, &err, "set: seq over 2^53-1");
     pin.seq = 0;
@@ -102,6 +114,7 @@ static void test_damaged_pins(const char *path)
         PIN(ALICE, "\"" THUMBPRINT "\"", "\"1\"", "\"" HASH "\""),
         PIN(ALICE, "\"" THUMBPRINT "\"", "1", "\"" HASH "00\""),
         PIN(ALICE, "\"" THUMBPRINT "\"", "1", "null"),
+        PIN(ALICE, "\"" THUMBPRINT "\"", "1", "\"" HASH "\",\"unconfirmed\":1"),
     };
     char *mutable_path = strdup(path);
     put_file(path, PIN(ALICE, "\"" THUMBPRINT "\"", "1", "\"" HASH "\""));
