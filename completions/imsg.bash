@@ -200,13 +200,13 @@ _imsg_serve() {
     --connections) return ;;
     --rate) return ;;
     --store-bytes) return ;;
-    --device-bytes) return ;;
+    --account-bytes) return ;;
     --store-days) return ;;
     --log) mapfile -t COMPREPLY < <(compgen -W 'none text json' -- "$cur"); return ;;
     --metrics) mapfile -t COMPREPLY < <(compgen -W 'loopback all off' -- "$cur"); return ;;
   esac
   case $cur in
-    -*) mapfile -t COMPREPLY < <(compgen -W ' -l --listen -D --data --cert --key --self-signed --plain-http --origin --register --mailbox-count --mailbox-bytes --connections --rate --store-bytes --device-bytes --store-days --log --log-handles --metrics -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
+    -*) mapfile -t COMPREPLY < <(compgen -W ' -l --listen -D --data --cert --key --self-signed --plain-http --origin --register --mailbox-count --mailbox-bytes --connections --rate --store-bytes --account-bytes --store-days --log --log-handles --metrics -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
     *) if [[ $COMP_CWORD -eq 1 ]]; then mapfile -t COMPREPLY < <(compgen -W 'invite' -- "$cur"); else mapfile -t COMPREPLY < <(compgen -f -- "$cur"); fi ;;
   esac
 }

@@ -171,7 +171,7 @@ complete -c imsg-serve -l mailbox-bytes -x -d 'bytes that may wait for a device 
 complete -c imsg-serve -l connections -x -d 'connections at once (default: 10000)'
 complete -c imsg-serve -l rate -x -d 'requests a second of a device (default: 500; 0: any number)'
 complete -c imsg-serve -l store-bytes -x -d 'bytes of the store (default: 10737418240)'
-complete -c imsg-serve -l device-bytes -x -d 'bytes a device may have in the store (default: 1073741824)'
+complete -c imsg-serve -l account-bytes -x -d 'bytes a device may have in the store (default: 1073741824)'
 complete -c imsg-serve -l store-days -x -d 'days that a blob is kept (default: 30)'
 complete -c imsg-serve -l log -x -a 'none text json' -d 'a line on standard error for each request (default: none)'
 complete -c imsg-serve -l log-handles -d 'name handles in these lines'

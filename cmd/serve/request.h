@@ -47,6 +47,7 @@ struct request {
     char method[8];
     char tail[144]; /* of the path, after the route's own part */
     struct imsg_buf body;
+    size_t body_held; /* bytes reserved in serve->bodies */
     uint64_t started; /* imsg_monotonic */
     bool draining;    /* answered; the rest of the body is read and thrown away */
     uint64_t drained;
@@ -56,6 +57,8 @@ struct request {
     struct MHD_Response *response;
     unsigned status;
     const char *reason;
+    uint8_t source[32]; /* request_source */
+    bool has_source;
     /* For the log. */
     uint8_t sender[IMSG_TOKEN]; /* the device whose bearer token was right; else zero */
     char *handle;               /* NULL: none is known */

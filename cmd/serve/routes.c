@@ -17,13 +17,6 @@ static void health_end(struct request *request)
         reply_later(request, MHD_HTTP_SERVICE_UNAVAILABLE, "ServiceUnavailable", 5);
 }
 
-static bool request_is_from_loopback(const struct request *request)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    return info && info->client_addr && address_is_loopback(info->client_addr);
-}
-
 static void metrics_end(struct request *request)
 {
     struct imsg_buf text = {0};

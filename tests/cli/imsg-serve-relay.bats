@@ -41,6 +41,7 @@ teardown() { serve_teardown; }
 
 @test "the same payload is one message, the same id with another payload is another" {
   ready --mailbox-count 2
+  put_entry alice
   post alice bob line
   post alice bob line
   is 200
