@@ -1,8 +1,8 @@
 /* A proxy in front and this server must agree on where a request ends, or a client can hide a second request in the
  * body of the first one. So what one program reads in one way and another one in another way is refused: a name of a
- * header with a space, two lengths, a length beside a transfer coding (RFC 9112 §5.1, §6.3). libmicrohttpd, depending
- * on its version, takes all of these, answers any version as if it were its own, and reads a body in an unknown
- * transfer coding until the connection ends. */
+ * header with a space, two lengths, a length beside a transfer coding, a NUL (RFC 9112 §5.1, §6.3). libmicrohttpd,
+ * depending on its version, takes all of these, answers any version as if it were its own, and reads a body in an
+ * unknown transfer coding until the connection ends. */
 #include "serve/protocol.h"
 
 #include <string.h>
@@ -10,6 +10,8 @@
 
 #include "serve/reply.h"
 #include "serve/request.h"
+
+#define TARGET_MAX 65536 /* bytes: more than a request line can have */
 
 /* Headers of which there may be one only, each with its place in struct headers.count. */
 static const char *const single[] = {"Content-Length", "Transfer-Encoding", "Host", "Authorization"};
@@ -50,6 +52,24 @@ static bool headers_are_good(const struct headers *headers)
     return !headers->bad_name && !(headers->count[LENGTH] && headers->count[CODING]);
 }
 
+void *remember_target(void *context, const char *target, struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct peer *peer = info ? info->socket_context : NULL;
+    (void)context;
+    if (peer)
+        peer->target_end = target + strlen(target);
+    return NULL;
+}
+
+/* Versions of libmicrohttpd that do not refuse a NUL keep the request line in one piece, with a NUL in the place of the
+ * space before the version: if the target's first NUL is another one, the client sent it. */
+static bool target_has_nul(const struct request *request, const char *version)
+{
+    uintptr_t end = (uintptr_t)request->peer->target_end, at = (uintptr_t)version;
+    return at > end + 1 && at - end < TARGET_MAX;
+}
+
 void check_protocol(struct request *request, const char *version)
 {
     const char *coding = request_header(request, "Transfer-Encoding");
@@ -57,7 +77,7 @@ void check_protocol(struct request *request, const char *version)
     MHD_get_connection_values(request->connection, MHD_HEADER_KIND, examine_header, &headers);
     if (strcmp(version, MHD_HTTP_VERSION_1_1) != 0 && strcmp(version, MHD_HTTP_VERSION_1_0) != 0)
         reply_reason(request, MHD_HTTP_HTTP_VERSION_NOT_SUPPORTED, "BadVersion");
-    else if (!headers_are_good(&headers))
+    else if (!headers_are_good(&headers) || target_has_nul(request, version))
         reply_reason(request, MHD_HTTP_BAD_REQUEST, "BadHeader");
     else if (coding && strcasecmp(coding, "chunked") != 0)
         reply_reason(request, MHD_HTTP_NOT_IMPLEMENTED, "BadTransferEncoding");

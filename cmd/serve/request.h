@@ -19,6 +19,7 @@ struct peer { /* an open connection */
     struct peer *next, *prev;
     int fd;
     _Atomic uint64_t deadline; /* imsg_monotonic; UINT64_MAX: none */
+    const char *target_end;    /* of the request: what its first NUL is at; never read (protocol.c) */
 };
 struct peers {
     pthread_mutex_t lock;
