@@ -63,7 +63,8 @@ static enum imsg_status run_command(struct pull *run, const char *name, int fd, 
     int code = WIFEXITED(result) ? WEXITSTATUS(result) : 128 + WTERMSIG(result);
     *stays = code == imsg_status_exit(IMSG_TEMPORARY);
     if (*stays)
-        cli_error(&run->cli, IMSG_TEMPORARY, "%.8s…: the command wants to be asked again: stays in inbox/new", name);
+        cli_error(&run->cli, IMSG_TEMPORARY,
+                  "%.8s…: the command asks for another try (status 75): the message stays in inbox/new", name);
     else if (code != 0)
         cli_error(&run->cli, IMSG_REFUSED, "%.8s…: the command ended with status %d", name, code);
     return IMSG_OK;

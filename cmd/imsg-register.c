@@ -67,7 +67,7 @@ static enum imsg_status read_records(struct registration *run, struct imsg_error
     }
     run->records.count = kept;
     if (kept == 0 && run->cli.status == 0)
-        return imsg_fail(err, IMSG_NO_INPUT, "not one device record to register");
+        return imsg_fail(err, IMSG_NO_INPUT, "no device record to register");
     return IMSG_OK;
 }
 

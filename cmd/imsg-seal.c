@@ -83,7 +83,7 @@ static enum imsg_status seal_one(struct seal *run, struct imsg_error *err)
         return imsg_fail(err, IMSG_USAGE, "--raw seals for exactly one device that offers %s, not %zu",
                          imsg_format_name(run->sealer.format), message->target_count);
     if (message->target_count == 0) /* what is missing has been said, or there was nothing */
-        return run->cli.status ? IMSG_OK : imsg_fail(err, IMSG_NO_INPUT, "not one device record to seal for");
+        return run->cli.status ? IMSG_OK : imsg_fail(err, IMSG_NO_INPUT, "no device record to seal for");
     if (raw && message->target_count != 1)
         return IMSG_OK;
     status = describe(run, message, err);

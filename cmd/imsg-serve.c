@@ -1,12 +1,9 @@
-/* imsg-serve: directory, relay and store for people on different machines. Options, and the clock; the rest is in
- * cmd/serve. */
-#include <signal.h>
+/* imsg-serve: directory, relay and store for people on different machines. Options; the rest is in cmd/serve. */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/text.h"
-#include "serve/http.h"
+#include "serve/clock.h"
 #include "serve/invite.h"
 #include "serve/start.h"
 
@@ -33,12 +30,12 @@ enum {
 
 static const struct cli_option options[] = {
     {'l', "listen", "ADDRESS:PORT", "where to listen; port 0 picks one; a path is a Unix socket", 0},
-    {'D', "data", "FOLDER", "the folder that holds everything; made where it is missing", 0},
+    {'D', "data", "FOLDER", "the folder with all data of the server; made if it is missing", 0},
     {OPT_CERT, "cert", "FILE", "TLS certificate and its chain, PEM", 0},
     {OPT_KEY, "key", "FILE", "its private key, PEM", 0},
     {OPT_SELF_SIGNED, "self-signed", NULL, "make a certificate, keep it in FOLDER and print its pin", 0},
     {OPT_PLAIN, "plain-http", NULL, "no TLS: behind a proxy, on loopback or a Unix socket only", 0},
-    {OPT_ORIGIN, "origin", "URL", "https://host[:port] that clients know this server by", CLI_REPEAT},
+    {OPT_ORIGIN, "origin", "URL", "https://host[:port] by which clients reach this server", CLI_REPEAT},
     {OPT_REGISTER, "register", "open|invite|closed", "who may register a new handle", 0},
     {OPT_MAILBOX_COUNT, "mailbox-count", "N", "messages that may wait for a device (default: 10000)", 0},
     {OPT_MAILBOX_BYTES, "mailbox-bytes", "N", "bytes that may wait for a device (default: 67108864)", 0},
@@ -65,11 +62,6 @@ static const struct cli_tool tool = {
     .operands = "",
     .commands = "invite",
 };
-
-#define TICK_NS 250000000 /* long polls end up to so much later than asked */
-#define EXPIRE_MS 10000
-#define STORE_MS 3600000
-#define DRAIN_MS 10000 /* requests under way have so long after SIGTERM */
 
 static unsigned choice(const char *arg, const char *const *words)
 {
@@ -211,60 +203,6 @@ static enum imsg_status print_invite(struct setup *setup, struct imsg_error *err
     return status;
 }
 
-/* ---- the clock ---- */
-
-static void expire_messages(struct serve *serve)
-{
-    uint64_t count = 0;
-    /* After a failure, which the storage has noted, the next call deletes them. */
-    (void)!storage_expire_messages(serve->storage, &count, NULL);
-    serve->metrics.expired += count;
-}
-
-/* Until SIGTERM or SIGINT. */
-static void run_clock(struct serve *serve)
-{
-    sigset_t handled;
-    struct timespec tick = {0, TICK_NS};
-    uint64_t expire_at = 0, store_at = 0;
-    int number = 0;
-    sigemptyset(&handled);
-    sigaddset(&handled, SIGTERM);
-    sigaddset(&handled, SIGINT);
-    sigaddset(&handled, SIGHUP);
-    while (number != SIGTERM && number != SIGINT) {
-        number = sigtimedwait(&handled, NULL, &tick);
-        uint64_t now = imsg_monotonic();
-        polls_tick(&serve->polls, false);
-        http_tick(serve);
-        if (now >= expire_at) {
-            expire_messages(serve);
-            expire_at = now + EXPIRE_MS;
-        }
-        if (now >= store_at) {
-            blobs_expire(serve);
-            store_at = now + STORE_MS;
-        }
-        struct imsg_error err = {0};
-        if (number == SIGHUP && storage_scan_entries(serve->storage, &err) != IMSG_OK)
-            cli_note(serve->cli, "%s", err.text);
-    }
-}
-
-/* Accept nobody new, answer the long polls, and finish what is under way. */
-static void drain_requests(struct serve *serve)
-{
-    struct timespec pause = {0, 20000000};
-    uint64_t until = imsg_monotonic() + DRAIN_MS;
-    serve->stopping = true;
-    http_quiesce(serve);
-    while (serve->metrics.active > 0 && imsg_monotonic() < until) {
-        polls_tick(&serve->polls, true);
-        nanosleep(&pause, NULL);
-    }
-    polls_tick(&serve->polls, true);
-}
-
 int main(int argc, char **argv)
 {
     static struct setup setup = {
@@ -295,8 +233,8 @@ int main(int argc, char **argv)
     }
     setup.serve.metrics.started = imsg_now();
     if (cli_ok(&setup.cli, serve_start(&setup, &err), &err)) {
-        run_clock(&setup.serve);
-        drain_requests(&setup.serve);
+        clock_run(&setup.serve);
+        clock_drain(&setup.serve);
     }
     serve_stop(&setup);
     return cli_finish(&setup.cli);

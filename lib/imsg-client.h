@@ -234,7 +234,8 @@ IMSG_CHECK enum imsg_status imsg_draft_address(struct imsg_sealer *sealer, struc
 /* Seal each draft for the devices found, on all threads. What becomes of each is in its status and lines. */
 IMSG_CHECK enum imsg_status imsg_seal_drafts(struct imsg_sealer *sealer, struct imsg_draft *drafts, size_t count,
                                              struct imsg_error *err);
-/* Both for one draft; its status is the result. If nobody could be reached, that of the first recipient. */
+/* Both for one draft; its status is the result. If nobody can be reached, it is that of the first recipient: err says
+ * only this much, draft->err and the events say why. */
 IMSG_CHECK enum imsg_status imsg_seal(struct imsg_sealer *sealer, struct imsg_draft *draft, char *const *handles,
                                       size_t count, struct imsg_error *err);
 /* Deliver the envelopes to a relay, all of them or up to the first failure; once more is no second message. */
@@ -256,7 +257,6 @@ struct imsg_opened {
     bool own;         /* from one of this user's own handles */
     uint8_t auth[65]; /* the auth key of the device that sealed it */
 };
-void imsg_opened_free(struct imsg_opened *opened);
 
 #define IMSG_OPENER_ENTRIES 16 /* senders whose entries are kept: those of a group that take turns */
 
@@ -287,9 +287,6 @@ void imsg_opener_free(struct imsg_opener *opener);
 /* Open all envelopes of an input, one a line, or the sealed file that it is. */
 IMSG_CHECK enum imsg_status imsg_open_input(struct imsg_opener *opener, const struct imsg_input *input,
                                             struct imsg_error *err);
-/* Open one envelope line. IMSG_REFUSED for one of another device, too. */
-IMSG_CHECK enum imsg_status imsg_open_line(struct imsg_opener *opener, struct imsg_view line, struct imsg_opened *out,
-                                           struct imsg_error *err);
 /* Open a bare payload from opener->from[0] and append its plaintext. A bare payload does not say which device sealed
  * it: every record of the handle is tried. */
 IMSG_CHECK enum imsg_status imsg_open_raw(struct imsg_opener *opener, struct imsg_payload payload,

@@ -56,7 +56,7 @@ bool imsg_location_is_remote(const char *location);
 
 /* ---- directory.c ---- the files BASE/imsg/v1/h/xx/<hash>.json */
 struct imsg_directory;
-/* `create` (imsg-register): a base folder that is not there is empty, and put makes it. Without it that is
+/* `create`: a base folder that is not there is empty, and put makes it. Without it that is
  * IMSG_TEMPORARY. Nothing is touched by open itself. */
 IMSG_CHECK enum imsg_status imsg_directory_open(const char *location, struct imsg_net *net, bool create,
                                                 struct imsg_directory **out, struct imsg_error *err);
@@ -153,15 +153,20 @@ IMSG_CHECK enum imsg_status imsg_store_commit(struct imsg_store *store, struct i
 void imsg_store_abort(struct imsg_store *store, struct imsg_store_put *put);
 /* Called with each piece of an object, in order; anything but IMSG_OK ends the transfer and is passed on. */
 typedef enum imsg_status imsg_sink(void *context, struct imsg_view piece, struct imsg_error *err);
-/* Read the object a descriptor names, from its byte `from` on, at most `max` bytes in all (more: IMSG_PROTOCOL). A uri
- * of another store or scheme: IMSG_REFUSED, nothing is opened. IMSG_UNAVAILABLE: no such object. IMSG_TEMPORARY. */
-IMSG_CHECK enum imsg_status imsg_store_get(struct imsg_store *store, const char *uri, uint64_t from, uint64_t max,
-                                           imsg_sink *sink, void *context, struct imsg_error *err);
+struct imsg_store_read {
+    const char *uri;    /* of the object, as a descriptor names it */
+    uint64_t from, max; /* from this byte on; more than `max` bytes in all: IMSG_PROTOCOL */
+    imsg_sink *sink;
+    void *context;
+};
+/* Read an object. A uri of another store or scheme: IMSG_REFUSED, nothing is opened. IMSG_UNAVAILABLE: no such object.
+ * IMSG_TEMPORARY. */
+IMSG_CHECK enum imsg_status imsg_store_get(struct imsg_store *store, const struct imsg_store_read *read,
+                                           struct imsg_error *err);
 /* A descriptor of the object where it is a file of this machine; *fd = -1 where imsg_store_get fetches it over a
  * network. Failures as of imsg_store_get. */
 IMSG_CHECK enum imsg_status imsg_store_open_object(struct imsg_store *store, const char *uri, int *fd,
                                                    struct imsg_error *err);
-const char *imsg_store_location(const struct imsg_store *store);
 void imsg_store_close(struct imsg_store *store);
 
 /* ---- transfer.c ---- attachments to and from a store, in constant memory */
@@ -170,13 +175,17 @@ void imsg_store_close(struct imsg_store *store);
 IMSG_CHECK enum imsg_status imsg_attachment_put(struct imsg_store *store, struct imsg_view first, int fd,
                                                 const struct imsg_transfer *how, struct imsg_attachment *out,
                                                 struct imsg_error *err);
-/* Fetch into a new file in `folder`, named `name` or, if that exists, name-1, name-2 … before its extension; nothing is
+/* Where the file of an attachment is to be. */
+struct imsg_attachment_place {
+    const char *folder, *name;
+};
+/* Fetch into a new file of this folder and name or, if that exists, name-1, name-2 … before its extension; nothing is
  * replaced. The file has no name before size and both hashes were found right (IMSG_REFUSED). Of an object that comes
- * over a network the ciphertext that came stays in `folder` as ".SHA256.part" after IMSG_TEMPORARY, and where the
+ * over a network the ciphertext that came stays in the folder as ".SHA256.part" after IMSG_TEMPORARY, and where the
  * process ends; the next call goes on with it. *path is the caller's. */
 IMSG_CHECK enum imsg_status imsg_attachment_get(struct imsg_store *store, const struct imsg_attachment *attachment,
-                                                const char *folder, const char *name, const struct imsg_transfer *how,
-                                                char **path, struct imsg_error *err);
+                                                const struct imsg_attachment_place *place,
+                                                const struct imsg_transfer *how, char **path, struct imsg_error *err);
 
 /* ---- pins.c ---- pins.json: {"imsg":"pins/1","pins":{HANDLE:{"account":THUMBPRINT,"seq":N,"payload":HEX}}} */
 struct imsg_pins {

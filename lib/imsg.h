@@ -206,8 +206,6 @@ struct imsg_field {
     size_t offset, len;
 };
 
-struct imsg_trace; /* every step of opening, for imsg-inspect (lib/format/trace.h) */
-
 /* ---- Devices and identities (format.md §7) ----------------------------------------------------------------- */
 
 /* device/1: the public record. */
@@ -442,18 +440,17 @@ struct imsg_payload { /* a bare payload; borrowed */
     struct imsg_view bytes;
 };
 /* Open one bare payload that `sender` should have sealed for `identity`. Appends the plaintext. IMSG_MALFORMED and
- * IMSG_UNSUPPORTED: it shows without a key. Everything else is IMSG_REFUSED with one and the same text; the trace (NULL
- * but for imsg-inspect) has its class. Retired prekeys are tried. With a trace identity and sender may be NULL: then
- * only what needs no keys is checked. */
+ * IMSG_UNSUPPORTED: it shows without a key. Everything else is IMSG_REFUSED with one and the same text. Retired
+ * prekeys are tried. */
 IMSG_CHECK enum imsg_status imsg_open_payload(struct imsg_identity *identity, const struct imsg_device *sender,
                                               struct imsg_payload payload, struct imsg_buf *plaintext,
-                                              struct imsg_trace *trace, struct imsg_error *err);
+                                              struct imsg_error *err);
 /* Open an envelope: what imsg_open_payload does, then message/1 and the header against the envelope (format.md §7).
  * `sender` must hold envelope->from and envelope->from_token. *message holds the plaintext that its content points
  * into. message->has_stream: it belongs to a sealed file, and a caller that does not read one refuses it. */
 IMSG_CHECK enum imsg_status imsg_open_envelope(struct imsg_identity *identity, const struct imsg_device *sender,
                                                const struct imsg_envelope *envelope, struct imsg_message *message,
-                                               struct imsg_trace *trace, struct imsg_error *err);
+                                               struct imsg_error *err);
 
 /* ---- Sealed files (format.md §8, lib/format/stream.c) -------------------------------------------------------- */
 
@@ -473,8 +470,8 @@ IMSG_CHECK enum imsg_status imsg_stream_parse(struct imsg_view line, char id[IMS
 
 struct imsg_stream; /* what the chunks of one file have in common; a thread has its own */
 /* `key` (32 bytes) and `id` (a uuid's text) from the header. key NULL: only signatures are checked. */
-IMSG_CHECK enum imsg_status imsg_stream_new(const uint8_t *key, const char *id, struct imsg_trace *trace,
-                                            struct imsg_stream **out, struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_stream_new(const uint8_t *key, const char *id, struct imsg_stream **out,
+                                            struct imsg_error *err);
 struct imsg_chunk {
     uint64_t number;
     bool last;
@@ -487,12 +484,10 @@ IMSG_CHECK enum imsg_status imsg_stream_seal(struct imsg_stream *stream, const s
                                              const struct imsg_chunk *chunk, struct imsg_error *err);
 /* Verify the signature and then the tag, and decrypt where it stands: the chunk holds len bytes as they were read,
  * the content is the first len - IMSG_STREAM_EXTRA. auth: the 65 bytes of the sender's auth key. IMSG_REFUSED, one text
- * whatever the reason, wrong lengths included; then the chunk is wiped. With a trace, which has the class, it goes
- * on after a failed check, a wrong length apart, and nothing is wiped; auth may then be NULL: the signature is not
- * checked. A stream made without a key checks the signature alone and decrypts nothing. */
+ * whatever the reason, wrong lengths included; then the chunk is wiped. A stream made without a key checks the
+ * signature alone and decrypts nothing. */
 IMSG_CHECK enum imsg_status imsg_stream_open(struct imsg_stream *stream, const uint8_t *auth,
-                                             const struct imsg_chunk *chunk, struct imsg_trace *trace,
-                                             struct imsg_error *err);
+                                             const struct imsg_chunk *chunk, struct imsg_error *err);
 void imsg_stream_free(struct imsg_stream *stream); /* wiped */
 
 #ifdef __cplusplus

@@ -143,6 +143,12 @@ struct source {
 IMSG_CHECK enum imsg_status inspection_report(struct item *item, const struct source *source, unsigned line,
                                               const char *encoding, struct imsg_error *err);
 
+/* ---- input.c ---- */
+
+/* Everything in an input; `fd`: where the rest of a sealed file is read from; -1: the bytes are all. */
+IMSG_CHECK enum imsg_status inspect_contents(struct inspect *run, struct imsg_view bytes, int fd,
+                                             const struct source *source, struct imsg_error *err);
+
 /* ---- keys.c ---- */
 
 /* Load -i and -R, once. */
@@ -152,7 +158,7 @@ IMSG_CHECK enum imsg_status inspect_unlock(struct inspect *run, struct imsg_erro
 void inspect_default_keys(struct inspect *run);
 bool inspect_has_keys(const struct inspect *run);
 
-/* ---- view.c ---- */
+/* ---- view.c, hex_dump.c ---- */
 
 IMSG_CHECK enum imsg_status view_print(struct inspect *run, const json_t *inspection, struct imsg_buf *out,
                                        struct imsg_error *err);

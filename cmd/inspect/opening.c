@@ -138,9 +138,9 @@ void inspect_opening(struct item *item, struct imsg_payload payload, const struc
         run->sealed.has_auth = true;
     }
     if (envelope)
-        status = imsg_open_envelope(identity, sender, envelope, &message, &trace, &err);
+        status = imsg_open_envelope_traced(identity, sender, envelope, &message, &trace, &err);
     else
-        status = imsg_open_payload(identity, sender, payload, &plain, &trace, &err);
+        status = imsg_open_payload_traced(identity, sender, payload, &plain, &trace, &err);
     /* Without records to look among, that the sender is in none of them is no finding. */
     inspect_trace(item->json, &trace, !sender && run->record_count == 0 ? "sender" : NULL);
     show_inner(item, payload.format, &trace);

@@ -48,7 +48,8 @@ void judge_stream(struct item *item, struct imsg_error *err)
         snprintf(note, sizeof note, "the header says %s", sealed->id);
         struct imsg_trace trace = {0};
         struct imsg_stream *stream = NULL;
-        sealed->held = strcmp(id, sealed->id) == 0 && imsg_stream_new(sealed->key, id, &trace, &stream, err) == IMSG_OK;
+        sealed->held =
+            strcmp(id, sealed->id) == 0 && imsg_stream_new_traced(sealed->key, id, &trace, &stream, err) == IMSG_OK;
         inspect_trace(item->json, &trace, NULL);
         imsg_trace_free(&trace);
         imsg_stream_free(stream);
@@ -65,7 +66,7 @@ void judge_stream(struct item *item, struct imsg_error *err)
 static enum imsg_status judge_signature(const struct sealed_run *sealed, const struct imsg_chunk *chunk)
 {
     struct imsg_trace trace = {0};
-    enum imsg_status status = imsg_stream_open(sealed->verifier, sealed->run->sealed.auth, chunk, &trace, NULL);
+    enum imsg_status status = imsg_stream_open_traced(sealed->verifier, sealed->run->sealed.auth, chunk, &trace, NULL);
     enum imsg_status why = trace.why;
     imsg_trace_free(&trace);
     return status == IMSG_OK ? IMSG_OK : why;
@@ -120,7 +121,7 @@ static void open_chunk(struct sealed_run *sealed, struct item *item, const struc
     struct imsg_stream *stream = sealed->stream ? sealed->stream : sealed->verifier;
     if (auth && judge_signature(sealed, chunk) == IMSG_BAD_SIGNATURE)
         find_place(sealed, chunk, item->json);
-    enum imsg_status status = imsg_stream_open(stream, auth, chunk, &trace, &err), why = trace.why;
+    enum imsg_status status = imsg_stream_open_traced(stream, auth, chunk, &trace, &err), why = trace.why;
     inspect_trace(item->json, &trace, NULL);
     imsg_trace_free(&trace);
     const json_t *failed = tree_failed(item->json);
@@ -180,7 +181,7 @@ static void judge_file(const struct sealed_run *sealed, struct item *item)
     bool keys = inspect_has_keys(sealed->run);
     if (sealed->number == 0) {
         struct imsg_error err = {0};
-        tree_error(item, imsg_fail(&err, IMSG_MALFORMED, "there is no chunk: the file was cut behind its lines"), &err);
+        tree_error(item, imsg_fail(&err, IMSG_MALFORMED, "there is no chunk: the file ends after its lines"), &err);
     } else if (known->mine > 1) {
         tree_verdict(item, IMSG_REFUSED, "imsg-open refuses it: %u envelopes for this device, not one", known->mine);
     } else if (sealed->reason[0]) {
@@ -212,9 +213,9 @@ static enum imsg_status report_file(const struct sealed_run *sealed, struct imsg
 static enum imsg_status open_streams(struct sealed_run *sealed, struct imsg_error *err)
 {
     const struct sealed *known = &sealed->run->sealed;
-    enum imsg_status status = imsg_stream_new(NULL, known->id, NULL, &sealed->verifier, err);
+    enum imsg_status status = imsg_stream_new(NULL, known->id, &sealed->verifier, err);
     if (status == IMSG_OK && known->held)
-        status = imsg_stream_new(known->key, known->id, NULL, &sealed->stream, err);
+        status = imsg_stream_new(known->key, known->id, &sealed->stream, err);
     return status;
 }
 

@@ -16,7 +16,7 @@ static enum imsg_status parse_to(const json_t *object, char ***handles, size_t *
     size_t i;
     enum imsg_status status = imsg_json_array(object, "to", IMSG_REQUIRED, &to, err);
     if (status == IMSG_OK && json_array_size(to) == 0)
-        status = imsg_fail(err, IMSG_MALFORMED, "\"to\" names nobody");
+        status = imsg_fail(err, IMSG_MALFORMED, "\"to\" has no handle");
     if (status == IMSG_OK && !(*handles = calloc(json_array_size(to), sizeof **handles)))
         status = imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
     if (status != IMSG_OK)

@@ -62,7 +62,7 @@ enum imsg_status seal_read_descriptors(struct seal *run, struct imsg_error *err)
     if (status != IMSG_OK)
         imsg_error_prefix(err, "%s: line %llu", input.name, (unsigned long long)lines.number);
     else if (run->message.attachment_count == 0)
-        status = imsg_fail(err, IMSG_NO_INPUT, "%s: not one descriptor to attach", input.name);
+        status = imsg_fail(err, IMSG_NO_INPUT, "%s: no descriptor to attach", input.name);
     imsg_lines_free(&lines);
     cli_input_close(&input);
     return status;

@@ -16,28 +16,26 @@ struct stream { /* a mailbox longer than one block */
     struct serve *serve;
     struct peer *peer;
     uint8_t token[IMSG_TOKEN];
-    int64_t after;
-    struct imsg_buf block;
+    struct message_read block;
     size_t sent;
-    bool more;
 };
 
 static ssize_t stream_read(void *context, uint64_t position, char *out, size_t max)
 {
     struct stream *stream = context;
     (void)position;
-    if (stream->sent == stream->block.len) {
-        imsg_buf_clear(&stream->block);
+    struct imsg_buf *lines = &stream->block.out;
+    if (stream->sent == lines->len) {
+        imsg_buf_clear(lines);
         stream->sent = 0;
-        if (stream->more && storage_read_messages(stream->serve->storage, stream->token, &stream->after, BLOCK,
-                                                  &stream->block, &stream->more, NULL) != IMSG_OK)
+        if (stream->block.more && storage_read_messages(stream->serve->storage, &stream->block, NULL) != IMSG_OK)
             return MHD_CONTENT_READER_END_WITH_ERROR;
-        if (stream->block.len == 0)
+        if (lines->len == 0)
             return MHD_CONTENT_READER_END_OF_STREAM;
         stream->peer->deadline = imsg_monotonic() + BLOCK_MS;
     }
-    size_t len = stream->block.len - stream->sent < max ? stream->block.len - stream->sent : max;
-    memcpy(out, stream->block.ptr + stream->sent, len);
+    size_t len = lines->len - stream->sent < max ? lines->len - stream->sent : max;
+    memcpy(out, lines->ptr + stream->sent, len);
     stream->sent += len;
     return (ssize_t)len;
 }
@@ -45,11 +43,11 @@ static ssize_t stream_read(void *context, uint64_t position, char *out, size_t m
 static void stream_free(void *context)
 {
     struct stream *stream = context;
-    imsg_buf_free(&stream->block);
+    imsg_buf_free(&stream->block.out);
     free(stream);
 }
 
-static void reply_stream(struct request *request, int64_t after, struct imsg_buf *block)
+static void reply_stream(struct request *request, struct message_read *block)
 {
     const struct fetch *fetch = request->state;
     struct stream *stream = calloc(1, sizeof *stream);
@@ -57,10 +55,10 @@ static void reply_stream(struct request *request, int64_t after, struct imsg_buf
         reply_failure(request, IMSG_NO_MEMORY);
         return;
     }
-    *stream =
-        (struct stream){.serve = request->serve, .peer = request->peer, .after = after, .block = *block, .more = true};
+    *stream = (struct stream){.serve = request->serve, .peer = request->peer, .block = *block};
     memcpy(stream->token, fetch->token, IMSG_TOKEN);
-    *block = (struct imsg_buf){0};
+    stream->block.token = stream->token;
+    block->out = (struct imsg_buf){0};
     struct MHD_Response *response =
         MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK / 4, stream_read, stream, stream_free);
     if (!response)
@@ -75,12 +73,10 @@ static bool fetch_look(struct request *request)
     struct fetch *fetch = request->state;
     struct serve *serve = request->serve;
     enum poll_result wait = POLL_OVER;
-    struct imsg_buf block = {0};
+    struct message_read block = {.token = fetch->token, .enough = BLOCK};
     struct imsg_error err = {0};
     struct mailbox mailbox;
-    int64_t after = 0;
     uint64_t changes = 0;
-    bool more = false;
     if (!polls_look(&serve->polls, fetch->token, &changes)) {
         reply_failure(request, IMSG_NO_MEMORY);
         return false;
@@ -89,19 +85,19 @@ static bool fetch_look(struct request *request)
         return false;
     enum imsg_status status = IMSG_OK;
     if (mailbox.count > 0)
-        status = storage_read_messages(serve->storage, fetch->token, &after, BLOCK, &block, &more, &err);
+        status = storage_read_messages(serve->storage, &block, &err);
     if (status != IMSG_OK) {
         cli_note(serve->cli, "%s", err.text);
         reply_failure(request, status);
-    } else if (more) {
-        reply_stream(request, after, &block);
+    } else if (block.more) {
+        reply_stream(request, &block);
     } else {
-        if (block.len == 0 && fetch->poll.until > imsg_monotonic())
+        if (block.out.len == 0 && fetch->poll.until > imsg_monotonic())
             wait = poll_wait(&fetch->poll, fetch->token, changes);
         if (wait == POLL_OVER)
-            reply_body(request, MHD_HTTP_OK, "application/x-ndjson", &block);
+            reply_body(request, MHD_HTTP_OK, "application/x-ndjson", &block.out);
     }
-    imsg_buf_free(&block);
+    imsg_buf_free(&block.out);
     return wait == POLL_CHANGED;
 }
 

@@ -118,7 +118,8 @@ static enum imsg_status make_own(const char *cert_path, const char *key_path, st
     if (status == IMSG_OK)
         status = imsg_p256_to_pem(key, (struct imsg_view){0}, &key_pem, err);
     if (status == IMSG_OK)
-        status = imsg_certificate_make(key, names, count, imsg_now(), OWN_DAYS, &cert_pem, err);
+        status =
+            imsg_certificate_make(key, &(struct imsg_certificate){names, count, imsg_now(), OWN_DAYS}, &cert_pem, err);
     /* The key first: a certificate that is there is not made again, so its key must be there too. */
     if (status == IMSG_OK)
         status = imsg_write_file(key_path, imsg_buf_view(&key_pem), 0600, IMSG_REPLACE, err);

@@ -121,18 +121,22 @@ static int by_set(const void *a, const void *b)
     return x->index < y->index ? -1 : x->index > y->index;
 }
 
-/* Those of `wanted` (in the order of by_set) that are within RANGE_MAX sets of the first; how many, in *done. */
-static enum imsg_status count_range(int fd, const struct wanted *wanted, size_t count, uint8_t *sets,
-                                    uint32_t *counters, size_t *done, struct imsg_error *err)
+/* How many of `wanted` (in the order of by_set) are within RANGE_MAX sets of the first. */
+static size_t range_count(const struct wanted *wanted, size_t count)
+{
+    size_t n = 1;
+    while (n < count && wanted[n].set - wanted[0].set < RANGE_MAX)
+        n++;
+    return n;
+}
+
+/* Count up those of one range. */
+static enum imsg_status count_range(int fd, const struct wanted *wanted, size_t n, uint8_t *sets, uint32_t *counters,
+                                    struct imsg_error *err)
 {
     uint32_t first = wanted[0].set;
     uint64_t at = (uint64_t)first * SET;
-    size_t n = 1, got = 0;
-
-    while (n < count && wanted[n].set - first < RANGE_MAX)
-        n++;
-    *done = n;
-    size_t len = (size_t)(wanted[n - 1].set - first + 1) * SET;
+    size_t got = 0, len = (size_t)(wanted[n - 1].set - first + 1) * SET;
     enum imsg_status status = imsg_read_at(fd, at, sets, len, &got, err);
     if (status != IMSG_OK)
         return status;
@@ -165,8 +169,10 @@ enum imsg_status imsg_counters_take(const char *home, const uint8_t own_x[static
     if (status == IMSG_OK)
         status = file_open(path, &fd, err);
     qsort(wanted, count, sizeof *wanted, by_set);
-    for (size_t at = 0, done = 0; status == IMSG_OK && at < count; at += done)
-        status = count_range(fd, wanted + at, count - at, sets, counters, &done, err);
+    for (size_t at = 0, n; status == IMSG_OK && at < count; at += n) {
+        n = range_count(wanted + at, count - at);
+        status = count_range(fd, wanted + at, n, sets, counters, err);
+    }
     if (status != IMSG_OK && path)
         imsg_error_prefix(err, "\"%s\"", path);
 out:

@@ -35,8 +35,7 @@ void imsg_opening_decrypt(struct imsg_opener *opener, struct imsg_opening *openi
 {
     struct imsg_opened *opened = &opening->opened;
     struct imsg_identity *identity = opener->client->identity;
-    opening->status =
-        imsg_open_envelope(identity, opening->sender, &opened->envelope, &opened->message, NULL, &opening->err);
+    opening->status = imsg_open_envelope(identity, opening->sender, &opened->envelope, &opened->message, &opening->err);
     if (opening->status == IMSG_OK) {
         opened->own = imsg_identity_has_handle(identity, opened->message.from);
         memcpy(opened->auth, opening->sender->auth, sizeof opened->auth);
@@ -49,37 +48,6 @@ void imsg_opening_clear(struct imsg_opening *opening)
 {
     imsg_opened_free(&opening->opened);
     opening->parsed = opening->mine = opening->to_open = false;
-}
-
-enum imsg_status imsg_open_line(struct imsg_opener *opener, struct imsg_view line, struct imsg_opened *out,
-                                struct imsg_error *err)
-{
-    struct imsg_opening opening = {0};
-    struct imsg_envelope *envelope = &opening.opened.envelope;
-    enum imsg_status status = imsg_envelope_parse(line, envelope, err);
-    if (status == IMSG_OK)
-        status = imsg_opener_unlock(opener, err);
-    if (status == IMSG_OK && memcmp(envelope->to_token, opener->client->identity->token, IMSG_TOKEN) != 0)
-        status = imsg_fail(err, IMSG_REFUSED, "an envelope for another device");
-    if (status == IMSG_OK)
-        status = imsg_opener_check_expected(opener, envelope->from, err);
-    if (status == IMSG_OK)
-        status = imsg_opener_find_sender(opener, envelope, &opening.sender, err);
-    if (status != IMSG_OK)
-        goto out;
-    imsg_opening_decrypt(opener, &opening);
-    status = opening.status;
-    if (status == IMSG_OK && opening.opened.message.has_stream)
-        status = imsg_fail(&opening.err, IMSG_REFUSED, "refused"); /* of a sealed file, which this is not */
-    if (status != IMSG_OK && err) {
-        *err = opening.err;
-        goto out;
-    }
-    *out = opening.opened;
-    opening.opened = (struct imsg_opened){0};
-out:
-    imsg_opened_free(&opening.opened);
-    return status;
 }
 
 /* ---- bare payloads ---- */
@@ -97,7 +65,7 @@ static enum imsg_status try_sender(struct trial *trial, const struct imsg_device
     if (!imsg_device_has_handle(sender, opener->from[0]) || !imsg_device_offers(sender, trial->payload.format))
         return IMSG_REFUSED;
     trial->tried = true;
-    return imsg_open_payload(opener->client->identity, sender, trial->payload, trial->plaintext, NULL, err);
+    return imsg_open_payload(opener->client->identity, sender, trial->payload, trial->plaintext, err);
 }
 
 enum imsg_status imsg_open_raw(struct imsg_opener *opener, struct imsg_payload payload, struct imsg_buf *plaintext,

@@ -32,6 +32,7 @@ struct imsg_opening {
     enum imsg_status status;
     struct imsg_error err;
 };
+void imsg_opened_free(struct imsg_opened *opened);
 /* Verify and decrypt; on any thread. */
 void imsg_opening_decrypt(struct imsg_opener *opener, struct imsg_opening *opening);
 void imsg_opening_clear(struct imsg_opening *opening);

@@ -15,7 +15,7 @@ struct passing {
 static void open_chunk(struct imsg_chunk_job *job)
 {
     const struct passing *passing = job->of->context;
-    job->status = imsg_stream_open(job->stream, passing->opened->auth, &job->chunk, NULL, &job->err);
+    job->status = imsg_stream_open(job->stream, passing->opened->auth, &job->chunk, &job->err);
 }
 
 static enum imsg_status release_chunk(void *context, struct imsg_chunk_job *job, struct imsg_error *err)

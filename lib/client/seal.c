@@ -329,10 +329,12 @@ enum imsg_status imsg_seal(struct imsg_sealer *sealer, struct imsg_draft *draft,
 {
     enum imsg_status status = imsg_draft_address(sealer, draft, handles, count, err);
     if (status == IMSG_OK && draft->target_count == 0 && !draft->partial)
-        return imsg_fail(err, IMSG_NO_ACCOUNT, "there is no device to seal for");
-    if (status == IMSG_OK && draft->target_count == 0) /* what kept the first recipient away */
+        return imsg_fail(err, IMSG_NO_ACCOUNT, "no device to seal for");
+    if (status == IMSG_OK && draft->target_count == 0) { /* events told why */
         draft->status = draft->err.status;
-    else if (status == IMSG_OK)
+        return imsg_fail(err, draft->status, "no recipient can be reached");
+    }
+    if (status == IMSG_OK)
         status = imsg_seal_drafts(sealer, draft, 1, err);
     if (status == IMSG_OK && draft->status != IMSG_OK) {
         status = draft->status;

@@ -51,7 +51,7 @@ enum imsg_status imsg_seal_file(struct imsg_sealer *sealer, struct imsg_draft *d
     if (!err)
         err = &unheard;
     if (draft->target_count == 0)
-        return imsg_fail(err, IMSG_NO_INPUT, "there is no device to seal for");
+        return imsg_fail(err, IMSG_NO_INPUT, "no device to seal for");
     enum imsg_status status = imsg_client_identity(sealer->client, &identity, err);
     if (status == IMSG_OK)
         status = imsg_random(key, sizeof key, err);

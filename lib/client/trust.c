@@ -30,7 +30,7 @@ enum imsg_status imsg_client_directory(struct imsg_client *client, struct imsg_d
         else if (client->location)
             status = imsg_directory_open(client->location, client->net, false, &client->directory, err);
         else
-            status = imsg_fail(err, IMSG_CONFIG, "there is no directory to look up handles in");
+            status = imsg_fail(err, IMSG_CONFIG, "no directory is set up to look up handles in");
         client->has_opened = status == IMSG_OK;
     }
     if (status == IMSG_OK)

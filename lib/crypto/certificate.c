@@ -140,24 +140,24 @@ static bool add_uses(X509 *certificate)
     return good;
 }
 
-static bool fill(X509 *certificate, EVP_PKEY *key, const uint8_t serial[static SERIAL], const char *const *names,
-                 size_t count, time_t now, int days)
+static bool fill_certificate(X509 *certificate, EVP_PKEY *key, const uint8_t serial[static SERIAL],
+                             const struct imsg_certificate *plan)
 {
     X509_NAME *subject = X509_get_subject_name(certificate);
     BIGNUM *number = BN_bin2bn(serial, SERIAL, NULL);
     bool good = number && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate)) != NULL;
     good = good && X509_set_version(certificate, 2) == 1 && X509_set_pubkey(certificate, key) == 1 &&
-           ASN1_TIME_set(X509_getm_notBefore(certificate), now - DAY) != NULL &&
-           ASN1_TIME_set(X509_getm_notAfter(certificate), now + (time_t)days * DAY) != NULL &&
-           X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const uint8_t *)names[0], -1, -1, 0) == 1 &&
-           X509_set_issuer_name(certificate, subject) == 1 && add_names(certificate, names, count) &&
+           ASN1_TIME_set(X509_getm_notBefore(certificate), plan->now - DAY) != NULL &&
+           ASN1_TIME_set(X509_getm_notAfter(certificate), plan->now + (time_t)plan->days * DAY) != NULL &&
+           X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const uint8_t *)plan->names[0], -1, -1, 0) == 1 &&
+           X509_set_issuer_name(certificate, subject) == 1 && add_names(certificate, plan->names, plan->count) &&
            add_uses(certificate) && X509_sign(certificate, key, EVP_sha256()) > 0;
     BN_free(number);
     return good;
 }
 
-enum imsg_status imsg_certificate_make(const struct imsg_p256 *key, const char *const *names, size_t count, time_t now,
-                                       int days, struct imsg_buf *out, struct imsg_error *err)
+enum imsg_status imsg_certificate_make(const struct imsg_p256 *key, const struct imsg_certificate *plan,
+                                       struct imsg_buf *out, struct imsg_error *err)
 {
     uint8_t serial[SERIAL];
     char *text = NULL;
@@ -171,7 +171,7 @@ enum imsg_status imsg_certificate_make(const struct imsg_p256 *key, const char *
     X509 *certificate = X509_new();
     BIO *bio = BIO_new(BIO_s_mem());
     EVP_PKEY *pkey = imsg_p256_evp(key);
-    if (certificate && bio && pkey && fill(certificate, pkey, serial, names, count, now, days) &&
+    if (certificate && bio && pkey && fill_certificate(certificate, pkey, serial, plan) &&
         PEM_write_bio_X509(bio, certificate) == 1) {
         long len = BIO_get_mem_data(bio, &text);
         status = imsg_buf_append(out, text, (size_t)len, err);

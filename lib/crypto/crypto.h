@@ -60,16 +60,22 @@ IMSG_CHECK enum imsg_status imsg_ctr_update(struct imsg_ctr *ctr, const uint8_t 
                                             struct imsg_error *err);
 void imsg_ctr_free(struct imsg_ctr *ctr);
 
-/* ---- gcm.c ---- AES-256-GCM with a nonce of 12 bytes and the whole tag. out is in or does not overlap it. The caller
- * never seals twice with one key and nonce. IMSG_TOO_LONG: len over 2^36 - 32. */
+/* ---- gcm.c ---- AES-256-GCM with a nonce of 12 bytes and the whole tag. `out` is `in` or does not overlap it. The
+ * caller never seals twice with one key and nonce. IMSG_TOO_LONG: len over 2^36 - 32. */
 struct imsg_gcm; /* one key, any number of messages one after another; a thread has its own */
+struct imsg_gcm_data {
+    struct imsg_view aad;
+    const uint8_t *in;
+    uint8_t *out;
+    size_t len; /* of in and of out */
+};
 IMSG_CHECK enum imsg_status imsg_gcm_new(const uint8_t key[static 32], struct imsg_gcm **out, struct imsg_error *err);
-IMSG_CHECK enum imsg_status imsg_gcm_seal(struct imsg_gcm *gcm, const uint8_t nonce[static 12], struct imsg_view aad,
-                                          const uint8_t *in, uint8_t *out, size_t len, uint8_t tag[static 16],
+IMSG_CHECK enum imsg_status imsg_gcm_seal(struct imsg_gcm *gcm, const uint8_t nonce[static 12],
+                                          const struct imsg_gcm_data *data, uint8_t tag[static 16],
                                           struct imsg_error *err);
 /* IMSG_BAD_TAG: out is wiped (in too, if they are one), whatever len. Until IMSG_OK nothing of out may be believed. */
-IMSG_CHECK enum imsg_status imsg_gcm_open(struct imsg_gcm *gcm, const uint8_t nonce[static 12], struct imsg_view aad,
-                                          const uint8_t *in, uint8_t *out, size_t len, const uint8_t tag[static 16],
+IMSG_CHECK enum imsg_status imsg_gcm_open(struct imsg_gcm *gcm, const uint8_t nonce[static 12],
+                                          const struct imsg_gcm_data *data, const uint8_t tag[static 16],
                                           struct imsg_error *err);
 void imsg_gcm_free(struct imsg_gcm *gcm); /* wiped */
 
@@ -124,7 +130,7 @@ IMSG_CHECK enum imsg_status imsg_rsa_oaep_seal(const uint8_t modulus[static 160]
 IMSG_CHECK enum imsg_status imsg_rsa_oaep_open(const struct imsg_rsa *key, const uint8_t block[static 160],
                                                uint8_t plain[static 118], size_t *len, struct imsg_error *err);
 
-/* The bare private-key operation, block^d mod n, for imsg-inspect to show; nothing is opened with it. */
+/* The bare private-key operation, block^d mod n, to be shown; nothing is opened with it. */
 IMSG_CHECK enum imsg_status imsg_rsa_raw(const struct imsg_rsa *key, const uint8_t block[static 160],
                                          uint8_t em[static 160], struct imsg_error *err);
 
@@ -153,8 +159,14 @@ IMSG_CHECK enum imsg_status imsg_certificate_pin(struct imsg_view pem, char out[
 typedef enum imsg_status imsg_certificate_name(void *context, const char *name, struct imsg_error *err);
 IMSG_CHECK enum imsg_status imsg_certificate_names(struct imsg_view pem, imsg_certificate_name *each, void *context,
                                                    struct imsg_error *err);
-/* Append one signed by its own key, for these host names and addresses (at least one), from a day before `now`. */
-IMSG_CHECK enum imsg_status imsg_certificate_make(const struct imsg_p256 *key, const char *const *names, size_t count,
-                                                  time_t now, int days, struct imsg_buf *out, struct imsg_error *err);
+struct imsg_certificate {
+    const char *const *names; /* host names and addresses, at least one */
+    size_t count;
+    time_t now; /* valid from a day before */
+    int days;
+};
+/* Append one signed by its own key. */
+IMSG_CHECK enum imsg_status imsg_certificate_make(const struct imsg_p256 *key, const struct imsg_certificate *plan,
+                                                  struct imsg_buf *out, struct imsg_error *err);
 
 #endif

@@ -57,44 +57,42 @@ static enum imsg_status too_long(size_t len, struct imsg_error *err)
     return imsg_fail(err, IMSG_TOO_LONG, "%zu bytes are more than AES-GCM may do with one nonce", len);
 }
 
-enum imsg_status imsg_gcm_seal(struct imsg_gcm *gcm, const uint8_t nonce[static 12], struct imsg_view aad,
-                               const uint8_t *in, uint8_t *out, size_t len, uint8_t tag[static 16],
-                               struct imsg_error *err)
+enum imsg_status imsg_gcm_seal(struct imsg_gcm *gcm, const uint8_t nonce[static 12], const struct imsg_gcm_data *data,
+                               uint8_t tag[static 16], struct imsg_error *err)
 {
     uint8_t none[TAG]; /* OpenSSL wants a pointer where it writes nothing */
     int size = 0;
 
-    if (len > LEN_MAX)
-        return too_long(len, err);
+    if (data->len > LEN_MAX)
+        return too_long(data->len, err);
     ERR_set_mark();
     bool done = EVP_CipherInit_ex2(gcm->ctx, NULL, NULL, nonce, 1, NULL) == 1 &&
-                update(gcm->ctx, aad.ptr, NULL, aad.len) && update(gcm->ctx, in, out, len) &&
-                EVP_CipherFinal_ex(gcm->ctx, none, &size) == 1 &&
+                update(gcm->ctx, data->aad.ptr, NULL, data->aad.len) &&
+                update(gcm->ctx, data->in, data->out, data->len) && EVP_CipherFinal_ex(gcm->ctx, none, &size) == 1 &&
                 EVP_CIPHER_CTX_ctrl(gcm->ctx, EVP_CTRL_AEAD_GET_TAG, TAG, tag) == 1;
     if (!done)
-        imsg_wipe(out, len);
+        imsg_wipe(data->out, data->len);
     return imsg_crypto_end(err, done ? IMSG_OK : IMSG_INTERNAL, "the cipher failed");
 }
 
-enum imsg_status imsg_gcm_open(struct imsg_gcm *gcm, const uint8_t nonce[static 12], struct imsg_view aad,
-                               const uint8_t *in, uint8_t *out, size_t len, const uint8_t tag[static 16],
-                               struct imsg_error *err)
+enum imsg_status imsg_gcm_open(struct imsg_gcm *gcm, const uint8_t nonce[static 12], const struct imsg_gcm_data *data,
+                               const uint8_t tag[static 16], struct imsg_error *err)
 {
     enum imsg_status status = IMSG_INTERNAL;
     uint8_t none[TAG];
     int size = 0;
 
-    if (len > LEN_MAX)
-        return too_long(len, err);
+    if (data->len > LEN_MAX)
+        return too_long(data->len, err);
     ERR_set_mark();
-    if (EVP_CipherInit_ex2(gcm->ctx, NULL, NULL, nonce, 0, NULL) != 1 || !update(gcm->ctx, aad.ptr, NULL, aad.len) ||
-        !update(gcm->ctx, in, out, len) ||
+    if (EVP_CipherInit_ex2(gcm->ctx, NULL, NULL, nonce, 0, NULL) != 1 ||
+        !update(gcm->ctx, data->aad.ptr, NULL, data->aad.len) || !update(gcm->ctx, data->in, data->out, data->len) ||
         EVP_CIPHER_CTX_ctrl(gcm->ctx, EVP_CTRL_AEAD_SET_TAG, TAG, (void *)(uintptr_t)tag) != 1)
         goto out;
     status = EVP_CipherFinal_ex(gcm->ctx, none, &size) == 1 ? IMSG_OK : IMSG_BAD_TAG;
 out:
     if (status != IMSG_OK)
-        imsg_wipe(out, len); /* unauthenticated plaintext must not be used */
+        imsg_wipe(data->out, data->len); /* unauthenticated plaintext must not be used */
     return imsg_crypto_end(err, status, status == IMSG_BAD_TAG ? "the tag does not fit" : "the cipher failed");
 }
 

@@ -1,4 +1,4 @@
-/* Bearer tokens of the relay and the store (imsg-serve(1)): a JWT (RFC 7519), compact JWS ES256 by a device's auth key.
+/* Bearer tokens of the relay and the store: a JWT (RFC 7519), compact JWS ES256 by a device's auth key.
  *
  *   protected header  {"alg":"ES256","jwk":{"crv":"P-256","kty":"EC","x":…,"y":…}}
  *   payload           {"iss":"<token, hex>","aud":"https://host[:port]","iat":<Unix seconds>}

@@ -37,7 +37,7 @@ static enum imsg_status read_keys(struct imsg_device *device, struct imsg_error 
     if (!device->has_device_key)
         memcpy(device->auth, device->identity.signing, sizeof device->auth);
     if (device->limit == 0)
-        device->limit = limit;
+        device->limit = limit < IMSG_RELAY_PAYLOAD_MAX ? limit : IMSG_RELAY_PAYLOAD_MAX;
     return status;
 }
 

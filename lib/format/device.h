@@ -1,4 +1,4 @@
-/* Public keys in records: what lib/format and imsg-inspect need beyond imsg.h. */
+/* Public keys in records: what is needed of them beyond imsg.h. */
 #ifndef IMSG_FORMAT_DEVICE_H
 #define IMSG_FORMAT_DEVICE_H
 

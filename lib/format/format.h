@@ -16,14 +16,15 @@ struct imsg_identity_file {
     struct imsg_view passphrase; /* of PEMs that are encrypted, or are to be; else empty */
 };
 
-/* What imsg-inspect says of a name that a row uses; kind is "value", "check", or that of a layout. */
+/* What is shown to a person of a name that a row uses; kind is "value", "check", or that of a layout. */
 struct imsg_meaning {
     const char *kind, *name, *text;
 };
 
 struct imsg_format {
     const char *name;
-    uint32_t payload_limit;              /* bytes of a payload that a device takes whose record does not say */
+    uint32_t payload_limit;              /* bytes of a payload that a device takes whose record does not say;
+                                          * more than a relay takes has no effect */
     bool counts;                         /* sealing takes a counter for each recipient's key */
     const struct imsg_meaning *meanings; /* up to one without a name */
 
@@ -31,9 +32,9 @@ struct imsg_format {
      * that check, rotate, free and trace may be NULL: there is nothing to do. */
     bool (*offered_by)(const struct imsg_device *device);
     enum imsg_status (*read_record)(const struct json_t *record, struct imsg_device *device, struct imsg_error *err);
-    /* What imsg-inspect shows of a record's keys, as values. */
+    /* What is shown of a record's keys, as values. */
     void (*trace_record)(const struct imsg_device *device, struct imsg_trace *trace);
-    const char *check_name; /* of check_record in imsg-inspect */
+    const char *check_name; /* of check_record, where its result is shown */
     /* The signatures of a record's keys, before anything is sealed for it. Threads may ask at the same time. */
     enum imsg_status (*check_record)(const struct imsg_device *device, struct imsg_error *err);
     enum imsg_status (*write_record)(const struct imsg_identity *identity, struct json_t *record,
@@ -44,7 +45,7 @@ struct imsg_format {
                                       struct imsg_error *err);
     enum imsg_status (*write_identity)(const struct imsg_identity *identity, const struct imsg_identity_file *file,
                                        struct imsg_error *err);
-    /* What imsg-inspect shows: the public keys, or the private ones. */
+    /* What is shown: the public keys, or the private ones. */
     void (*trace_identity)(const struct imsg_identity *identity, bool private_keys, struct imsg_trace *trace);
     enum imsg_status (*generate_keys)(struct imsg_identity *identity, struct imsg_error *err);
     enum imsg_status (*rotate_keys)(struct imsg_identity *identity, struct imsg_error *err);

@@ -1,5 +1,5 @@
-/* JWS (RFC 7515) with ES256 and the public key inside, only in the shapes format.md and imsg-serve(1) allow: flattened
- * around a directory entry, compact as a bearer token. */
+/* JWS (RFC 7515) with ES256 and the public key inside, in two shapes only: flattened around a
+ * directory entry (format.md §7), and compact as a bearer token (format/bearer.h). */
 #include "format/jws.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* Where each field of a binary form stands. A parser that is given a layout fills it in as it reads, also where it
- * refuses the form, as far as that could be read: imsg-inspect shows these offsets and reads nothing by itself. Parsers
- * take NULL from everybody else, and then nothing is kept. */
+ * refuses the form, as far as that could be read: a view of the form shows these offsets and reads nothing by itself.
+ * Parsers take NULL from everybody else, and then nothing is kept. */
 #ifndef IMSG_FORMAT_LAYOUT_H
 #define IMSG_FORMAT_LAYOUT_H
 

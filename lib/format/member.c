@@ -1,6 +1,7 @@
 /* Documents by their rows: writing and freeing. Reading is in member_read.c. */
 #include "format/member.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,12 +37,9 @@ static size_t const_count_of(const struct imsg_member *member, const void *base)
     return *(const size_t *)(const void *)((const uint8_t *)base + member->more);
 }
 
-/* ---- writing ---- */
-
-/* Whether the struct has a value for the row. */
-static bool is_there(const struct imsg_member *member, const void *base)
+/* Its value is a string: kinds differ in what they accept when they are read. */
+static bool is_text(const struct imsg_member *member)
 {
-    uint64_t number;
     switch (member->kind) {
     case IMSG_MEMBER_TEXT:
     case IMSG_MEMBER_UUID:
@@ -49,8 +47,42 @@ static bool is_there(const struct imsg_member *member, const void *base)
     case IMSG_MEMBER_HANDLE:
     case IMSG_MEMBER_RELAY:
     case IMSG_MEMBER_WORD:
-    case IMSG_MEMBER_FORMAT:
-        return const_text_of(member, base) != NULL; /* a pointer like that of a text */
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* ---- writing ---- */
+
+enum imsg_status imsg_member_check_word(const struct imsg_member *member, const char *text, struct imsg_error *err)
+{
+    char known[128] = "";
+    for (size_t i = 0; member->words[i]; i++) {
+        if (strcmp(member->words[i], text) == 0)
+            return IMSG_OK;
+        snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? ", " : "", member->words[i]);
+    }
+    return imsg_fail(err, IMSG_MALFORMED, "member \"%s\" is \"%.64s\", not one of: %s", member->name, text, known);
+}
+
+static enum imsg_status write_text(const struct imsg_member *member, const void *base, json_t *object,
+                                   struct imsg_error *err)
+{
+    const char *text = const_text_of(member, base);
+    enum imsg_status status = IMSG_OK;
+    if (member->kind == IMSG_MEMBER_WORD)
+        status = imsg_member_check_word(member, text, err);
+    return status == IMSG_OK ? imsg_json_set_string(object, member->name, text, err) : status;
+}
+
+/* Whether the struct has a value for the row. */
+static bool is_there(const struct imsg_member *member, const void *base)
+{
+    uint64_t number;
+    if (is_text(member) || member->kind == IMSG_MEMBER_FORMAT) /* a pointer like that of a text */
+        return const_text_of(member, base) != NULL;
+    switch (member->kind) {
     case IMSG_MEMBER_HANDLES:
     case IMSG_MEMBER_LIST:
         return const_count_of(member, base) > 0;
@@ -66,11 +98,9 @@ static bool is_there(const struct imsg_member *member, const void *base)
             if (is_there(inner, base))
                 return true;
         return false;
-    case IMSG_MEMBER_PAYLOAD:
-    case IMSG_MEMBER_REST:
-        break;
+    default:
+        return true;
     }
-    return true;
 }
 
 static enum imsg_status write_bytes(const struct imsg_member *member, const void *base, json_t *object,
@@ -147,14 +177,9 @@ static enum imsg_status write_member(const struct imsg_member *member, const voi
     uint64_t number;
     if (!is_there(member, base))
         return write_nothing(member, object, err);
+    if (is_text(member))
+        return write_text(member, base, object, err);
     switch (member->kind) {
-    case IMSG_MEMBER_TEXT:
-    case IMSG_MEMBER_UUID:
-    case IMSG_MEMBER_TIME:
-    case IMSG_MEMBER_HANDLE:
-    case IMSG_MEMBER_RELAY:
-    case IMSG_MEMBER_WORD:
-        return imsg_json_set_string(object, member->name, const_text_of(member, base), err);
     case IMSG_MEMBER_FORMAT:
         memcpy(&format, value, sizeof format);
         return imsg_json_set_string(object, member->name, imsg_format_name(format), err);
@@ -176,8 +201,9 @@ static enum imsg_status write_member(const struct imsg_member *member, const voi
         return write_list(member, base, object, err);
     case IMSG_MEMBER_REST:
         return write_rest(base, object, err);
+    default:
+        return imsg_fail(err, IMSG_INTERNAL, "member \"%s\" has a kind that is not written", member->name);
     }
-    return IMSG_OK;
 }
 
 enum imsg_status imsg_members_write(const struct imsg_member *members, const void *from, json_t *object,
@@ -204,15 +230,9 @@ void imsg_members_free(const struct imsg_member *members, void *from)
 {
     char **handles;
     for (const struct imsg_member *member = members; member->name; member++) {
-        switch (member->kind) {
-        case IMSG_MEMBER_TEXT:
-        case IMSG_MEMBER_UUID:
-        case IMSG_MEMBER_TIME:
-        case IMSG_MEMBER_HANDLE:
-        case IMSG_MEMBER_RELAY:
-        case IMSG_MEMBER_WORD:
+        if (is_text(member))
             free(*text_of(member, from));
-            break;
+        switch (member->kind) {
         case IMSG_MEMBER_HANDLES:
             memcpy(&handles, value_of(member, from), sizeof handles);
             imsg_strings_free(handles, const_count_of(member, from));
@@ -231,9 +251,7 @@ void imsg_members_free(const struct imsg_member *members, void *from)
         case IMSG_MEMBER_LIST:
             free_list(member, from);
             break;
-        case IMSG_MEMBER_FORMAT:
-        case IMSG_MEMBER_NUMBER:
-        case IMSG_MEMBER_REST:
+        default: /* owns nothing */
             break;
         }
     }

@@ -1,7 +1,6 @@
 /* Documents by their rows: reading. Writing and freeing are in member.c. */
 #include "format/member.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,13 +29,8 @@ static enum imsg_status read_word(const struct imsg_member *member, const json_t
     enum imsg_status status = imsg_json_peek(object, member->name, member->need, &text, err);
     if (status != IMSG_OK || !text)
         return status;
-    for (size_t i = 0; member->words[i]; i++)
-        if (strcmp(member->words[i], text) == 0)
-            return imsg_strdup(text, out, err);
-    char known[128] = "";
-    for (size_t i = 0; member->words[i]; i++)
-        snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? ", " : "", member->words[i]);
-    return imsg_fail(err, IMSG_MALFORMED, "member \"%s\" is \"%.64s\", not one of: %s", member->name, text, known);
+    status = imsg_member_check_word(member, text, err);
+    return status == IMSG_OK ? imsg_strdup(text, out, err) : status;
 }
 
 static enum imsg_status read_format(const struct imsg_member *member, const json_t *object,

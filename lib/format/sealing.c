@@ -41,9 +41,9 @@ static enum imsg_status refuse(enum imsg_status why, struct imsg_trace *trace, s
     return imsg_fail(err, IMSG_REFUSED, "refused");
 }
 
-enum imsg_status imsg_open_payload(struct imsg_identity *identity, const struct imsg_device *sender,
-                                   struct imsg_payload payload, struct imsg_buf *plaintext, struct imsg_trace *trace,
-                                   struct imsg_error *err)
+enum imsg_status imsg_open_payload_traced(struct imsg_identity *identity, const struct imsg_device *sender,
+                                          struct imsg_payload payload, struct imsg_buf *plaintext,
+                                          struct imsg_trace *trace, struct imsg_error *err)
 {
     void *parts = malloc(payload.format->parts_size);
     if (!parts)
@@ -61,6 +61,12 @@ enum imsg_status imsg_open_payload(struct imsg_identity *identity, const struct 
 out:
     free(parts);
     return status;
+}
+
+enum imsg_status imsg_open_payload(struct imsg_identity *identity, const struct imsg_device *sender,
+                                   struct imsg_payload payload, struct imsg_buf *plaintext, struct imsg_error *err)
+{
+    return imsg_open_payload_traced(identity, sender, payload, plaintext, NULL, err);
 }
 
 /* ---- envelopes ---- */
@@ -126,17 +132,17 @@ static enum imsg_status open_routed(struct imsg_identity *identity, const struct
 {
     struct imsg_payload payload = {envelope->format, imsg_buf_view(&envelope->payload)};
     size_t mark = imsg_trace_mark(trace);
-    enum imsg_status status = imsg_open_payload(identity, sender, payload, plaintext, trace, err);
+    enum imsg_status status = imsg_open_payload_traced(identity, sender, payload, plaintext, trace, err);
     if (trace && !trace->key_fits && identity && memcmp(envelope->to_token, identity->token, IMSG_TOKEN) != 0) {
         imsg_trace_cut(trace, mark);
-        status = imsg_open_payload(NULL, sender, payload, plaintext, trace, err);
+        status = imsg_open_payload_traced(NULL, sender, payload, plaintext, trace, err);
     }
     return status;
 }
 
-enum imsg_status imsg_open_envelope(struct imsg_identity *identity, const struct imsg_device *sender,
-                                    const struct imsg_envelope *envelope, struct imsg_message *message,
-                                    struct imsg_trace *trace, struct imsg_error *err)
+enum imsg_status imsg_open_envelope_traced(struct imsg_identity *identity, const struct imsg_device *sender,
+                                           const struct imsg_envelope *envelope, struct imsg_message *message,
+                                           struct imsg_trace *trace, struct imsg_error *err)
 {
     struct imsg_message opened = {0};
     struct imsg_buf plaintext = {0};
@@ -169,4 +175,11 @@ enum imsg_status imsg_open_envelope(struct imsg_identity *identity, const struct
     imsg_message_free(&opened);
     imsg_buf_free(&plaintext);
     return status;
+}
+
+enum imsg_status imsg_open_envelope(struct imsg_identity *identity, const struct imsg_device *sender,
+                                    const struct imsg_envelope *envelope, struct imsg_message *message,
+                                    struct imsg_error *err)
+{
+    return imsg_open_envelope_traced(identity, sender, envelope, message, NULL, err);
 }

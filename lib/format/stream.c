@@ -105,8 +105,8 @@ static enum imsg_status derive(struct imsg_stream *stream, const uint8_t key[sta
     return status;
 }
 
-enum imsg_status imsg_stream_new(const uint8_t *key, const char *id, struct imsg_trace *trace, struct imsg_stream **out,
-                                 struct imsg_error *err)
+enum imsg_status imsg_stream_new_traced(const uint8_t *key, const char *id, struct imsg_trace *trace,
+                                        struct imsg_stream **out, struct imsg_error *err)
 {
     struct imsg_stream *stream = calloc(1, sizeof *stream);
     enum imsg_status status =
@@ -118,6 +118,11 @@ enum imsg_status imsg_stream_new(const uint8_t *key, const char *id, struct imsg
     else
         imsg_stream_free(stream);
     return status;
+}
+
+enum imsg_status imsg_stream_new(const uint8_t *key, const char *id, struct imsg_stream **out, struct imsg_error *err)
+{
+    return imsg_stream_new_traced(key, id, NULL, out, err);
 }
 
 void imsg_stream_free(struct imsg_stream *stream)
@@ -159,7 +164,7 @@ enum imsg_status imsg_stream_seal(struct imsg_stream *stream, const struct imsg_
         return imsg_fail(err, IMSG_INTERNAL, "a chunk of %zu bytes cannot be sealed", len);
     make_nonce(chunk->number, chunk->last, nonce);
     enum imsg_status status =
-        imsg_gcm_seal(stream->gcm, nonce, (struct imsg_view){0}, bytes, bytes, len, bytes + len, err);
+        imsg_gcm_seal(stream->gcm, nonce, &(struct imsg_gcm_data){{0}, bytes, bytes, len}, bytes + len, err);
     if (status == IMSG_OK)
         status = signed_hash(stream, nonce, imsg_view_of(bytes, len + TAG), NULL, hash, err);
     if (status == IMSG_OK)
@@ -204,14 +209,15 @@ static enum imsg_status open_chunk(struct imsg_stream *stream, const uint8_t *au
     imsg_trace_value(trace, "gcm_tag", imsg_view_of(tag, TAG));
     if (!stream->gcm || (status != IMSG_OK && !trace))
         return status;
-    opened = imsg_gcm_open(stream->gcm, nonce, (struct imsg_view){0}, bytes, bytes, content, tag,
+    opened = imsg_gcm_open(stream->gcm, nonce, &(struct imsg_gcm_data){{0}, bytes, bytes, content}, tag,
                            status == IMSG_OK ? err : &late);
     imsg_trace_check(trace, "gcm_tag", opened == IMSG_OK, "not that of this ciphertext, under this key, at this place");
     return status == IMSG_OK ? opened : status;
 }
 
-enum imsg_status imsg_stream_open(struct imsg_stream *stream, const uint8_t *auth, const struct imsg_chunk *chunk,
-                                  struct imsg_trace *trace, struct imsg_error *err)
+enum imsg_status imsg_stream_open_traced(struct imsg_stream *stream, const uint8_t *auth,
+                                         const struct imsg_chunk *chunk, struct imsg_trace *trace,
+                                         struct imsg_error *err)
 {
     enum imsg_status status = open_chunk(stream, auth, chunk, trace, err);
     if (status == IMSG_OK)
@@ -223,4 +229,10 @@ enum imsg_status imsg_stream_open(struct imsg_stream *stream, const uint8_t *aut
     if (status == IMSG_NO_MEMORY || status == IMSG_INTERNAL)
         return status;
     return imsg_fail(err, IMSG_REFUSED, "refused");
+}
+
+enum imsg_status imsg_stream_open(struct imsg_stream *stream, const uint8_t *auth, const struct imsg_chunk *chunk,
+                                  struct imsg_error *err)
+{
+    return imsg_stream_open_traced(stream, auth, chunk, NULL, err);
 }

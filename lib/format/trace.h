@@ -1,6 +1,6 @@
-/* What opening went through, for imsg-inspect: every value and every check in order, under the names of the test
- * vectors. Opening takes NULL from everybody else, and then nothing is kept. With a trace it goes on after a check that
- * failed, as far as that is possible, and returns the first failure. A trace holds secrets: imsg_trace_free wipes. */
+/* The steps of opening: every value and every check in order, under the names of the test vectors. Functions that take
+ * a trace take NULL too, and then keep nothing. With a trace, opening goes on after a check that failed, as far as that
+ * is possible, and returns the first failure. A trace holds secrets: imsg_trace_free wipes. */
 #ifndef IMSG_FORMAT_TRACE_H
 #define IMSG_FORMAT_TRACE_H
 
@@ -43,5 +43,23 @@ size_t imsg_trace_mark(const struct imsg_trace *trace);
 /* Forget all steps after the mark, the inner layout, and that a key fitted. */
 void imsg_trace_cut(struct imsg_trace *trace, size_t mark);
 void imsg_trace_free(struct imsg_trace *trace);
+
+/* ---- opening with a trace: the functions of imsg.h without "_traced" call these with NULL ---- */
+
+/* trace->why has the class of a refusal. identity and sender may be NULL: only what needs no keys is checked. */
+IMSG_CHECK enum imsg_status imsg_open_payload_traced(struct imsg_identity *identity, const struct imsg_device *sender,
+                                                     struct imsg_payload payload, struct imsg_buf *plaintext,
+                                                     struct imsg_trace *trace, struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_open_envelope_traced(struct imsg_identity *identity, const struct imsg_device *sender,
+                                                      const struct imsg_envelope *envelope,
+                                                      struct imsg_message *message, struct imsg_trace *trace,
+                                                      struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_stream_new_traced(const uint8_t *key, const char *id, struct imsg_trace *trace,
+                                                   struct imsg_stream **out, struct imsg_error *err);
+/* With a trace nothing is wiped, and it goes on after a failed check, except a wrong length. auth may then be NULL: the
+ * signature is not checked. */
+IMSG_CHECK enum imsg_status imsg_stream_open_traced(struct imsg_stream *stream, const uint8_t *auth,
+                                                    const struct imsg_chunk *chunk, struct imsg_trace *trace,
+                                                    struct imsg_error *err);
 
 #endif

@@ -21,6 +21,11 @@ struct directory_backend {
 };
 
 /* token: 64 hex digits. name: 64 hex digits, checked by relay.c. */
+struct relay_message {
+    const char *token, *name;
+    const struct imsg_envelope *envelope;
+    struct imsg_view line;
+};
 struct relay_backend {
     const char *scheme;
     enum imsg_status (*open)(const char *location, struct imsg_net *net, void **state, struct imsg_error *err);
@@ -28,8 +33,7 @@ struct relay_backend {
     enum imsg_status (*deliver)(void *state, const char *token, const char *name, struct imsg_view line,
                                 bool *duplicate, struct imsg_error *err);
     /* In place of deliver, where many can be under way: both or neither. */
-    void (*send)(void *state, const char *token, const char *name, const struct imsg_envelope *envelope,
-                 struct imsg_view line, imsg_delivered *done, void *context);
+    void (*send)(void *state, const struct relay_message *message, imsg_delivered *done, void *context);
     enum imsg_status (*settle)(void *state, size_t most, int input, struct imsg_error *err);
     enum imsg_status (*list)(void *state, const char *token, struct imsg_waiting *out, struct imsg_error *err);
     /* Append at most `max` bytes (more: IMSG_PROTOCOL), with or without the line's newline. */
@@ -54,8 +58,7 @@ struct store_backend {
     /* NULL: no object is a file of this machine. */
     enum imsg_status (*open_object)(void *state, const char *uri, int *fd, struct imsg_error *err);
     /* `max` lets an engine refuse early; store.c counts too. */
-    enum imsg_status (*get)(void *state, const char *uri, uint64_t from, uint64_t max, imsg_sink *sink, void *context,
-                            struct imsg_error *err);
+    enum imsg_status (*get)(void *state, const struct imsg_store_read *read, struct imsg_error *err);
     void (*close)(void *state);
 };
 
@@ -75,11 +78,10 @@ IMSG_CHECK enum imsg_status imsg_store_temp(const struct imsg_net *net, struct i
 /* The same with the PUT of one: a status that is not 200, 201, 204 or `also` (0: none) is a failure. */
 IMSG_CHECK enum imsg_status imsg_store_send(struct imsg_net *net, struct imsg_http_request *request,
                                             const struct imsg_store_put *put, unsigned also, struct imsg_error *err);
-IMSG_CHECK enum imsg_status imsg_store_fetch(struct imsg_net *net, struct imsg_http_request *request, const char *uri,
-                                             uint64_t from, uint64_t max, imsg_sink *sink, void *context,
-                                             struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_store_fetch(struct imsg_net *net, struct imsg_http_request *request,
+                                             const struct imsg_store_read *read, struct imsg_error *err);
 /* An object anywhere, as a descriptor names it. */
-IMSG_CHECK enum imsg_status imsg_store_get_foreign(struct imsg_net *net, const char *uri, uint64_t from, uint64_t max,
-                                                   imsg_sink *sink, void *context, struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_store_get_foreign(struct imsg_net *net, const struct imsg_store_read *read,
+                                                   struct imsg_error *err);
 
 #endif

@@ -29,7 +29,7 @@ enum imsg_status imsg_directory_open(const char *location, struct imsg_net *net,
     while (backends[i] && strcmp(backends[i]->scheme, scheme) != 0)
         i++;
     if (!backends[i]) {
-        status = imsg_fail(err, IMSG_CONFIG, "directory \"%s\": there is no support for \"%s\"", location, scheme);
+        status = imsg_fail(err, IMSG_CONFIG, "directory \"%s\": scheme \"%s\" is not supported", location, scheme);
         goto out;
     }
     status = imsg_strdup(location, &directory->location, err);

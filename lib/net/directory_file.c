@@ -81,33 +81,32 @@ static enum imsg_status replace_entry(const struct imsg_folder *folder, const ch
                                       struct imsg_error *err)
 {
     enum imsg_status status;
-    int fd = -1;
-    char *temp = NULL;
+    struct imsg_folder_temp temp = {.fd = -1};
     bool placed = false;
     char *parent = strndup(full, (size_t)(strrchr(full, '/') - full));
     if (!parent) {
         status = imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
         goto out;
     }
-    status = imsg_folder_temp(folder, parent, ".tmp-", &fd, &temp, NULL, err);
+    status = imsg_folder_temp(folder, parent, ".tmp-", &temp, err);
     if (status != IMSG_OK)
         goto out;
-    status = imsg_folder_write(folder, temp, fd, entry, err);
+    status = imsg_folder_write(folder, temp.path, temp.fd, entry, err);
     if (status != IMSG_OK)
         goto out;
     /* rename for a first entry too: the lock keeps others from making one, and not every file system has link. */
-    if (rename(temp, full) != 0) {
+    if (rename(temp.path, full) != 0) {
         status = imsg_folder_fail(folder, full, errno, err);
         goto out;
     }
     placed = true;
     status = imsg_folder_sync_of(folder, full, err);
 out:
-    if (fd >= 0)
-        close(fd);
-    if (temp && !placed)
-        unlink(temp);
-    free(temp);
+    if (temp.fd >= 0)
+        close(temp.fd);
+    if (temp.path && !placed)
+        unlink(temp.path);
+    free(temp.path);
     free(parent);
     return status;
 }

@@ -1,5 +1,5 @@
 /* A directory on a web host. Reading needs no more than a host of static files: an entry seen before is kept with its
- * ETag and used only where the host says, each time, that it still is the same. Writing (imsg-serve) is a PUT on the
+ * ETag and used only where the host says, each time, that it still is the same. Writing is a PUT on the
  * condition that the entry still is the one that was read. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,8 @@
 #include "net/backend.h"
 #include "net/remote.h"
 
-#define TIMEOUT 60 /* seconds for one try: an entry is small */
+#define CONDITION (IMSG_ETAG_MAX + 32) /* bytes of the header, with its NUL */
+#define TIMEOUT 60                     /* seconds for one try: an entry is small */
 #define CACHE_HEAD "imsg-cache/1 "
 #define CACHE_EXTRA 512 /* bytes of a cache file before the entry */
 
@@ -121,7 +122,7 @@ static enum imsg_status keep_entry(struct state *state, const char *path, const 
 static enum imsg_status ask_server(struct state *state, const char *url, size_t max, const char *cached_etag,
                                    struct imsg_http_answer *answer, struct imsg_error *err)
 {
-    char condition[IMSG_ETAG_MAX + 32];
+    char condition[CONDITION];
     struct imsg_http_request request = imsg_remote_request(&state->remote, "GET", url);
     request.max = max;
     request.timeout = TIMEOUT;
@@ -178,13 +179,13 @@ static enum imsg_status report_conflict(const struct state *state, struct imsg_e
 
 /* The condition under which `previous` is what is on file: read it again unless it was read last. */
 static enum imsg_status condition_for(struct state *state, const char *path, size_t max, struct imsg_view previous,
-                                      char *condition, size_t size, struct imsg_error *err)
+                                      char condition[static CONDITION], struct imsg_error *err)
 {
     struct imsg_buf current = {0};
     bool found = false;
     enum imsg_status status = IMSG_OK;
     if (previous.len == 0) {
-        snprintf(condition, size, "if-none-match: *");
+        snprintf(condition, CONDITION, "if-none-match: *");
         return IMSG_OK;
     }
     if (!state->path || strcmp(state->path, path) != 0 || !imsg_view_equal(imsg_buf_view(&state->entry), previous))
@@ -197,7 +198,7 @@ static enum imsg_status condition_for(struct state *state, const char *path, siz
     if (!state->etag[0])
         return imsg_fail(err, IMSG_PROTOCOL, "directory \"%s\" gives no ETag, so nothing is changed there safely",
                          state->remote.location);
-    snprintf(condition, size, "if-match: %s", state->etag);
+    snprintf(condition, CONDITION, "if-match: %s", state->etag);
     return IMSG_OK;
 }
 
@@ -219,10 +220,10 @@ static enum imsg_status http_put(void *opaque, const char *path, size_t max, str
 {
     struct state *state = opaque;
     struct imsg_http_answer answer = {0};
-    char *url = NULL, condition[IMSG_ETAG_MAX + 32], invite[256];
+    char *url = NULL, condition[CONDITION], invite[256];
     const char *code = state->remote.net->invite;
     size_t n = 2;
-    enum imsg_status status = condition_for(state, path, max, previous, condition, sizeof condition, err);
+    enum imsg_status status = condition_for(state, path, max, previous, condition, err);
     if (status == IMSG_OK)
         status = imsg_remote_url(&state->remote, path, &url, err);
     if (status != IMSG_OK)

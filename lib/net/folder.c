@@ -170,13 +170,13 @@ enum imsg_status imsg_folder_read(const struct imsg_folder *folder, const char *
     return status;
 }
 
-enum imsg_status imsg_folder_temp(const struct imsg_folder *folder, const char *parent, const char *prefix, int *fd,
-                                  char **path, int *number, struct imsg_error *err)
+enum imsg_status imsg_folder_temp(const struct imsg_folder *folder, const char *parent, const char *prefix,
+                                  struct imsg_folder_temp *out, struct imsg_error *err)
 {
     uint8_t random[16];
     char name[64], digits[2 * sizeof random + 1];
     char *joined = NULL;
-    int opened = -1, cause = 0;
+    *out = (struct imsg_folder_temp){.fd = -1};
     enum imsg_status status = imsg_random(random, sizeof random, err);
     if (status != IMSG_OK)
         goto out;
@@ -186,20 +186,17 @@ enum imsg_status imsg_folder_temp(const struct imsg_folder *folder, const char *
     if (status != IMSG_OK)
         goto out;
     do {
-        opened = open(joined, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-    } while (opened < 0 && errno == EINTR);
-    if (opened < 0) {
-        cause = errno;
-        status = imsg_folder_fail(folder, parent, cause, err);
+        out->fd = open(joined, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    } while (out->fd < 0 && errno == EINTR);
+    if (out->fd < 0) {
+        out->number = errno;
+        status = imsg_folder_fail(folder, parent, out->number, err);
         goto out;
     }
-    *fd = opened;
-    *path = joined;
+    out->path = joined;
     joined = NULL;
 out:
     free(joined);
-    if (number)
-        *number = cause;
     return status;
 }
 

@@ -39,9 +39,14 @@ IMSG_CHECK enum imsg_status imsg_folder_open(const struct imsg_folder *folder, c
 /* The whole file; more than `max` bytes: IMSG_PROTOCOL. */
 IMSG_CHECK enum imsg_status imsg_folder_read(const struct imsg_folder *folder, const char *path, size_t max,
                                              struct imsg_buf *out, bool *found, struct imsg_error *err);
-/* parent/PREFIX + 32 random hex digits, created exclusively. *number (may be NULL) gets errno on failure. */
+struct imsg_folder_temp {
+    int fd; /* -1: failed */
+    char *path;
+    int number; /* errno where it could not be created, else 0 */
+};
+/* parent/PREFIX + 32 random hex digits, created exclusively. *out is filled in on failure too. */
 IMSG_CHECK enum imsg_status imsg_folder_temp(const struct imsg_folder *folder, const char *parent, const char *prefix,
-                                             int *fd, char **path, int *number, struct imsg_error *err);
+                                             struct imsg_folder_temp *out, struct imsg_error *err);
 /* What killed processes left of these in the folder `fd`, which is closed (-1: nothing is done): regular files 36 hours
  * old, as in Maildir; prefix NULL: of whatever name. A file that cannot be removed stays, and is no failure. */
 void imsg_folder_sweep(int fd, const char *prefix);

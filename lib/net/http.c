@@ -1,110 +1,39 @@
-/* The only file that calls libcurl. The library is loaded when the first remote URL is used: a process without one
- * starts 10 ms sooner. */
-#include <curl/curl.h>
-
-#include <dlfcn.h>
+/* Transfers by libcurl: the only file that calls it, but for libcurl.c, which loads it. */
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/io.h"
-#include "crypto/crypto.h"
 #include "net/http_transfer.h"
+#include "net/libcurl.h"
 
-#undef curl_easy_setopt /* macros that check the arguments of the functions of these names, which are called by        \
-                           pointer here */
-#undef curl_easy_getinfo
-#undef curl_multi_setopt
-
-#define CURL_LIBRARY "libcurl.so.4"
-#define VERSION_MIN 0x075500 /* 7.85: CURLOPT_PROTOCOLS_STR */
-#define CONNECT_TIMEOUT 10L  /* seconds */
-#define STALL 30             /* seconds without a byte */
+#define CONNECT_TIMEOUT 10L /* seconds */
+#define STALL 30            /* seconds without a byte */
 #define HOST_CONNECTIONS 16L
 #define KEPT_CONNECTIONS 64L          /* idle ones; by itself libcurl keeps few when few transfers are left */
 #define BUFFER 131072L                /* bytes of one read or write */
 #define RETRY_AFTER_MAX (366 * 86400) /* seconds */
-
-#define FUNCTIONS(X)                                                                                                   \
-    X(global_init)                                                                                                     \
-    X(version)                                                                                                         \
-    X(version_info)                                                                                                    \
-    X(slist_append)                                                                                                    \
-    X(slist_free_all)                                                                                                  \
-    X(easy_init)                                                                                                       \
-    X(easy_setopt)                                                                                                     \
-    X(easy_getinfo)                                                                                                    \
-    X(easy_cleanup)                                                                                                    \
-    X(easy_strerror)                                                                                                   \
-    X(easy_header)                                                                                                     \
-    X(multi_init)                                                                                                      \
-    X(multi_setopt)                                                                                                    \
-    X(multi_add_handle)                                                                                                \
-    X(multi_remove_handle)                                                                                             \
-    X(multi_perform)                                                                                                   \
-    X(multi_poll)                                                                                                      \
-    X(multi_info_read)                                                                                                 \
-    X(multi_cleanup)
-
-#define MEMBER(name) __typeof__(curl_##name) *name;
-static struct {
-    FUNCTIONS(MEMBER)
-} api;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static char load_error[256];
-
-static void load_libcurl(void)
-{
-    imsg_crypto_add_names();
-    void *library = dlopen(CURL_LIBRARY, RTLD_NOW | RTLD_LOCAL);
-    bool all = library != NULL;
-#define FIND(name) all = all && (*(void **)&api.name = dlsym(library, "curl_" #name)) != NULL;
-    FUNCTIONS(FIND)
-    if (!all)
-        snprintf(load_error, sizeof load_error, "%s", dlerror());
-    else if (api.version_info(CURLVERSION_NOW)->version_num < VERSION_MIN)
-        snprintf(load_error, sizeof load_error, CURL_LIBRARY " is older than 7.85");
-    else if (api.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-        snprintf(load_error, sizeof load_error, CURL_LIBRARY " does not start");
-}
-
-enum imsg_status imsg_http_load(struct imsg_error *err)
-{
-    pthread_once(&once, load_libcurl);
-    if (!load_error[0])
-        return IMSG_OK;
-    enum imsg_status status = imsg_fail(err, IMSG_CONFIG, "cannot speak HTTP: %s", load_error);
-    imsg_error_suggest(err, IMSG_HINT_LIBCURL, NULL);
-    return status;
-}
-
-const char *imsg_http_version(void)
-{
-    return api.version();
-}
 
 enum imsg_status imsg_curl_open(struct imsg_http *http, struct imsg_error *err)
 {
     enum imsg_status status = imsg_http_load(err);
     if (status != IMSG_OK)
         return status;
-    http->multi = api.multi_init();
+    http->multi = imsg_libcurl.multi_init();
     if (!http->multi)
         return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
-    api.multi_setopt(http->multi, CURLMOPT_MAX_HOST_CONNECTIONS, HOST_CONNECTIONS);
-    api.multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, KEPT_CONNECTIONS);
+    imsg_libcurl.multi_setopt(http->multi, CURLMOPT_MAX_HOST_CONNECTIONS, HOST_CONNECTIONS);
+    imsg_libcurl.multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, KEPT_CONNECTIONS);
     return IMSG_OK;
 }
 
 void imsg_curl_close(struct imsg_http *http)
 {
     if (http->multi)
-        api.multi_cleanup(http->multi);
+        imsg_libcurl.multi_cleanup(http->multi);
     http->multi = NULL;
 }
 
@@ -174,26 +103,26 @@ struct options {
 
 static void set_number(struct options *options, CURLoption option, long value)
 {
-    options->ok = options->ok && api.easy_setopt(options->easy, option, value) == CURLE_OK;
+    options->ok = options->ok && imsg_libcurl.easy_setopt(options->easy, option, value) == CURLE_OK;
 }
 
 static void set_text(struct options *options, CURLoption option, const char *value)
 {
-    options->ok = options->ok && api.easy_setopt(options->easy, option, value) == CURLE_OK;
+    options->ok = options->ok && imsg_libcurl.easy_setopt(options->easy, option, value) == CURLE_OK;
 }
 
 static void set_pointer(struct options *options, CURLoption option, void *value)
 {
-    options->ok = options->ok && api.easy_setopt(options->easy, option, value) == CURLE_OK;
+    options->ok = options->ok && imsg_libcurl.easy_setopt(options->easy, option, value) == CURLE_OK;
 }
 
 static void set_size(struct options *options, CURLoption option, uint64_t value)
 {
-    options->ok = options->ok && api.easy_setopt(options->easy, option, (curl_off_t)value) == CURLE_OK;
+    options->ok = options->ok && imsg_libcurl.easy_setopt(options->easy, option, (curl_off_t)value) == CURLE_OK;
 }
 
 #define CALLBACK(options, option, function)                                                                            \
-    (options)->ok = (options)->ok && api.easy_setopt((options)->easy, (option), (function)) == CURLE_OK
+    (options)->ok = (options)->ok && imsg_libcurl.easy_setopt((options)->easy, (option), (function)) == CURLE_OK
 
 /* The protocol, and which servers are trusted. */
 static void set_trust(struct options *options, struct transfer *transfer)
@@ -264,7 +193,7 @@ static void set_limits(struct options *options, const struct transfer *transfer)
 
 static void add_header(struct options *options, struct curl_slist **list, const char *header)
 {
-    struct curl_slist *longer = api.slist_append(*list, header);
+    struct curl_slist *longer = imsg_libcurl.slist_append(*list, header);
     options->ok = options->ok && longer;
     *list = longer ? longer : *list;
 }
@@ -299,7 +228,7 @@ static void set_headers(struct options *options, struct transfer *transfer)
 
 enum imsg_status imsg_curl_begin(struct imsg_http *http, struct transfer *transfer, struct imsg_error *err)
 {
-    struct options options = {.easy = api.easy_init(), .ok = true};
+    struct options options = {.easy = imsg_libcurl.easy_init(), .ok = true};
     if (!options.easy)
         return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
     transfer->easy = options.easy;
@@ -317,7 +246,7 @@ enum imsg_status imsg_curl_begin(struct imsg_http *http, struct transfer *transf
     set_pointer(&options, CURLOPT_HEADERDATA, transfer);
     CALLBACK(&options, CURLOPT_WRITEFUNCTION, receive_body);
     set_pointer(&options, CURLOPT_WRITEDATA, transfer);
-    if (options.ok && api.multi_add_handle(http->multi, options.easy) == CURLM_OK)
+    if (options.ok && imsg_libcurl.multi_add_handle(http->multi, options.easy) == CURLM_OK)
         return IMSG_OK;
     imsg_curl_end(http, transfer);
     return imsg_fail(err, IMSG_INTERNAL, "libcurl does not take the request");
@@ -327,9 +256,9 @@ void imsg_curl_end(struct imsg_http *http, struct transfer *transfer)
 {
     if (!transfer->easy)
         return;
-    api.multi_remove_handle(http->multi, transfer->easy);
-    api.easy_cleanup(transfer->easy);
-    api.slist_free_all(transfer->header_list);
+    imsg_libcurl.multi_remove_handle(http->multi, transfer->easy);
+    imsg_libcurl.easy_cleanup(transfer->easy);
+    imsg_libcurl.slist_free_all(transfer->header_list);
     transfer->easy = transfer->header_list = NULL;
 }
 
@@ -340,10 +269,10 @@ enum imsg_status imsg_curl_step(struct imsg_http *http, int ms, int input, bool 
 {
     int running = 0, ready = 0;
     struct curl_waitfd also = {.fd = input, .events = CURL_WAIT_POLLIN};
-    CURLMcode code = api.multi_perform(http->multi, &running);
+    CURLMcode code = imsg_libcurl.multi_perform(http->multi, &running);
     if (code == CURLM_OK && running == (int)http->flying_count) {
         errno = 0;
-        code = api.multi_poll(http->multi, &also, input >= 0 ? 1 : 0, ms, &ready);
+        code = imsg_libcurl.multi_poll(http->multi, &also, input >= 0 ? 1 : 0, ms, &ready);
         *signal = ready == 0 && errno == EINTR;
         *readable = input >= 0 && also.revents != 0;
     }
@@ -406,10 +335,10 @@ static void read_headers(struct transfer *transfer, CURL *easy)
     struct curl_header *etag = NULL;
     curl_off_t wait = 0;
     transfer->answer.etag[0] = '\0';
-    if (api.easy_header(easy, "etag", 0, CURLH_HEADER, -1, &etag) != CURLHE_OK ||
+    if (imsg_libcurl.easy_header(easy, "etag", 0, CURLH_HEADER, -1, &etag) != CURLHE_OK ||
         !imsg_http_etag(imsg_view_str(etag->value), transfer->answer.etag))
         transfer->answer.etag[0] = '\0';
-    if (api.easy_getinfo(easy, CURLINFO_RETRY_AFTER, &wait) == CURLE_OK && wait > 0)
+    if (imsg_libcurl.easy_getinfo(easy, CURLINFO_RETRY_AFTER, &wait) == CURLE_OK && wait > 0)
         transfer->retry_after = wait < RETRY_AFTER_MAX ? (uint64_t)wait : RETRY_AFTER_MAX;
 }
 
@@ -419,18 +348,18 @@ struct transfer *imsg_curl_ended(struct imsg_http *http, enum try_result *result
     CURLMsg *message;
     int left;
     do
-        message = api.multi_info_read(http->multi, &left);
+        message = imsg_libcurl.multi_info_read(http->multi, &left);
     while (message && message->msg != CURLMSG_DONE);
-    if (!message || api.easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&transfer) != CURLE_OK)
+    if (!message || imsg_libcurl.easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&transfer) != CURLE_OK)
         return NULL;
     CURLcode code = message->data.result;
     read_headers(transfer, message->easy_handle);
     *result = classify_result(transfer, code);
     if (*result == TRY_BLOCKED)
-        snprintf(transfer->text, sizeof transfer->text, "its address is not one of the public network");
+        snprintf(transfer->text, sizeof transfer->text, "its address is not a public one");
     else if (code == CURLE_OK)
         snprintf(transfer->text, sizeof transfer->text, "the connection broke off");
     else if (!transfer->text[0])
-        snprintf(transfer->text, sizeof transfer->text, "%s", api.easy_strerror(code));
+        snprintf(transfer->text, sizeof transfer->text, "%s", imsg_libcurl.easy_strerror(code));
     return transfer;
 }

@@ -47,7 +47,7 @@ enum imsg_status imsg_relay_open(const char *location, struct imsg_net *net, str
     while (backends[i] && strcmp(backends[i]->scheme, scheme) != 0)
         i++;
     if (!backends[i])
-        return imsg_fail(err, IMSG_CONFIG, "relay \"%s\": there is no support for \"%s\"", location, scheme);
+        return imsg_fail(err, IMSG_CONFIG, "relay \"%s\": scheme \"%s\" is not supported", location, scheme);
     return open_backend(backends[i], location, net, out, err);
 }
 
@@ -89,7 +89,8 @@ void imsg_relay_send(struct imsg_relay *relay, const struct imsg_envelope *envel
     imsg_hex(envelope->to_token, sizeof envelope->to_token, token);
     imsg_hex(envelope->hash, sizeof envelope->hash, name);
     if (status == IMSG_OK && relay->backend->send) {
-        relay->backend->send(relay->state, token, name, envelope, line, done, context);
+        const struct relay_message message = {token, name, envelope, line};
+        relay->backend->send(relay->state, &message, done, context);
         return;
     }
     if (status == IMSG_OK)

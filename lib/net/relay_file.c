@@ -72,30 +72,29 @@ static enum imsg_status file_mailbox(void *opaque, const char *token, struct ims
 static enum imsg_status write_temp(const struct relay_folder *relay, const char *token, const struct mailbox *box,
                                    struct imsg_view line, char **temp, struct imsg_error *err)
 {
-    int fd = -1, number = 0;
-    char *path = NULL;
+    struct imsg_folder_temp file = {.fd = -1};
     struct imsg_buf text = {0};
     enum imsg_status status = imsg_buf_append(&text, line.ptr, line.len, err);
     if (status == IMSG_OK)
         status = imsg_buf_append(&text, "\n", 1, err);
     if (status != IMSG_OK)
         goto out;
-    status = imsg_folder_temp(&relay->folder, box->tmp, "", &fd, &path, &number, err);
-    if (number == ENOENT || number == ENOTDIR)
+    status = imsg_folder_temp(&relay->folder, box->tmp, "", &file, err);
+    if (file.number == ENOENT || file.number == ENOTDIR)
         status = imsg_mailbox_missing(relay, token, err);
     if (status != IMSG_OK)
         goto out;
-    status = imsg_folder_write(&relay->folder, path, fd, imsg_buf_view(&text), err);
+    status = imsg_folder_write(&relay->folder, file.path, file.fd, imsg_buf_view(&text), err);
     if (status != IMSG_OK)
         goto out;
-    *temp = path;
-    path = NULL;
+    *temp = file.path;
+    file.path = NULL;
 out:
-    if (fd >= 0)
-        close(fd);
-    if (path)
-        unlink(path);
-    free(path);
+    if (file.fd >= 0)
+        close(file.fd);
+    if (file.path)
+        unlink(file.path);
+    free(file.path);
     imsg_buf_free(&text);
     return status;
 }

@@ -1,4 +1,4 @@
-/* A relay on a server (imsg-serve): POST delivers, a GET that waits brings what is there, POST acknowledge deletes. One
+/* A relay on a server: POST delivers, a GET that waits brings what is there, POST acknowledge deletes. One
  * GET serves a list and the fetching of all it names: the lines come with it. */
 #include <poll.h>
 #include <stdio.h>
@@ -121,9 +121,8 @@ static void finish_delivery(void *context, enum imsg_status status, struct imsg_
     free_delivery(delivery);
 }
 
-static enum imsg_status start_delivery(struct state *state, const char *token, const struct imsg_envelope *envelope,
-                                       struct imsg_view line, imsg_delivered *done, void *context,
-                                       struct imsg_error *err)
+static enum imsg_status start_delivery(struct state *state, const struct relay_message *message, imsg_delivered *done,
+                                       void *context, struct imsg_error *err)
 {
     struct delivery *delivery = calloc(1, sizeof *delivery);
     if (!delivery)
@@ -131,9 +130,9 @@ static enum imsg_status start_delivery(struct state *state, const char *token, c
     delivery->state = state;
     delivery->done = done;
     delivery->context = context;
-    enum imsg_status status = token_url(state, token, "", &delivery->url, err);
+    enum imsg_status status = token_url(state, message->token, "", &delivery->url, err);
     if (status == IMSG_OK)
-        status = imsg_buf_append(&delivery->line, line.ptr, line.len, err);
+        status = imsg_buf_append(&delivery->line, message->line.ptr, message->line.len, err);
     if (status != IMSG_OK)
         goto out;
     delivery->request = imsg_remote_request(&state->remote, "POST", delivery->url);
@@ -141,7 +140,7 @@ static enum imsg_status start_delivery(struct state *state, const char *token, c
     delivery->request.max = ANSWER_MAX;
     delivery->request.timeout = TIMEOUT;
     delivery->request.bearer = &state->remote;
-    snprintf(delivery->id, sizeof delivery->id, "apns-id: %s", envelope->id);
+    snprintf(delivery->id, sizeof delivery->id, "apns-id: %s", message->envelope->id);
     snprintf(delivery->expires, sizeof delivery->expires, "apns-expiration: %lld",
              (long long)imsg_now() + (long long)IMSG_RELAY_DAYS * 86400);
     delivery->request.headers[0] = delivery->id;
@@ -156,12 +155,10 @@ out:
     return status;
 }
 
-static void http_send(void *opaque, const char *token, const char *name, const struct imsg_envelope *envelope,
-                      struct imsg_view line, imsg_delivered *done, void *context)
+static void http_send(void *opaque, const struct relay_message *message, imsg_delivered *done, void *context)
 {
     struct imsg_error err = {0};
-    (void)name;
-    enum imsg_status status = start_delivery(opaque, token, envelope, line, done, context, &err);
+    enum imsg_status status = start_delivery(opaque, message, done, context, &err);
     if (status != IMSG_OK)
         done(context, status, false, &err);
 }

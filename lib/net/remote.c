@@ -159,7 +159,7 @@ enum imsg_status imsg_remote_open(struct imsg_remote *out, const char *role, con
     struct imsg_buf base = {0}, origin = {0};
     struct imsg_url parts;
     if (!net)
-        return imsg_fail(err, IMSG_CONFIG, "%s \"%s\": there is no network here", role, location);
+        return imsg_fail(err, IMSG_CONFIG, "%s \"%s\": network access is not set up", role, location);
     enum imsg_status status = check_pin(net, err);
     if (status == IMSG_OK)
         status = imsg_strdup(location, &remote.location, err);

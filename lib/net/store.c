@@ -31,7 +31,7 @@ enum imsg_status imsg_store_open(const char *location, struct imsg_net *net, str
     while (backends[i] && strcmp(backends[i]->scheme, scheme) != 0)
         i++;
     if (!backends[i]) {
-        status = imsg_fail(err, IMSG_CONFIG, "store \"%s\": there is no support for \"%s\"", location, scheme);
+        status = imsg_fail(err, IMSG_CONFIG, "store \"%s\": scheme \"%s\" is not supported", location, scheme);
         goto out;
     }
     status = imsg_strdup(location, &store->location, err);
@@ -87,9 +87,8 @@ void imsg_store_abort(struct imsg_store *store, struct imsg_store_put *put)
 
 struct counted {
     const char *location;
-    uint64_t left, max;
-    imsg_sink *sink;
-    void *context;
+    uint64_t left;
+    const struct imsg_store_read *read;
 };
 
 static enum imsg_status count_bytes(void *opaque, struct imsg_view piece, struct imsg_error *err)
@@ -97,9 +96,9 @@ static enum imsg_status count_bytes(void *opaque, struct imsg_view piece, struct
     struct counted *counted = opaque;
     if (piece.len > counted->left)
         return imsg_fail(err, IMSG_PROTOCOL, "store \"%s\": the object is larger than %llu bytes", counted->location,
-                         (unsigned long long)counted->max);
+                         (unsigned long long)counted->read->max);
     counted->left -= piece.len;
-    return counted->sink(counted->context, piece, err);
+    return counted->read->sink(counted->read->context, piece, err);
 }
 
 /* An https URL leads to a server, whatever one's own store is. */
@@ -116,18 +115,15 @@ enum imsg_status imsg_store_open_object(struct imsg_store *store, const char *ur
     return store->backend->open_object(store->state, uri, fd, err);
 }
 
-enum imsg_status imsg_store_get(struct imsg_store *store, const char *uri, uint64_t from, uint64_t max, imsg_sink *sink,
-                                void *context, struct imsg_error *err)
+enum imsg_status imsg_store_get(struct imsg_store *store, const struct imsg_store_read *read, struct imsg_error *err)
 {
-    struct counted counted = {store->location, from < max ? max - from : 0, max, sink, context};
-    if (is_foreign(store, uri))
-        return imsg_store_get_foreign(store->net, uri, from, max, count_bytes, &counted, err);
-    return store->backend->get(store->state, uri, from, max, count_bytes, &counted, err);
-}
-
-const char *imsg_store_location(const struct imsg_store *store)
-{
-    return store->location;
+    struct counted counted = {store->location, read->from < read->max ? read->max - read->from : 0, read};
+    struct imsg_store_read inner = *read;
+    inner.sink = count_bytes;
+    inner.context = &counted;
+    if (is_foreign(store, read->uri))
+        return imsg_store_get_foreign(store->net, &inner, err);
+    return store->backend->get(store->state, &inner, err);
 }
 
 void imsg_store_close(struct imsg_store *store)

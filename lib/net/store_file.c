@@ -51,12 +51,17 @@ static enum imsg_status file_begin(void *opaque, struct imsg_store_put *put, str
 {
     struct state *state = opaque;
     struct imsg_folder *folder = &state->folder;
+    struct imsg_folder_temp temp;
     enum imsg_status status = imsg_folder_make_base(folder, err);
     if (status == IMSG_OK && !state->swept)
         imsg_folder_sweep(open(folder->base, O_RDONLY | O_DIRECTORY | O_CLOEXEC), TEMP_PREFIX);
     state->swept = true;
     if (status == IMSG_OK)
-        status = imsg_folder_temp(folder, folder->base, TEMP_PREFIX, &put->fd, &put->temp, NULL, err);
+        status = imsg_folder_temp(folder, folder->base, TEMP_PREFIX, &temp, err);
+    if (status == IMSG_OK) {
+        put->fd = temp.fd;
+        put->temp = temp.path;
+    }
     return status;
 }
 
@@ -152,22 +157,21 @@ static enum imsg_status pass_pieces(const struct imsg_folder *folder, int fd, im
     return status;
 }
 
-static enum imsg_status file_get(void *opaque, const char *uri, uint64_t from, uint64_t max, imsg_sink *sink,
-                                 void *context, struct imsg_error *err)
+static enum imsg_status file_get(void *opaque, const struct imsg_store_read *read, struct imsg_error *err)
 {
     const struct imsg_folder *folder = opaque;
     int fd = -1;
     struct stat st;
-    enum imsg_status status = file_open_object(opaque, uri, &fd, err);
+    enum imsg_status status = file_open_object(opaque, read->uri, &fd, err);
     if (status != IMSG_OK)
         return status;
-    if (fstat(fd, &st) == 0 && (uint64_t)st.st_size > max)
+    if (fstat(fd, &st) == 0 && (uint64_t)st.st_size > read->max)
         status = imsg_fail(err, IMSG_PROTOCOL, "store folder \"%s\": an object of %lld bytes, expected at most %llu",
-                           folder->base, (long long)st.st_size, (unsigned long long)max);
-    else if (from > 0 && lseek(fd, (off_t)from, SEEK_SET) < 0)
-        status = imsg_folder_fail_read(folder, uri, errno, err);
+                           folder->base, (long long)st.st_size, (unsigned long long)read->max);
+    else if (read->from > 0 && lseek(fd, (off_t)read->from, SEEK_SET) < 0)
+        status = imsg_folder_fail_read(folder, read->uri, errno, err);
     if (status == IMSG_OK)
-        status = pass_pieces(folder, fd, sink, context, err);
+        status = pass_pieces(folder, fd, read->sink, read->context, err);
     close(fd);
     return status;
 }

@@ -1,4 +1,4 @@
-/* A store on a server: imsg-serve, or any host that takes PUT and gives GET (WebDAV), objects at BASE/store/<sha256>.
+/* A store on a server that takes PUT and gives GET, WebDAV for one; objects are at BASE/store/<sha256>.
  * The name is known only when the last byte is, so an object waits in a file without a name until it goes out. */
 #include <errno.h>
 #include <fcntl.h>
@@ -98,54 +98,54 @@ static enum imsg_status http_commit(void *opaque, struct imsg_store_put *put, co
 
 /* ---- get ---- */
 
-enum imsg_status imsg_store_fetch(struct imsg_net *net, struct imsg_http_request *request, const char *uri,
-                                  uint64_t from, uint64_t max, imsg_sink *sink, void *context, struct imsg_error *err)
+enum imsg_status imsg_store_fetch(struct imsg_net *net, struct imsg_http_request *request,
+                                  const struct imsg_store_read *read, struct imsg_error *err)
 {
     struct imsg_http_answer answer = {0};
-    request->from = from;
-    request->max = max;
-    request->sink = sink;
-    request->context = context;
+    request->from = read->from;
+    request->max = read->max;
+    request->sink = read->sink;
+    request->context = read->context;
     enum imsg_status status = imsg_http_do(net, request, &answer, err);
     if (status == IMSG_OK && answer.status == 404)
-        status = imsg_fail(err, IMSG_UNAVAILABLE, "store \"%s\" has no object \"%s\"", request->place, uri);
+        status = imsg_fail(err, IMSG_UNAVAILABLE, "store \"%s\" has no object \"%s\"", request->place, read->uri);
     else if (status == IMSG_OK && answer.status != 200 && answer.status != 206)
         status = imsg_http_refused(request, &answer, err);
     imsg_http_answer_free(&answer);
     return status;
 }
 
-static enum imsg_status get_object(struct imsg_net *net, const char *place, const char *uri, const char *socket,
-                                   uint64_t from, uint64_t max, imsg_sink *sink, void *context, struct imsg_error *err)
+static enum imsg_status get_object(struct imsg_net *net, const char *place, const char *socket,
+                                   const struct imsg_store_read *read, struct imsg_error *err)
 {
     struct imsg_http_request request = {
-        .role = "store", .place = place, .method = "GET", .url = uri, .socket = socket, .fd = -1};
-    return imsg_store_fetch(net, &request, uri, from, max, sink, context, err);
+        .role = "store", .place = place, .method = "GET", .url = read->uri, .socket = socket, .fd = -1};
+    return imsg_store_fetch(net, &request, read, err);
 }
 
-enum imsg_status imsg_store_get_foreign(struct imsg_net *net, const char *uri, uint64_t from, uint64_t max,
-                                        imsg_sink *sink, void *context, struct imsg_error *err)
+enum imsg_status imsg_store_get_foreign(struct imsg_net *net, const struct imsg_store_read *read,
+                                        struct imsg_error *err)
 {
     struct imsg_url parts;
     struct imsg_buf place = {0};
-    if (!net || !imsg_url_split(uri, "https", &parts))
+    if (!net || !imsg_url_split(read->uri, "https", &parts))
         return imsg_fail(err, IMSG_REFUSED, "the attachment is neither at an https URL nor in the store configured");
-    enum imsg_status status = imsg_buf_append(&place, uri, parts.origin, err);
+    enum imsg_status status = imsg_buf_append(&place, read->uri, parts.origin, err);
     if (status == IMSG_OK)
-        status = get_object(net, (const char *)place.ptr, uri, NULL, from, max, sink, context, err);
+        status = get_object(net, (const char *)place.ptr, NULL, read, err);
     imsg_buf_free(&place);
     return status;
 }
 
-static enum imsg_status http_get(void *opaque, const char *uri, uint64_t from, uint64_t max, imsg_sink *sink,
-                                 void *context, struct imsg_error *err)
+static enum imsg_status http_get(void *opaque, const struct imsg_store_read *read, struct imsg_error *err)
 {
     struct imsg_remote *remote = opaque;
+    const char *uri = read->uri;
     size_t len = strlen(remote->base), objects = strlen(OBJECTS);
     if (strncmp(uri, remote->base, len) == 0 && strncmp(uri + len, "/" OBJECTS, objects + 1) == 0 &&
         imsg_name_is_hash(uri + len + 1 + objects))
-        return get_object(remote->net, remote->location, uri, remote->socket, from, max, sink, context, err);
-    return imsg_store_get_foreign(remote->net, uri, from, max, sink, context, err);
+        return get_object(remote->net, remote->location, remote->socket, read, err);
+    return imsg_store_get_foreign(remote->net, read, err);
 }
 
 const struct store_backend imsg_store_http = {

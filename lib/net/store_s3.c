@@ -165,20 +165,20 @@ static enum imsg_status s3_commit(void *opaque, struct imsg_store_put *put, cons
     return status;
 }
 
-static enum imsg_status s3_get(void *opaque, const char *uri, uint64_t from, uint64_t max, imsg_sink *sink,
-                               void *context, struct imsg_error *err)
+static enum imsg_status s3_get(void *opaque, const struct imsg_store_read *read, struct imsg_error *err)
 {
     struct bucket *bucket = opaque;
+    const char *uri = read->uri;
     struct imsg_http_request request;
     char *url = NULL;
     size_t len = strlen(bucket->location);
     if (strncmp(uri, bucket->location, len) != 0 || uri[len] != '/' || !imsg_name_is_hash(uri + len + 1))
-        return imsg_store_get_foreign(bucket->net, uri, from, max, sink, context, err);
+        return imsg_store_get_foreign(bucket->net, read, err);
     enum imsg_status status = imsg_path_join(bucket->base, uri + len + 1, &url, err);
     if (status != IMSG_OK)
         return status;
     request = request_for(bucket, "GET", url, "x-amz-content-sha256: " NOTHING, NULL);
-    status = imsg_store_fetch(bucket->net, &request, uri, from, max, sink, context, err);
+    status = imsg_store_fetch(bucket->net, &request, read, err);
     free(url);
     return status;
 }

@@ -232,9 +232,8 @@ static enum imsg_status fetch_object(struct fetch *fetch, struct imsg_error *err
     if (from > 0)
         status = read_part(fetch, err);
     if (status == IMSG_OK && (from == 0 || from < attachment->size)) {
-        status = fetch->object >= 0
-                     ? read_object(fetch, from, err)
-                     : imsg_store_get(fetch->store, attachment->uri, from, INT64_MAX, collect_bytes, fetch, err);
+        const struct imsg_store_read read = {attachment->uri, from, INT64_MAX, collect_bytes, fetch};
+        status = fetch->object >= 0 ? read_object(fetch, from, err) : imsg_store_get(fetch->store, &read, err);
         /* The part is to have every byte that came. */
         if (status == IMSG_TEMPORARY && add_piece(fetch, fetch->filled, false, NULL) == IMSG_OK)
             (void)!imsg_pieces_wait(fetch->pieces, NULL);
@@ -270,16 +269,17 @@ static enum imsg_status fetch_resumed(struct fetch *fetch, struct imsg_error *er
 }
 
 /* "photo.jpg", 2 -> "photo-2.jpg"; a leading dot starts no extension. */
-static enum imsg_status make_numbered_path(const char *folder, const char *name, unsigned number, char **path,
+static enum imsg_status make_numbered_path(const struct imsg_attachment_place *place, unsigned number, char **path,
                                            struct imsg_error *err)
 {
+    const char *name = place->name;
     char file[512];
     const char *dot = strrchr(name, '.');
     size_t stem = dot && dot != name ? (size_t)(dot - name) : strlen(name);
     if (number == 0)
-        return imsg_path_join(folder, name, path, err);
+        return imsg_path_join(place->folder, name, path, err);
     snprintf(file, sizeof file, "%.*s-%u%s", (int)stem, name, number, name + stem);
-    return imsg_path_join(folder, file, path, err);
+    return imsg_path_join(place->folder, file, path, err);
 }
 
 /* The name is durable, or taken back: a second try is not to find it and take another. */
@@ -291,12 +291,13 @@ static enum imsg_status sync_name(const char *path, struct imsg_error *err)
     return status;
 }
 
-static enum imsg_status publish_file(int fd, const char *folder, const char *name, char **path, struct imsg_error *err)
+static enum imsg_status publish_file(int fd, const struct imsg_attachment_place *place, char **path,
+                                     struct imsg_error *err)
 {
-    enum imsg_status status = imsg_sync_file(fd, name, err);
+    enum imsg_status status = imsg_sync_file(fd, place->name, err);
     for (unsigned i = 0; status == IMSG_OK && i < NAME_TRIES; i++) {
         char *candidate = NULL;
-        status = make_numbered_path(folder, name, i, &candidate, err);
+        status = make_numbered_path(place, i, &candidate, err);
         if (status == IMSG_OK)
             status = imsg_unnamed_name(fd, candidate, err);
         if (status == IMSG_OK)
@@ -309,14 +310,14 @@ static enum imsg_status publish_file(int fd, const char *folder, const char *nam
         if (status == IMSG_CONFLICT)
             status = IMSG_OK;
     }
-    return status != IMSG_OK
-               ? status
-               : imsg_fail(err, IMSG_CANNOT_CREATE, "\"%s\": too many files of this name in \"%s\"", name, folder);
+    return status != IMSG_OK ? status
+                             : imsg_fail(err, IMSG_CANNOT_CREATE, "\"%s\": too many files of this name in \"%s\"",
+                                         place->name, place->folder);
 }
 
 enum imsg_status imsg_attachment_get(struct imsg_store *store, const struct imsg_attachment *attachment,
-                                     const char *folder, const char *name, const struct imsg_transfer *how, char **path,
-                                     struct imsg_error *err)
+                                     const struct imsg_attachment_place *place, const struct imsg_transfer *how,
+                                     char **path, struct imsg_error *err)
 {
     struct fetch fetch = {.store = store, .attachment = attachment, .how = how, .object = -1, .plain = -1};
     char *target = NULL, hash[65];
@@ -324,15 +325,15 @@ enum imsg_status imsg_attachment_get(struct imsg_store *store, const struct imsg
     imsg_hex(attachment->sha256, sizeof attachment->sha256, hash); /* the sender cannot choose it */
     enum imsg_status status = imsg_store_open_object(store, attachment->uri, &fetch.object, err);
     if (status == IMSG_OK)
-        status = imsg_path_join(folder, hash, &target, err);
+        status = imsg_path_join(place->folder, hash, &target, err);
     if (status == IMSG_OK)
-        status = imsg_unnamed_create(folder, 0666, &fetch.plain, err);
+        status = imsg_unnamed_create(place->folder, 0666, &fetch.plain, err);
     if (status == IMSG_OK)
         status = imsg_part_open(&fetch.part, target, fetch.object < 0, attachment->size, err);
     if (status == IMSG_OK)
         status = fetch_resumed(&fetch, err);
     if (status == IMSG_OK)
-        status = publish_file(fetch.plain, folder, name, path, err);
+        status = publish_file(fetch.plain, place, path, err);
     if (status == IMSG_TEMPORARY && fetch.part.size > 0)
         imsg_part_keep(&fetch.part);
     else

@@ -110,7 +110,8 @@ static void gcm_1m(void)
 {
     static uint8_t nonce[12];
     uint8_t tag[16];
-    must(imsg_gcm_seal(with.gcm, nonce, bytes("", 0), with.large, with.large, sizeof with.large, tag, NULL));
+    must(imsg_gcm_seal(with.gcm, nonce,
+                       &(struct imsg_gcm_data){bytes("", 0), with.large, with.large, sizeof with.large}, tag, NULL));
 }
 
 static void sha256_1m(void)

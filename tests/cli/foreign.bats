@@ -43,7 +43,7 @@ nothing_came() { [ -z "$(ls -A got)" ] && [ ! -s files.shown ]; }
     expect 1 get --retry-for 0 foreign.d
     no_out
     errors_are 1
-    err_has "\"https://$host\": its address is not one of the public network"
+    err_has "\"https://$host\": its address is not a public one"
   done
   nothing_came
   [ ! -s files.err ]

@@ -72,7 +72,7 @@ push() { as alice imsg-push "$@"; }
 
 @test "not one line is 66, so that a failed seal makes a failed pipeline" {
   expect 66 push </dev/null
-  err_has 'imsg-push: error: not one envelope to push'
+  err_has 'imsg-push: error: no envelope to push'
   printf '\n\n' >blank
   expect 66 push blank
   as alice imsg-seal -q -r nobody@example.com <<<hello 2>/dev/null | expect 66 push
@@ -245,7 +245,7 @@ push() { as alice imsg-push "$@"; }
   jq -c '.relay = "https://127.0.0.1:1"' one >elsewhere
   { cat elsewhere; envelopes 1; } >mixed
   expect 1 push -j --undelivered left mixed
-  err_has 'line 1: relay "https://127.0.0.1:1": its address is not one of the public network'
+  err_has 'line 1: relay "https://127.0.0.1:1": its address is not a public one'
   cmp elsewhere left
   holds 1 "$BOX"
   [ "$(jq -r .status out)" = $'failed\ndelivered' ]

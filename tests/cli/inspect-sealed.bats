@@ -175,7 +175,7 @@ verdict() { tail -n 1 out | jq -r .verdict.text; }
   # What only begins like one has its limit.
   head -c 20000000 /dev/zero | tr '\0' '{' >much
   expect 65 look much
-  err_has 'larger than anything known'
+  err_has 'larger than any input that can be inspected'
 }
 
 @test "whatever bytes are changed, it ends with 0, 1 or 65, and with 0 only what imsg-open opens" {

@@ -65,6 +65,8 @@ send_and_receive() {
   # Nobody there, and somebody who is not who he was.
   expect 67 "$1/send" "$T/alice" directory relay carol@example.com x
   err_has 'mailto:carol@example.com has no account'
+  err_has 'no recipient can be reached'
+  [ "$(grep -c carol err)" = 1 ]
   rm -r directory bob
   as bob imsg-keygen -n other bob@example.com | as bob imsg-register
   expect 1 "$1/send" "$T/alice" directory relay bob@example.com x

@@ -40,18 +40,18 @@ static enum imsg_status both(const struct imsg_p256 *auth, uint64_t number, bool
     struct imsg_error err = {0};
     uint8_t *copy = malloc(chunk.len);
     MUST(copy != NULL);
-    MUST_OK(imsg_stream_new(key, id, NULL, &stream, &fuzz_err));
-    MUST_OK(imsg_stream_new(NULL, id, NULL, &without, &fuzz_err));
+    MUST_OK(imsg_stream_new(key, id, &stream, &fuzz_err));
+    MUST_OK(imsg_stream_new(NULL, id, &without, &fuzz_err));
     memcpy(copy, chunk.ptr, chunk.len);
     const struct imsg_chunk shown = {number, last, copy, chunk.len}, opened = {number, last, content, chunk.len};
-    enum imsg_status signature = imsg_stream_open(without, imsg_p256_point(auth), &shown, &trace, &err);
+    enum imsg_status signature = imsg_stream_open_traced(without, imsg_p256_point(auth), &shown, &trace, &err);
     MUST(memcmp(copy, chunk.ptr, chunk.len) == 0);
     imsg_trace_free(&trace);
-    enum imsg_status traced = imsg_stream_open(stream, imsg_p256_point(auth), &shown, &trace, &err);
+    enum imsg_status traced = imsg_stream_open_traced(stream, imsg_p256_point(auth), &shown, &trace, &err);
     MUST(traced == IMSG_OK ? signature == IMSG_OK : signature != IMSG_OK || trace.why == IMSG_BAD_TAG);
     imsg_trace_free(&trace);
     memcpy(content, chunk.ptr, chunk.len);
-    enum imsg_status status = imsg_stream_open(stream, imsg_p256_point(auth), &opened, NULL, &err);
+    enum imsg_status status = imsg_stream_open(stream, imsg_p256_point(auth), &opened, &err);
     MUST(status == traced);
     MUST(status == IMSG_OK || status == IMSG_REFUSED);
     for (size_t i = 0; status != IMSG_OK && i < chunk.len; i++)
@@ -73,7 +73,7 @@ static void changed(const struct imsg_p256 *auth, struct imsg_view input)
     uint8_t *chunk = malloc(len), *out = malloc(len);
     MUST(chunk && out);
     memcpy(chunk, content.ptr, content.len);
-    MUST_OK(imsg_stream_new(key, id, NULL, &stream, &fuzz_err));
+    MUST_OK(imsg_stream_new(key, id, &stream, &fuzz_err));
     MUST_OK(imsg_stream_seal(stream, auth, &(struct imsg_chunk){number, true, chunk, content.len}, &fuzz_err));
     chunk[at % len] ^= mask;
     enum imsg_status status = both(auth, number, true, imsg_view_of(chunk, len), out);

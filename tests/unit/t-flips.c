@@ -70,7 +70,7 @@ static bool opens(struct user *to, const struct user *from, struct imsg_view lin
     bool opened = false;
     *released = 0;
     if (imsg_envelope_parse(line, &envelope, &err) == IMSG_OK) {
-        opened = imsg_open_envelope(&to->identity, &from->device, &envelope, &message, NULL, &err) == IMSG_OK;
+        opened = imsg_open_envelope(&to->identity, &from->device, &envelope, &message, &err) == IMSG_OK;
         *released = message.plaintext.len;
         imsg_message_free(&message);
     }

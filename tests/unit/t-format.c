@@ -60,6 +60,14 @@ static void keys(const struct user *user)
     tap_ok(imsg_device_offers(&device, &toy_format) && imsg_format_best(&again, &device) == &toy_format,
            "and offers the toy, before the others");
     imsg_device_free(&device);
+    static const char limit[] = "\"limit\":16384,";
+    char *at = strstr((char *)record.ptr, limit);
+    if (tap_ok(at != NULL, "a record states its limit")) {
+        memset(at, ' ', sizeof limit - 1);
+        tap_status(imsg_device_parse(imsg_buf_view(&record), &device, &err), IMSG_OK, &err, "one that does not reads");
+        tap_ok(device.limit == IMSG_RELAY_PAYLOAD_MAX, "and then takes what a relay takes, whatever the toy's limit");
+        imsg_device_free(&device);
+    }
     imsg_identity_free(&again);
     imsg_buf_free(&file);
     imsg_buf_free(&record);
@@ -114,16 +122,15 @@ static void open_line(struct user *to, const struct user *from, struct imsg_view
     struct imsg_message message = {0};
     must(imsg_envelope_parse(line, &envelope, &err));
     tap_ok(envelope.format == &toy_format, "the envelope says toy");
-    tap_status(imsg_open_envelope(&to->identity, &from->device, &envelope, &message, NULL, &err), IMSG_OK, &err,
-               "it opens");
+    tap_status(imsg_open_envelope(&to->identity, &from->device, &envelope, &message, &err), IMSG_OK, &err, "it opens");
     tap_bytes(message.content, imsg_view_str("hello"), "and holds what was sealed");
     imsg_message_free(&message);
     envelope.payload.ptr[5] ^= 1; /* in the tag */
-    tap_status(imsg_open_envelope(&to->identity, &from->device, &envelope, &message, NULL, &err), IMSG_REFUSED, &err,
+    tap_status(imsg_open_envelope(&to->identity, &from->device, &envelope, &message, &err), IMSG_REFUSED, &err,
                "with another tag it does not");
     tap_ok(strcmp(err.text, "refused") == 0, "and nothing tells why");
     envelope.payload.len = 20;
-    tap_status(imsg_open_envelope(&to->identity, &from->device, &envelope, &message, NULL, &err), IMSG_MALFORMED, &err,
+    tap_status(imsg_open_envelope(&to->identity, &from->device, &envelope, &message, &err), IMSG_MALFORMED, &err,
                "cut inside the tag it is malformed");
     imsg_envelope_free(&envelope);
 }

@@ -99,13 +99,15 @@ static void test_known(const struct known *k)
     struct imsg_view extra = aad.len > 0 ? imsg_buf_view(&aad) : no_aad;
     /* Twice with one object: nothing of the first message may be left in it. */
     for (int round = 1; round <= 2; round++) {
-        tap_status(imsg_gcm_seal(gcm, nonce.ptr, extra, plain.ptr, got, plain.len, got_tag, &err), IMSG_OK, &err,
-                   "%s: seal %d", k->name, round);
+        tap_status(
+            imsg_gcm_seal(gcm, nonce.ptr, &(struct imsg_gcm_data){extra, plain.ptr, got, plain.len}, got_tag, &err),
+            IMSG_OK, &err, "%s: seal %d", k->name, round);
         tap_bytes(imsg_view_of(got, plain.len), imsg_buf_view(&sealed), "%s: ciphertext %d", k->name, round);
         tap_bytes(imsg_view_of(got_tag, 16), imsg_buf_view(&tag), "%s: tag %d", k->name, round);
         memset(got, 0xa5, sizeof got);
-        tap_status(imsg_gcm_open(gcm, nonce.ptr, extra, sealed.ptr, got, sealed.len, tag.ptr, &err), IMSG_OK, &err,
-                   "%s: open %d", k->name, round);
+        tap_status(
+            imsg_gcm_open(gcm, nonce.ptr, &(struct imsg_gcm_data){extra, sealed.ptr, got, sealed.len}, tag.ptr, &err),
+            IMSG_OK, &err, "%s: open %d", k->name, round);
         tap_bytes(imsg_view_of(got, sealed.len), imsg_buf_view(&plain), "%s: content %d", k->name, round);
     }
     imsg_gcm_free(gcm);
@@ -156,10 +158,11 @@ static void test_sizes(void)
             exit(1);
         }
         memcpy(got, plain, len);
-        if (imsg_gcm_seal(gcm, nonce, aad, got, got, len, tag, NULL) != IMSG_OK || memcmp(got, want, len) != 0 ||
-            memcmp(tag, want_tag, 16) != 0)
+        if (imsg_gcm_seal(gcm, nonce, &(struct imsg_gcm_data){aad, got, got, len}, tag, NULL) != IMSG_OK ||
+            memcmp(got, want, len) != 0 || memcmp(tag, want_tag, 16) != 0)
             wrong_seal++;
-        if (imsg_gcm_open(gcm, nonce, aad, got, got, len, tag, NULL) != IMSG_OK || memcmp(got, plain, len) != 0)
+        if (imsg_gcm_open(gcm, nonce, &(struct imsg_gcm_data){aad, got, got, len}, tag, NULL) != IMSG_OK ||
+            memcmp(got, plain, len) != 0)
             wrong_open++;
         count++;
     }
@@ -182,7 +185,7 @@ static unsigned accepted_with_a_bit_flipped(struct imsg_gcm *gcm, uint8_t *where
     for (size_t bit = 0; bit < 8 * len; bit++) {
         where[bit / 8] ^= (uint8_t)(1 << bit % 8);
         memset(out, 0xa5, sizeof out);
-        if (imsg_gcm_open(gcm, nonce, aad, sealed, out, sealed_len, tag, NULL) != IMSG_BAD_TAG)
+        if (imsg_gcm_open(gcm, nonce, &(struct imsg_gcm_data){aad, sealed, out, sealed_len}, tag, NULL) != IMSG_BAD_TAG)
             accepted++;
         if (!all_zero(out, sealed_len) || out[sealed_len] != 0xa5)
             ++*not_wiped;
@@ -203,7 +206,8 @@ static void test_tampering(void)
     fill(plain, sizeof plain, 6);
     struct imsg_view extra = imsg_view_of(aad, sizeof aad);
     struct imsg_gcm *gcm = new_gcm(key);
-    tap_status(imsg_gcm_seal(gcm, nonce, extra, plain, sealed, sizeof plain, tag, &err), IMSG_OK, &err, "seal");
+    tap_status(imsg_gcm_seal(gcm, nonce, &(struct imsg_gcm_data){extra, plain, sealed, sizeof plain}, tag, &err),
+               IMSG_OK, &err, "seal");
     struct {
         const char *name;
         uint8_t *where;
@@ -215,27 +219,29 @@ static void test_tampering(void)
         tap_ok(accepted == 0, "each bit of the %s flipped: bad tag (%u accepted)", parts[i].name, accepted);
     }
     tap_ok(not_wiped == 0, "what does not open leaves zeroes, and nothing beyond (%u times not)", not_wiped);
-    tap_status(imsg_gcm_open(gcm, nonce, no_aad, sealed, out, sizeof sealed, tag, &err), IMSG_BAD_TAG, &err,
-               "additional data left out");
+    tap_status(imsg_gcm_open(gcm, nonce, &(struct imsg_gcm_data){no_aad, sealed, out, sizeof sealed}, tag, &err),
+               IMSG_BAD_TAG, &err, "additional data left out");
     tap_ok(strcmp(err.text, "the tag does not fit") == 0, "its text");
-    tap_status(imsg_gcm_open(gcm, nonce, extra, sealed, out, sizeof sealed - 1, tag, &err), IMSG_BAD_TAG, &err,
-               "cut by a byte");
-    tap_status(imsg_gcm_open(gcm, nonce, extra, sealed, out, 0, tag, &err), IMSG_BAD_TAG, &err, "cut to nothing");
-    tap_status(imsg_gcm_open(gcm, nonce, extra, NULL, NULL, 0, tag, NULL), IMSG_BAD_TAG, NULL, "nothing at all");
-    tap_status(imsg_gcm_open(gcm, nonce, extra, sealed, out, sizeof sealed, tag, &err), IMSG_OK, &err,
-               "the object opens the right one after all those");
+    tap_status(imsg_gcm_open(gcm, nonce, &(struct imsg_gcm_data){extra, sealed, out, sizeof sealed - 1}, tag, &err),
+               IMSG_BAD_TAG, &err, "cut by a byte");
+    tap_status(imsg_gcm_open(gcm, nonce, &(struct imsg_gcm_data){extra, sealed, out, 0}, tag, &err), IMSG_BAD_TAG, &err,
+               "cut to nothing");
+    tap_status(imsg_gcm_open(gcm, nonce, &(struct imsg_gcm_data){extra, NULL, NULL, 0}, tag, NULL), IMSG_BAD_TAG, NULL,
+               "nothing at all");
+    tap_status(imsg_gcm_open(gcm, nonce, &(struct imsg_gcm_data){extra, sealed, out, sizeof sealed}, tag, &err),
+               IMSG_OK, &err, "the object opens the right one after all those");
     tap_bytes(imsg_view_of(out, sizeof out), imsg_view_of(plain, sizeof plain), "and right");
     tag[15] ^= 1;
     memcpy(out, sealed, sizeof out);
-    tap_status(imsg_gcm_open(gcm, nonce, extra, out, out, sizeof out, tag, &err), IMSG_BAD_TAG, &err,
-               "bad tag in place");
+    tap_status(imsg_gcm_open(gcm, nonce, &(struct imsg_gcm_data){extra, out, out, sizeof out}, tag, &err), IMSG_BAD_TAG,
+               &err, "bad tag in place");
     tap_ok(all_zero(out, sizeof out), "in place, too, nothing is left");
     imsg_gcm_free(gcm);
     key[0] ^= 1;
     tag[15] ^= 1;
     gcm = new_gcm(key);
-    tap_status(imsg_gcm_open(gcm, nonce, extra, sealed, out, sizeof sealed, tag, &err), IMSG_BAD_TAG, &err,
-               "another key");
+    tap_status(imsg_gcm_open(gcm, nonce, &(struct imsg_gcm_data){extra, sealed, out, sizeof sealed}, tag, &err),
+               IMSG_BAD_TAG, &err, "another key");
     imsg_gcm_free(gcm);
     imsg_gcm_free(NULL);
 }
@@ -253,9 +259,11 @@ static void test_long_wiped(void)
     }
     struct imsg_gcm *gcm = new_gcm(key);
     fill(bytes, len, 7);
-    bool sealed = imsg_gcm_seal(gcm, nonce, no_aad, bytes, bytes, len, tag, NULL) == IMSG_OK;
+    bool sealed = imsg_gcm_seal(gcm, nonce, &(struct imsg_gcm_data){no_aad, bytes, bytes, len}, tag, NULL) == IMSG_OK;
     bytes[len - 1] ^= 1;
-    tap_ok(sealed && imsg_gcm_open(gcm, nonce, no_aad, bytes, bytes, len, tag, NULL) == IMSG_BAD_TAG &&
+    tap_ok(sealed &&
+               imsg_gcm_open(gcm, nonce, &(struct imsg_gcm_data){no_aad, bytes, bytes, len}, tag, NULL) ==
+                   IMSG_BAD_TAG &&
                all_zero(bytes, len),
            "a long message with its last byte changed leaves zeroes only");
     imsg_gcm_free(gcm);
@@ -269,10 +277,10 @@ static void test_too_long(void)
     uint8_t key[32] = {0}, nonce[12] = {0}, tag[16] = {0}, byte = 7;
     size_t len = ((size_t)1 << 36) - 31;
     struct imsg_gcm *gcm = new_gcm(key);
-    tap_status(imsg_gcm_seal(gcm, nonce, no_aad, &byte, &byte, len, tag, NULL), IMSG_TOO_LONG, NULL,
-               "seal 2^36 - 31 bytes");
-    tap_status(imsg_gcm_open(gcm, nonce, no_aad, &byte, &byte, len, tag, NULL), IMSG_TOO_LONG, NULL,
-               "open 2^36 - 31 bytes");
+    tap_status(imsg_gcm_seal(gcm, nonce, &(struct imsg_gcm_data){no_aad, &byte, &byte, len}, tag, NULL), IMSG_TOO_LONG,
+               NULL, "seal 2^36 - 31 bytes");
+    tap_status(imsg_gcm_open(gcm, nonce, &(struct imsg_gcm_data){no_aad, &byte, &byte, len}, tag, NULL), IMSG_TOO_LONG,
+               NULL, "open 2^36 - 31 bytes");
     tap_ok(byte == 7, "nothing was touched");
     imsg_gcm_free(gcm);
 #endif

@@ -63,10 +63,13 @@ static void use_digests_and_ciphers(void)
               imsg_aes256_ctr64(key, block, bytes, bytes, sizeof bytes, NULL) == IMSG_OK,
           "AES-CTR");
     check(imsg_gcm_new(key, &gcm, NULL) == IMSG_OK &&
-              imsg_gcm_seal(gcm, block, text, bytes, bytes, sizeof bytes, tag, NULL) == IMSG_OK,
+              imsg_gcm_seal(gcm, block, &(struct imsg_gcm_data){text, bytes, bytes, sizeof bytes}, tag, NULL) ==
+                  IMSG_OK,
           "AES-GCM");
     tag[0] ^= 1;
-    check(imsg_gcm_open(gcm, block, text, bytes, bytes, sizeof bytes, tag, NULL) == IMSG_BAD_TAG, "a bad tag");
+    check(imsg_gcm_open(gcm, block, &(struct imsg_gcm_data){text, bytes, bytes, sizeof bytes}, tag, NULL) ==
+              IMSG_BAD_TAG,
+          "a bad tag");
     imsg_gcm_free(gcm);
 }
 
@@ -97,7 +100,8 @@ static void use_p256(void)
     check(imsg_p256_from_pem(imsg_buf_view(&pem), text, &old, NULL) == IMSG_PERMISSION, "a wrong passphrase");
     check(imsg_p256_from_pem(text, password, &old, NULL) == IMSG_MALFORMED, "no PEM");
     check(imsg_p256_from_pem(imsg_view_str(old_pem), password, &old, NULL) == IMSG_OK, "encrypted PEM of the old kind");
-    check(imsg_certificate_make(key, names, 2, 1000000000, 1, &certificate, NULL) == IMSG_OK &&
+    check(imsg_certificate_make(key, &(struct imsg_certificate){names, 2, 1000000000, 1}, &certificate, NULL) ==
+                  IMSG_OK &&
               imsg_certificate_pin(imsg_buf_view(&certificate), pin, NULL) == IMSG_OK &&
               imsg_certificate_names(imsg_buf_view(&certificate), ignore_name, NULL, NULL) == IMSG_OK,
           "a certificate");

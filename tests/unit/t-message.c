@@ -66,6 +66,10 @@ static void whole(char **to)
     tap_bytes(imsg_buf_view(&again), imsg_buf_view(&text), "written again it is the same");
     imsg_message_free(&read);
     tap_ok(!read.id && !read.header && !read.attachments, "freed it is empty");
+    imsg_buf_clear(&text);
+    message.receipt = "eaten";
+    tap_status(imsg_message_print(&message, &text, &err), IMSG_MALFORMED, &err, "a receipt of no kind is not written");
+    tap_ok(text.len == 0, "nor anything else");
     imsg_buf_free(&text);
     imsg_buf_free(&again);
 }

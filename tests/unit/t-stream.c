@@ -18,7 +18,7 @@ static struct imsg_error err;
 static struct imsg_stream *stream_of(const uint8_t *with, const char *of)
 {
     struct imsg_stream *stream = NULL;
-    if (imsg_stream_new(with, of, NULL, &stream, &err) != IMSG_OK)
+    if (imsg_stream_new(with, of, &stream, &err) != IMSG_OK)
         abort();
     return stream;
 }
@@ -60,10 +60,10 @@ static bool refused(struct imsg_stream *stream, uint64_t number, bool last, cons
     if (!copy)
         abort();
     memcpy(copy, chunk, len);
-    bool good =
-        imsg_stream_open(stream, imsg_p256_point(alice), &place, &trace, &err) == IMSG_REFUSED && trace.why == want;
+    bool good = imsg_stream_open_traced(stream, imsg_p256_point(alice), &place, &trace, &err) == IMSG_REFUSED &&
+                trace.why == want;
     memcpy(copy, chunk, len);
-    good = good && imsg_stream_open(stream, imsg_p256_point(alice), &place, NULL, &err) == IMSG_REFUSED &&
+    good = good && imsg_stream_open(stream, imsg_p256_point(alice), &place, &err) == IMSG_REFUSED &&
            strcmp(err.text, "refused") == 0 && all_zero(copy, len);
     imsg_trace_free(&trace);
     free(copy);
@@ -80,7 +80,7 @@ static void round_trips(void)
         uint8_t *chunk = sealed(stream, alice, number, true, sizes[i]);
         bool hidden = sizes[i] < 15 || chunk[7] != byte_at(7) || chunk[8] != byte_at(8);
         tap_status(imsg_stream_open(stream, imsg_p256_point(alice),
-                                    &(struct imsg_chunk){number, true, chunk, sizes[i] + EXTRA}, NULL, &err),
+                                    &(struct imsg_chunk){number, true, chunk, sizes[i] + EXTRA}, &err),
                    IMSG_OK, &err, "%zu bytes as chunk %llu", sizes[i], (unsigned long long)number);
         for (size_t k = 0; k < sizes[i]; k++)
             same = same && chunk[k] == byte_at(k);
@@ -104,8 +104,8 @@ static void as_written(void)
                          &err) != IMSG_OK ||
         imsg_gcm_new(derived, &gcm, &err) != IMSG_OK)
         abort();
-    tap_status(imsg_gcm_open(gcm, nonce, (struct imsg_view){0}, chunk, plain, 100, chunk + 100, &err), IMSG_OK, &err,
-               "key and nonce are those of the format");
+    tap_status(imsg_gcm_open(gcm, nonce, &(struct imsg_gcm_data){{0}, chunk, plain, 100}, chunk + 100, &err), IMSG_OK,
+               &err, "key and nonce are those of the format");
     tap_ok(plain[0] == byte_at(0) && plain[99] == byte_at(99), "and so is the content");
     const struct imsg_view parts[] = {imsg_view_str("imsg stream/1 chunk\n"), imsg_view_of(uuid, 16),
                                       imsg_view_of(nonce, 12), imsg_view_of(inner, 32)};
@@ -203,8 +203,8 @@ static void forged(void)
         abort();
     memcpy(forgery, genuine, LEN + EXTRA);
     match_tag(derived, forgery);
-    tap_status(imsg_gcm_open(gcm, nonce, (struct imsg_view){0}, forgery, plain, LEN, forgery + LEN, &err), IMSG_OK,
-               &err, "another ciphertext with the sender's tag");
+    tap_status(imsg_gcm_open(gcm, nonce, &(struct imsg_gcm_data){{0}, forgery, plain, LEN}, forgery + LEN, &err),
+               IMSG_OK, &err, "another ciphertext with the sender's tag");
     tap_ok(plain[0] == (byte_at(0) ^ 0x20), "decrypts to another content");
     tap_ok(refused(stream, 0, true, forgery, LEN + EXTRA, IMSG_BAD_SIGNATURE), "and is refused all the same");
     imsg_gcm_free(gcm);
@@ -224,7 +224,7 @@ static void flips(void)
         memcpy(copy, chunk, sizeof copy);
         copy[bit / 8] ^= (uint8_t)(1u << bit % 8);
         opened += imsg_stream_open(stream, imsg_p256_point(alice), &(struct imsg_chunk){0, true, copy, sizeof copy},
-                                   NULL, &err) == IMSG_OK;
+                                   &err) == IMSG_OK;
     }
     tap_ok(opened == 0, "every bit of a chunk flipped: %zu open", opened);
     free(chunk);
@@ -277,7 +277,7 @@ int main(void)
     misplaced();
     forged();
     flips();
-    tap_status(imsg_stream_new(key, "not a uuid", NULL, &stream, &err), IMSG_MALFORMED, &err, "an id that is no uuid");
+    tap_status(imsg_stream_new(key, "not a uuid", &stream, &err), IMSG_MALFORMED, &err, "an id that is no uuid");
     stream = stream_of(key, id);
     tap_status(imsg_stream_seal(stream, alice, &(struct imsg_chunk){0, false, chunk, 100}, &err), IMSG_INTERNAL, &err,
                "a short chunk that is not the last is not sealed");

@@ -199,8 +199,9 @@ static enum answer gcm_both_ways(struct imsg_gcm *gcm, const json_t *test, uint8
     struct imsg_view nonce = hex(test, "iv"), aad = hex(test, "aad"), plain = hex(test, "msg");
     struct imsg_view sealed = hex(test, "ct"), tag = hex(test, "tag");
 
-    enum answer answer =
-        answer_of(imsg_gcm_open(gcm, nonce.ptr, aad, sealed.ptr, out, sealed.len, tag.ptr, NULL), IMSG_BAD_TAG, note);
+    enum answer answer = answer_of(
+        imsg_gcm_open(gcm, nonce.ptr, &(struct imsg_gcm_data){aad, sealed.ptr, out, sealed.len}, tag.ptr, NULL),
+        IMSG_BAD_TAG, note);
     if (answer == WRONG)
         return answer;
     if (answer == REFUSED && !all_zero(out, sealed.len)) {
@@ -215,9 +216,9 @@ static enum answer gcm_both_ways(struct imsg_gcm *gcm, const json_t *test, uint8
         *note = "lengths in the file differ";
         return WRONG;
     }
-    bool same = imsg_gcm_seal(gcm, nonce.ptr, aad, plain.ptr, out, plain.len, made, NULL) == IMSG_OK &&
-                imsg_view_equal(imsg_view_of(out, plain.len), sealed) &&
-                imsg_view_equal(imsg_view_of(made, sizeof made), tag);
+    bool same =
+        imsg_gcm_seal(gcm, nonce.ptr, &(struct imsg_gcm_data){aad, plain.ptr, out, plain.len}, made, NULL) == IMSG_OK &&
+        imsg_view_equal(imsg_view_of(out, plain.len), sealed) && imsg_view_equal(imsg_view_of(made, sizeof made), tag);
     if (same != (answer == ACCEPTED)) {
         *note = same ? "sealed to what is not to be opened" : "sealed to something else";
         return WRONG;

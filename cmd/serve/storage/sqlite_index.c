@@ -174,8 +174,8 @@ enum imsg_status entry_index_file(struct storage *storage, const uint8_t hash[st
     if (fd >= 0 && fstat(fd, &file) == 0 && S_ISREG(file.st_mode)) {
         index.file = &file;
         if (entry_file_parse(fd, hash, listed, &index.count, account, &reason) != IMSG_OK)
-            cli_note(storage->setup.cli, "entry \"%s\": %s; nobody it lists has a mailbox here", strrchr(path, '/') + 1,
-                     reason.text);
+            cli_note(storage->setup.cli, "entry \"%s\": %s; the devices that it lists have no mailbox here",
+                     strrchr(path, '/') + 1, reason.text);
     }
     if (fd >= 0)
         close(fd);

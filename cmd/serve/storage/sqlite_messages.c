@@ -126,8 +126,7 @@ bool storage_delete_messages(struct storage *storage, struct message_delete *del
 
 /* ---- read ---- */
 
-enum imsg_status storage_read_messages(struct storage *storage, const uint8_t token[static 32], int64_t *after,
-                                       size_t enough, struct imsg_buf *out, bool *more, struct imsg_error *err)
+enum imsg_status storage_read_messages(struct storage *storage, struct message_read *read, struct imsg_error *err)
 {
     sqlite3 *connection = NULL;
     sqlite3_stmt *statement = NULL;
@@ -140,19 +139,19 @@ enum imsg_status storage_read_messages(struct storage *storage, const uint8_t to
                            &statement, NULL) != SQLITE_OK)
         status = sqlite_fail(connection, "cannot read", err);
     if (status == IMSG_OK) {
-        sqlite3_bind_blob(statement, 1, token, IMSG_TOKEN, SQLITE_STATIC);
-        sqlite3_bind_int64(statement, 2, *after);
+        sqlite3_bind_blob(statement, 1, read->token, IMSG_TOKEN, SQLITE_STATIC);
+        sqlite3_bind_int64(statement, 2, read->after);
         sqlite3_bind_int64(statement, 3, imsg_now());
     }
-    while (status == IMSG_OK && out->len < enough && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-        status =
-            imsg_buf_append(out, sqlite3_column_blob(statement, 1), (size_t)sqlite3_column_bytes(statement, 1), err);
-        *after = sqlite3_column_int64(statement, 0);
+    while (status == IMSG_OK && read->out.len < read->enough && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+        status = imsg_buf_append(&read->out, sqlite3_column_blob(statement, 1),
+                                 (size_t)sqlite3_column_bytes(statement, 1), err);
+        read->after = sqlite3_column_int64(statement, 0);
     }
     if (status == IMSG_OK && code != SQLITE_ROW && code != SQLITE_DONE)
         status = sqlite_fail(connection, "cannot read", err);
     sqlite3_finalize(statement);
-    *more = code == SQLITE_ROW;
+    read->more = code == SQLITE_ROW;
     return status;
 }
 

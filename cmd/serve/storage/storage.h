@@ -99,10 +99,16 @@ struct message_delete {
 /* Delete all of the names, in one transaction. False: as above. */
 IMSG_CHECK bool storage_delete_messages(struct storage *storage, struct message_delete *delete);
 
-/* The waiting messages of a mailbox after the one numbered `*after` (0: from the first), oldest first: append lines
- * while `out` is shorter than `enough` bytes, and set *after to the last one's number. *more: there may be others. */
-IMSG_CHECK enum imsg_status storage_read_messages(struct storage *storage, const uint8_t token[static 32],
-                                                  int64_t *after, size_t enough, struct imsg_buf *out, bool *more,
+struct message_read {
+    const uint8_t *token; /* of the mailbox, 32 bytes */
+    size_t enough;
+    int64_t after;       /* the number of the message read last; 0: none */
+    struct imsg_buf out; /* the caller's */
+    bool more;           /* filled in: there may be others */
+};
+/* The waiting messages of a mailbox behind number `after`, oldest first: append their lines while `out` is shorter than
+ * `enough` bytes, and move `after` on. */
+IMSG_CHECK enum imsg_status storage_read_messages(struct storage *storage, struct message_read *read,
                                                   struct imsg_error *err);
 /* Delete messages whose time is over; waits. *count is increased by their number. */
 IMSG_CHECK enum imsg_status storage_expire_messages(struct storage *storage, uint64_t *count, struct imsg_error *err);
