@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "imsg-net.h"
 #include "serve/device.h"
 #include "serve/reply.h"
 #include "serve/serve.h"
@@ -43,8 +44,8 @@ static const struct {
     enum route route;
     const struct verb *verbs;
 } routes[] = {
-    {"/3/device/", false, ROUTE_DEVICE, device_verbs}, {"/" IMSG_ENTRY_FOLDER "/", false, ROUTE_ENTRY, entry_verbs},
-    {"/store/", false, ROUTE_STORE, store_verbs},      {"/healthz", true, ROUTE_HEALTH, health_verbs},
+    {"/" IMSG_RELAY_PATH, false, ROUTE_DEVICE, device_verbs}, {"/" IMSG_ENTRY_FOLDER "/", false, ROUTE_ENTRY, entry_verbs},
+    {"/" IMSG_STORE_PATH, false, ROUTE_STORE, store_verbs},      {"/healthz", true, ROUTE_HEALTH, health_verbs},
     {"/metrics", true, ROUTE_METRICS, metrics_verbs},
 };
 
