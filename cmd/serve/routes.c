@@ -44,8 +44,10 @@ static const struct {
     enum route route;
     const struct verb *verbs;
 } routes[] = {
-    {"/" IMSG_RELAY_PATH, false, ROUTE_DEVICE, device_verbs}, {"/" IMSG_ENTRY_FOLDER "/", false, ROUTE_ENTRY, entry_verbs},
-    {"/" IMSG_STORE_PATH, false, ROUTE_STORE, store_verbs},      {"/healthz", true, ROUTE_HEALTH, health_verbs},
+    {"/" IMSG_RELAY_PATH, false, ROUTE_DEVICE, device_verbs},
+    {"/" IMSG_ENTRY_FOLDER "/", false, ROUTE_ENTRY, entry_verbs},
+    {"/" IMSG_STORE_PATH, false, ROUTE_STORE, store_verbs},
+    {"/healthz", true, ROUTE_HEALTH, health_verbs},
     {"/metrics", true, ROUTE_METRICS, metrics_verbs},
 };
 

@@ -137,7 +137,7 @@ hold() {
   not_under_valgrind 'it needs many keys'
   export CLOCK_SPEED=0
   # Of so many tokens some have 13 equal bits, whichever these are, at the start of what a table might be ordered by.
-  for i in $(seq 300); do as key.$i imsg-keygen -q key.$i@example.com >key.$i.jsonl; done
+  for i in $(seq 250); do as key.$i imsg-keygen -q key.$i@example.com >key.$i.jsonl; done
   cat key.*.jsonl | jq -r '(.token | [.[0:8] | explode[] | if . > 96 then . - 87 else . - 48 end]) as $d |
     "\((($d[2] * 16 + $d[3]) % 32) * 256 + $d[0] * 16 + $d[1]) \(.handles[0])"' | sort >slots
   cut -d ' ' -f 1 slots | uniq -d | head -n 1 >shared
@@ -283,13 +283,12 @@ get_size() { curl -sS --cacert "$(cacert)" -H "$(auth bob)" "$URL/3/device/$(tok
 
 # raw BYTES (printf's): to the server, or to what is at $PORT; all that comes back is in $T/answer.
 raw() {
-  local fd
   # shellcheck disable=SC2059 # it is the format
   printf "$1" >bytes
-  exec {fd}<>"/dev/tcp/127.0.0.1/${PORT:-${URL##*:}}"
-  cat bytes >&"$fd" 2>errors || true
-  timeout 240 cat <&"$fd" >answer 2>errors || [ $? -ne 124 ]
-  exec {fd}>&-
+  exec 5<>"/dev/tcp/127.0.0.1/${PORT:-${URL##*:}}"
+  cat bytes >&5 2>errors || true
+  timeout 240 cat <&5 >answer 2>errors || [ $? -ne 124 ]
+  exec 5>&-
 }
 HIDDEN='PATCH /hidden HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'
 
@@ -348,8 +347,8 @@ HIDDEN='PATCH /hidden HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'
   # shellcheck disable=SC2016 # nginx expands them
   for how in on off; do
     HTTP_LINES="log_format shown '\$request_method \$upstream_status'; upstream serve { server ${URL#http://}; keepalive 4; }
-      ignore_invalid_headers $how; underscores_in_headers $how;"
-    start_nginx "proxy_$how" "listen 127.0.0.1:%PORT%; access_log $T/$how.shown shown;" \
+      ignore_invalid_headers $how; underscores_in_headers $how;" \
+      start_nginx "proxy_$how" "listen 127.0.0.1:%PORT%; access_log $T/$how.shown shown;" \
       "location / { proxy_pass http://serve; proxy_http_version 1.1; proxy_set_header Connection ''; proxy_request_buffering $how;" \
       'proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_next_upstream off; }'
     post="POST /3/device/$(token bob) HTTP/1.1\r\nHost: x\r\n$(auth alice)\r\n"
