@@ -102,6 +102,8 @@ static enum imsg_status fetch_message(struct imsg_receiver *receiver, const char
         status = imsg_envelope_parse(imsg_buf_view(line), &envelope, err);
     if (status == IMSG_OK && memcmp(envelope.to_token, receiver->token, IMSG_TOKEN) != 0)
         status = imsg_fail(err, IMSG_REFUSED, "an envelope for another device");
+    if (status == IMSG_OK)
+        status = imsg_buf_text(line, "\n", err);
     if (status == IMSG_OK) {
         imsg_hex(envelope.hash, sizeof envelope.hash, arrival->name);
         arrival->line = imsg_buf_view(line);
