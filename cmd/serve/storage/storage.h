@@ -11,7 +11,7 @@
  *
  * The process must not cache what is read here: another process may change it, unless the engine says that it alone
  * writes. What is only in this process's memory (who waits in a long poll, what uploads have reserved) is kept in
- * polls.c and store.c, not here.
+ * polls.c and quota.c, not here.
  *
  * One engine: SQLite for rows, a folder for entries (sqlite*.c). All functions may be called from any thread. */
 #ifndef IMSG_SERVE_STORAGE_H
