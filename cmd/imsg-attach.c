@@ -4,19 +4,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPT_ALLOW_PRIVATE = CLI_KEY_OWN };
+enum { OPT_ALLOW_PRIVATE = CLI_KEY_OWN, OPT_MAX_SIZE };
 
 static const struct cli_option options[] = {
     CLI_OPT_STORE,
     {'o', "output", "DIR", "get: put the files into DIR (default: the current folder)", 0},
     {OPT_ALLOW_PRIVATE, "allow-private", NULL, "get: from addresses that are not public too", 0},
+    {OPT_MAX_SIZE, "max-size", "SIZE", "get: refuse a file of more bytes, or K, M, G, T of 1024 each (default: 4G)", 0},
     CLI_OPTS_KEY,
     CLI_OPTS_NET,
     CLI_END,
 };
 static const struct cli_tool tool = {
     .name = "imsg-attach",
-    .synopsis = "put [--store LOCATION] FILE...\nget [--store LOCATION] [--allow-private] [-o DIR] [FILE]",
+    .synopsis =
+        "put [--store LOCATION] FILE...\nget [--store LOCATION] [--allow-private] [--max-size SIZE] [-o DIR] [FILE]",
     .purpose = "encrypt files into the store, and get them back",
     .options = options,
     .operands = "FILE",
@@ -25,7 +27,7 @@ static const struct cli_tool tool = {
 
 int main(int argc, char **argv)
 {
-    struct attach run = {.folder = "."};
+    struct attach run = {.folder = ".", .max_size = UINT64_C(4) << 30};
     struct imsg_error err = {0};
     const char *arg;
     char *location = NULL;
@@ -38,6 +40,8 @@ int main(int argc, char **argv)
             run.folder = arg;
         else if (key == OPT_ALLOW_PRIVATE)
             run.cli.net.allow_private = true;
+        else if (key == OPT_MAX_SIZE)
+            run.max_size = cli_size(&run.cli, "max-size", arg);
     }
     const char *command = cli_operand(&run.cli, 0);
     bool putting = command && strcmp(command, "put") == 0;
@@ -47,6 +51,8 @@ int main(int argc, char **argv)
         cli_usage(&run.cli, "put needs a FILE");
     if (putting && cli_given(&run.cli, 'o'))
         cli_usage(&run.cli, "--output goes with get");
+    if (putting && cli_given(&run.cli, OPT_MAX_SIZE))
+        cli_usage(&run.cli, "--max-size goes with get");
     if (putting && run.cli.net.allow_private)
         cli_usage(&run.cli, "--allow-private goes with get");
     if (!putting && cli_operands(&run.cli) > 2)

@@ -18,8 +18,10 @@ enum {
     OPT_MAILBOX_BYTES,
     OPT_CONNECTIONS,
     OPT_RATE,
+    OPT_STRANGER_RATE,
+    OPT_PROXY,
     OPT_QUOTA,
-    OPT_DEVICE_QUOTA,
+    OPT_ACCOUNT_QUOTA,
     OPT_DAYS,
     OPT_LOG,
     OPT_LOG_HANDLES,
@@ -39,8 +41,12 @@ static const struct cli_option options[] = {
     {OPT_MAILBOX_BYTES, "mailbox-bytes", "N", "bytes that may wait for a device (default: 67108864)", 0},
     {OPT_CONNECTIONS, "connections", "N", "connections at once (default: 10000)", 0},
     {OPT_RATE, "rate", "N", "requests a second of a device (default: 500; 0: any number)", 0},
+    {OPT_STRANGER_RATE, "stranger-rate", "N", "requests a second of all strangers of an address (default: 50; 0: any)",
+     0},
+    {OPT_PROXY, "trusted-proxy", "ADDRESS", "believe the X-Forwarded-For of this address or network; or \"unix\"",
+     CLI_REPEAT},
     {OPT_QUOTA, "store-bytes", "N", "bytes of the store (default: 10737418240)", 0},
-    {OPT_DEVICE_QUOTA, "device-bytes", "N", "bytes a device may have in the store (default: 1073741824)", 0},
+    {OPT_ACCOUNT_QUOTA, "account-bytes", "N", "bytes of an account in the store (default: 1073741824)", 0},
     {OPT_DAYS, "store-days", "N", "days that a blob is kept (default: 30)", 0},
     {OPT_LOG, "log", "none|text|json", "a line on standard error for each request (default: none)", 0},
     {OPT_LOG_HANDLES, "log-handles", NULL, "name handles in these lines", 0},
@@ -77,8 +83,9 @@ static void set_number(struct setup *setup, int key, const char *arg)
         {OPT_MAILBOX_BYTES, offsetof(struct serve, mailbox_bytes), "mailbox-bytes", 1, INT64_MAX},
         {OPT_CONNECTIONS, offsetof(struct serve, connections), "connections", 1, 1000000},
         {OPT_RATE, offsetof(struct serve, rate), "rate", 0, 1000000},
+        {OPT_STRANGER_RATE, offsetof(struct serve, stranger_rate), "stranger-rate", 0, 1000000},
         {OPT_QUOTA, offsetof(struct serve, quota.max), "store-bytes", 0, INT64_MAX},
-        {OPT_DEVICE_QUOTA, offsetof(struct serve, quota.device_max), "device-bytes", 0, INT64_MAX},
+        {OPT_ACCOUNT_QUOTA, offsetof(struct serve, quota.holder_max), "account-bytes", 0, INT64_MAX},
         {OPT_DAYS, offsetof(struct serve, days), "store-days", 1, 36500},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
@@ -93,6 +100,14 @@ static void add_origin(struct setup *setup, const char *arg)
     enum imsg_status status = origins_add(&setup->serve.origins, arg, &err);
     if (status != IMSG_OK)
         cli_usage(&setup->cli, "--origin %s", err.text);
+}
+
+static void add_proxy(struct setup *setup, const char *arg)
+{
+    struct imsg_error err = {0};
+    enum imsg_status status = proxies_add(&setup->serve.proxies, arg, &err);
+    if (status != IMSG_OK)
+        cli_usage(&setup->cli, "--trusted-proxy %s", err.text);
 }
 
 static void set_option(struct setup *setup, int key, const char *arg)
@@ -122,6 +137,9 @@ static void set_option(struct setup *setup, int key, const char *arg)
         break;
     case OPT_ORIGIN:
         add_origin(setup, arg);
+        break;
+    case OPT_PROXY:
+        add_proxy(setup, arg);
         break;
     case OPT_REGISTER:
         serve->registration = (enum registration)choice(arg, registrations);
@@ -197,7 +215,9 @@ int main(int argc, char **argv)
                   .mailbox_bytes = UINT64_C(64) << 20,
                   .connections = 10000,
                   .rate = 500,
-                  .quota = {.max = UINT64_C(10) << 30, .device_max = UINT64_C(1) << 30},
+                  .stranger_rate = 50,
+                  .bodies = {.max = UINT64_C(64) << 20, .holder_max = UINT64_C(16) << 20},
+                  .quota = {.max = UINT64_C(10) << 30, .holder_max = UINT64_C(1) << 30},
                   .days = 30},
     };
     struct imsg_error err = {0};

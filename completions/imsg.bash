@@ -6,6 +6,7 @@ _imsg_attach() {
   case $prev in
     --store) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     -o|--output) mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
+    --max-size) return ;;
     --passphrase-file) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     --passphrase-fd) return ;;
     --cacert) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
@@ -13,7 +14,7 @@ _imsg_attach() {
     --retry-for) return ;;
   esac
   case $cur in
-    -*) mapfile -t COMPREPLY < <(compgen -W ' --store -o --output --allow-private --passphrase-file --passphrase-fd --allow-insecure-key --cacert --pin --retry-for --insecure-http -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
+    -*) mapfile -t COMPREPLY < <(compgen -W ' --store -o --output --allow-private --max-size --passphrase-file --passphrase-fd --allow-insecure-key --cacert --pin --retry-for --insecure-http -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
     *) if [[ $COMP_CWORD -eq 1 ]]; then mapfile -t COMPREPLY < <(compgen -W 'put get' -- "$cur"); else mapfile -t COMPREPLY < <(compgen -f -- "$cur"); fi ;;
   esac
 }
@@ -201,14 +202,16 @@ _imsg_serve() {
     --mailbox-bytes) return ;;
     --connections) return ;;
     --rate) return ;;
+    --stranger-rate) return ;;
+    --trusted-proxy) return ;;
     --store-bytes) return ;;
-    --device-bytes) return ;;
+    --account-bytes) return ;;
     --store-days) return ;;
     --log) mapfile -t COMPREPLY < <(compgen -W 'none text json' -- "$cur"); return ;;
     --metrics) mapfile -t COMPREPLY < <(compgen -W 'loopback all off' -- "$cur"); return ;;
   esac
   case $cur in
-    -*) mapfile -t COMPREPLY < <(compgen -W ' -l --listen -D --data --cert --key --self-signed --plain-http --origin --register --mailbox-count --mailbox-bytes --connections --rate --store-bytes --device-bytes --store-days --log --log-handles --metrics -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
+    -*) mapfile -t COMPREPLY < <(compgen -W ' -l --listen -D --data --cert --key --self-signed --plain-http --origin --register --mailbox-count --mailbox-bytes --connections --rate --stranger-rate --trusted-proxy --store-bytes --account-bytes --store-days --log --log-handles --metrics -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
     *) if [[ $COMP_CWORD -eq 1 ]]; then mapfile -t COMPREPLY < <(compgen -W 'invite' -- "$cur"); else mapfile -t COMPREPLY < <(compgen -f -- "$cur"); fi ;;
   esac
 }

@@ -73,6 +73,7 @@ const char *imsg_directory_location(const struct imsg_directory *directory);
 void imsg_directory_close(struct imsg_directory *directory);
 
 /* ---- relay.c ---- one mailbox per token; messages have the names of their envelopes (imsg.h) */
+#define IMSG_RELAY_PATH "3/device/"     /* on a server: then the token */
 #define IMSG_RELAY_DAYS 30              /* a message waits no longer */
 #define IMSG_RELAY_ACKNOWLEDGE_MAX 1024 /* names in one request; more are several requests */
 struct imsg_relay;
@@ -126,6 +127,7 @@ const char *imsg_relay_location(const struct imsg_relay *relay);
 void imsg_relay_close(struct imsg_relay *relay);
 
 /* ---- store.c ---- ciphertext objects named by their SHA-256 */
+#define IMSG_STORE_PATH "store/" /* on a server: then the object's name */
 struct imsg_store;
 /* How an attachment comes and goes. */
 struct imsg_transfer {
@@ -159,7 +161,8 @@ struct imsg_store_read {
     imsg_sink *sink;
     void *context;
 };
-/* Read an object. A uri of another store or scheme: IMSG_REFUSED, nothing is opened. IMSG_UNAVAILABLE: no such object.
+/* Read an object: one of this store, or one at an https URL of a server that is not configured. Any other uri:
+ * IMSG_REFUSED, nothing is opened. IMSG_UNAVAILABLE: no such object.
  * IMSG_TEMPORARY. */
 IMSG_CHECK enum imsg_status imsg_store_get(struct imsg_store *store, const struct imsg_store_read *read,
                                            struct imsg_error *err);

@@ -10,6 +10,7 @@ struct attach {
     struct imsg_store *store;
     struct cli_output out;
     const char *store_option, *folder;
+    uint64_t max_size; /* bytes of an attachment; get refuses more */
 };
 
 /* Encrypt each operand behind "put" into the store, and print a descriptor for it. */

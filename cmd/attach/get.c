@@ -38,6 +38,18 @@ static void make_safe_name(const struct imsg_attachment *attachment, char out[st
     imsg_buf_free(&escaped);
 }
 
+/* The size that the descriptor names: the object cannot be larger, which imsg_attachment_get sees to. */
+static enum imsg_status check_size(const struct attach *run, const struct imsg_attachment *attachment, const char *name,
+                                   struct imsg_error *err)
+{
+    if (attachment->size <= run->max_size)
+        return IMSG_OK;
+    imsg_fail(err, IMSG_REFUSED, "attachment \"%s\": %llu bytes, more than %llu", name,
+              (unsigned long long)attachment->size, (unsigned long long)run->max_size);
+    cli_error_hint(err, "--max-size SIZE allows more");
+    return IMSG_REFUSED;
+}
+
 static enum imsg_status get_attachment(struct attach *run, json_t *descriptor, struct imsg_error *err)
 {
     struct imsg_attachment attachment = {0};
@@ -48,6 +60,9 @@ static enum imsg_status get_attachment(struct attach *run, json_t *descriptor, s
     if (status != IMSG_OK)
         return status;
     make_safe_name(&attachment, name);
+    status = check_size(run, &attachment, name, err);
+    if (status != IMSG_OK)
+        goto out;
     cli_progress_start(&run->cli, name, &progress);
     status = imsg_attachment_get(run->store, &attachment, &place, &progress.how, &path, err);
     cli_progress_end(&progress);
@@ -55,6 +70,7 @@ static enum imsg_status get_attachment(struct attach *run, json_t *descriptor, s
         imsg_error_prefix(err, "attachment \"%s\"", name);
     if (status == IMSG_OK)
         status = imsg_json_set_string(descriptor, "path", path, err);
+out:
     imsg_attachment_free(&attachment);
     free(path);
     return status;

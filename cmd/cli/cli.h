@@ -117,6 +117,8 @@ _Noreturn void cli_usage(const struct cli *cli, const char *fmt, ...) IMSG_PRINT
 void cli_exclusive(const struct cli *cli, ...);
 /* An unsigned decimal argument, else 64. */
 uint64_t cli_number(const struct cli *cli, const char *option, const char *arg, uint64_t min, uint64_t max);
+/* The same for a number of bytes, or of K, M, G or T (1024, 1024², …). */
+uint64_t cli_size(const struct cli *cli, const char *option, const char *arg);
 /* An argument that must be a handle, in its canonical form, which is the caller's; else 64. */
 char *cli_handle(const struct cli *cli, const char *arg);
 /* --jobs, or the number of cores this process may use. */

@@ -277,3 +277,16 @@ uint64_t cli_number(const struct cli *cli, const char *option, const char *arg, 
                   (unsigned long long)max, arg);
     return value;
 }
+
+uint64_t cli_size(const struct cli *cli, const char *option, const char *arg)
+{
+    static const char units[] = "KMGT";
+    char *end = NULL;
+    errno = 0;
+    unsigned long long value = arg[0] >= '0' && arg[0] <= '9' ? strtoull(arg, &end, 10) : 0;
+    const char *unit = end && *end ? strchr(units, *end) : NULL;
+    unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+    if (!end || errno || (*end && (!unit || end[1])) || value > (unsigned long long)INT64_MAX >> shift)
+        cli_usage(cli, "--%s takes a number of bytes, or one like 500M or 4G, not \"%s\"", option, arg);
+    return (uint64_t)value << shift;
+}

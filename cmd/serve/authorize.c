@@ -1,9 +1,9 @@
-/* Bearer tokens (lib/format/bearer.h) and how often each device may ask.
+/* Bearer tokens (lib/format/bearer.h) and how often each device and each address may ask (rates.h).
  *
  * A client uses one token for minutes. A verified token is remembered by the hash of its text, so that the next request
- * needs no signature check; only its times are checked again. Both tables have a fixed size, and a new item overwrites
- * the old one of its slot: an attacker who fills them costs others a signature check, or shares a rate with them for a
- * while. */
+ * needs no signature check; only its times are checked again. The table has a fixed size, and a new item overwrites the
+ * old one of its slot: an attacker who fills it costs others a signature check. How many signatures are checked for an
+ * address is limited, whoever the tokens say that they are. */
 #include "serve/authorize.h"
 
 #include <stdlib.h>
@@ -13,13 +13,12 @@
 #include "base/text.h"
 #include "crypto/crypto.h"
 #include "format/bearer.h"
+#include "serve/rates.h"
 #include "serve/reply.h"
 #include "serve/serve.h"
 
-#define CACHE_SLOTS 4096
-#define RATE_SLOTS 8192
+#define CACHE_SLOTS 65536
 #define CLOCK_SKEW 300 /* seconds: iat may be so far from our clock */
-#define RATE_BURST 10  /* seconds' worth of requests at once */
 
 struct known {
     bool used;
@@ -32,31 +31,19 @@ struct bearer_cache {
     struct known slots[CACHE_SLOTS];
 };
 
-struct rate {
-    uint8_t token[IMSG_TOKEN];
-    int64_t when; /* imsg_monotonic */
-    double left;  /* requests */
-};
-struct rates {
-    pthread_mutex_t lock;
-    struct rate slots[RATE_SLOTS];
-};
-
 enum imsg_status authorizer_start(struct authorizer *authorizer, struct imsg_error *err)
 {
     authorizer->cache = calloc(1, sizeof *authorizer->cache);
-    authorizer->rates = calloc(1, sizeof *authorizer->rates);
-    if (!authorizer->cache || !authorizer->rates)
+    if (!authorizer->cache)
         return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
     pthread_mutex_init(&authorizer->cache->lock, NULL);
-    pthread_mutex_init(&authorizer->rates->lock, NULL);
-    return IMSG_OK;
+    return rates_start(&authorizer->rates, err);
 }
 
 void authorizer_free(struct authorizer *authorizer)
 {
     free(authorizer->cache);
-    free(authorizer->rates);
+    rates_free(authorizer->rates);
     *authorizer = (struct authorizer){0};
 }
 
@@ -67,9 +54,25 @@ static size_t slot_of(const uint8_t hash[static 32], size_t slots)
     return number % slots;
 }
 
-/* The reason to refuse a token; NULL: its signature is right, and its audience one of our origins. */
-static const char *verify_bearer(struct serve *serve, struct imsg_view text, struct known *known)
+static bool rate_allows(struct request *request, enum rate_kind kind, const uint8_t who[static 32], uint64_t rate)
 {
+    bool allowed = rates_allow(request->serve->authorizer.rates, kind, who, rate);
+    if (!allowed) {
+        request->serve->metrics.limited++;
+        reply_later(request, MHD_HTTP_TOO_MANY_REQUESTS, "TooManyRequests", 1);
+    }
+    return allowed;
+}
+
+bool authorize_check(struct request *request)
+{
+    return rate_allows(request, RATE_CHECKS, request_source(request), request->serve->rate);
+}
+
+/* The reason to refuse a token; NULL: its signature is right, and its audience one of our origins. */
+static const char *verify_bearer(struct request *request, struct imsg_view text, struct known *known)
+{
+    struct serve *serve = request->serve;
     struct bearer_cache *cache = serve->authorizer.cache;
     struct imsg_bearer bearer;
     uint8_t hash[32];
@@ -83,6 +86,8 @@ static const char *verify_bearer(struct serve *serve, struct imsg_view text, str
     pthread_mutex_unlock(&cache->lock);
     if (found)
         return NULL;
+    if (!authorize_check(request))
+        return "TooManyRequests";
     /* The audience is compared with our own origins, never with the Host header, which a hostile relay that replays a
      * token can set. */
     if (imsg_bearer_parse(text, &bearer, NULL) != IMSG_OK || !origins_has(&serve->origins, bearer.audience))
@@ -107,7 +112,7 @@ static const char *examine_bearer(struct request *request, uint8_t token[static 
     if (!text || strncasecmp(text, "bearer", 6) != 0 || (text[6] && text[6] != ' '))
         return "MissingProviderToken";
     text += 6 + strspn(text + 6, " ");
-    const char *reason = verify_bearer(request->serve, imsg_view_str(text), &known);
+    const char *reason = verify_bearer(request, imsg_view_str(text), &known);
     if (reason)
         return reason;
     if (known.issued < now - CLOCK_SKEW || known.issued > now + CLOCK_SKEW || known.expires <= now ||
@@ -117,42 +122,29 @@ static const char *examine_bearer(struct request *request, uint8_t token[static 
     return NULL;
 }
 
-/* False: answered with 429. */
-static bool rate_allows(struct request *request, const uint8_t token[static 32])
+/* Strangers can make as many tokens as they like, so all strangers of an address count as one device. */
+static bool sender_rate_allows(struct request *request)
 {
     struct serve *serve = request->serve;
-    struct rates *rates = serve->authorizer.rates;
-    double rate = (double)serve->rate;
-    int64_t now = (int64_t)imsg_monotonic();
-    if (serve->rate == 0)
-        return true;
-    pthread_mutex_lock(&rates->lock);
-    struct rate *slot = &rates->slots[slot_of(token, RATE_SLOTS)];
-    if (memcmp(slot->token, token, IMSG_TOKEN) != 0 && (slot->when == 0 || now - slot->when > RATE_BURST * 1000)) {
-        memcpy(slot->token, token, IMSG_TOKEN); /* the device that had it may send a full burst again anyway */
-        slot->left = rate * RATE_BURST;
-    } else {
-        slot->left += (double)(now - slot->when) / 1000 * rate;
+    struct mailbox mailbox;
+    struct imsg_error err = {0};
+    enum imsg_status status = storage_read_mailbox(serve->storage, request->sender, &mailbox, &err);
+    if (status != IMSG_OK) {
+        cli_note(serve->cli, "%s", err.text);
+        reply_failure(request, status);
+        return false;
     }
-    if (slot->left > rate * RATE_BURST)
-        slot->left = rate * RATE_BURST;
-    slot->when = now;
-    bool allowed = slot->left >= 1;
-    if (allowed)
-        slot->left -= 1;
-    pthread_mutex_unlock(&rates->lock);
-    if (!allowed) {
-        serve->metrics.limited++;
-        reply_later(request, MHD_HTTP_TOO_MANY_REQUESTS, "TooManyRequests", 1);
-    }
-    return allowed;
+    return mailbox.limit > 0 ? rate_allows(request, RATE_DEVICE, request->sender, serve->rate)
+                             : rate_allows(request, RATE_STRANGERS, request_source(request), serve->stranger_rate);
 }
 
 bool authorize_sender(struct request *request)
 {
     const char *reason = examine_bearer(request, request->sender);
     if (!reason)
-        return rate_allows(request, request->sender);
+        return sender_rate_allows(request);
+    if (request->response)
+        return false; /* too many already */
     request->serve->metrics.refused_tokens++;
     if (strcmp(reason, "InternalServerError") == 0)
         reply_reason(request, MHD_HTTP_INTERNAL_SERVER_ERROR, reason);

@@ -32,12 +32,12 @@ bool device_mailbox(struct request *request, const uint8_t token[static 32], str
 bool device_is_own(struct request *request, const uint8_t token[static 32])
 {
     struct mailbox mailbox;
-    if (!authorize_sender(request))
+    if (!device_mailbox(request, token, &mailbox) || !authorize_sender(request))
         return false;
     if (memcmp(token, request->sender, IMSG_TOKEN) != 0) {
         request->serve->metrics.refused_tokens++;
         reply_reason(request, MHD_HTTP_FORBIDDEN, "InvalidProviderToken");
         return false;
     }
-    return device_mailbox(request, token, &mailbox);
+    return true;
 }

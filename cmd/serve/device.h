@@ -19,7 +19,7 @@ extern const struct verb device_verbs[]; /* device_verbs.c; ends with a NULL met
 bool device_path(struct request *request, uint8_t token[static 32], const char **after);
 /* Read the mailbox of a token; 410 where no entry lists it. */
 bool device_mailbox(struct request *request, const uint8_t token[static 32], struct mailbox *out);
-/* Authorize the sender; it must be the device of the path itself, and have a mailbox. */
+/* The device of the path has a mailbox, and it is the sender, authorized. */
 bool device_is_own(struct request *request, const uint8_t token[static 32]);
 
 /* ---- device_post.c, device_get.c, device_delete.c: a state for each verb ---- */

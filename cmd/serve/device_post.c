@@ -41,12 +41,11 @@ void delivery_begin(struct request *request)
         reply_reason(request, MHD_HTTP_BAD_REQUEST, "BadDeviceToken");
         return;
     }
-    if (!authorize_sender(request))
-        return;
     if (id && !imsg_uuid_valid(id))
         reply_reason(request, MHD_HTTP_BAD_REQUEST, "BadMessageId");
-    else if (delivery_set_expiration(request, &delivery->put.expires))
-        (void)device_mailbox(request, delivery->token, &mailbox);
+    else if (delivery_set_expiration(request, &delivery->put.expires) &&
+             device_mailbox(request, delivery->token, &mailbox))
+        (void)authorize_sender(request); /* last: it may check a signature */
 }
 
 /* The body is one line, so that a mailbox is JSON Lines; without its newline here. */
@@ -108,6 +107,7 @@ void delivery_end(struct request *request)
     struct message_put *put = &delivery->put;
     put->operation.done = delivery_done;
     put->token = delivery->token;
+    put->from = request->sender;
     put->name = delivery->name;
     put->line = imsg_buf_view(&request->body);
     put->max_count = serve->mailbox_count;

@@ -103,6 +103,8 @@ static void entry_put_begin(struct request *request)
         reply_reason(request, MHD_HTTP_PRECONDITION_REQUIRED, "PreconditionRequired");
         return;
     }
+    if (!authorize_check(request)) /* the entry's own */
+        return;
     if (match && imsg_strdup(match, &change->if_match, NULL) != IMSG_OK) {
         reply_failure(request, IMSG_NO_MEMORY);
         return;
@@ -188,10 +190,13 @@ static enum imsg_status change_try(struct entry_change *change, enum entry_resul
 {
     struct serve *serve = change->request->serve;
     struct listed listed[IMSG_DEVICES_MAX];
+    uint8_t account[32];
     imsg_buf_clear(&change->before);
     enum imsg_status status = storage_read_entry(serve->storage, change->hash, &change->before, &change->exists, err);
     if (status == IMSG_OK)
         status = change->exists ? change_check_next(change, err) : change_check_new(change, err);
+    if (status == IMSG_OK)
+        status = entry_account(&change->entry, account, err);
     if (status != IMSG_OK)
         return status;
     struct entry_put put = {.hash = change->hash,
@@ -200,7 +205,7 @@ static enum imsg_status change_try(struct entry_change *change, enum entry_resul
                             .listed = listed,
                             .count = entry_listed(&change->entry, listed),
                             .invite = serve->registration == REGISTER_INVITE && !change->exists ? change->invite : NULL,
-                            .account = change->entry.thumbprint};
+                            .account = account};
     status = storage_put_entry(serve->storage, &put, err);
     *result = put.result;
     return status;

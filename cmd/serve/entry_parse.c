@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "crypto/crypto.h"
 #include "format/jws.h"
 
@@ -26,6 +27,18 @@ bool entry_is_named(const char *handle, const uint8_t hash[static 32])
 {
     uint8_t real[32];
     return imsg_sha256(imsg_view_str(handle), real, NULL) == IMSG_OK && memcmp(real, hash, sizeof real) == 0;
+}
+
+enum imsg_status entry_account(const struct imsg_entry *entry, uint8_t out[static 32], struct imsg_error *err)
+{
+    struct imsg_buf bytes = {0};
+    enum imsg_status status = imsg_base64url_decode(imsg_view_str(entry->thumbprint), &bytes, err);
+    if (status == IMSG_OK && bytes.len != 32)
+        status = imsg_fail(err, IMSG_INTERNAL, "a thumbprint of %zu bytes", bytes.len);
+    if (status == IMSG_OK)
+        memcpy(out, bytes.ptr, 32);
+    imsg_buf_free(&bytes);
+    return status;
 }
 
 size_t entry_listed(const struct imsg_entry *entry, struct listed out[static IMSG_DEVICES_MAX])

@@ -9,19 +9,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/text.h"
+#include "serve/protocol.h"
 #include "serve/reply.h"
 #include "serve/routes.h"
 #include "serve/serve.h"
 
 #define HEADER_MS 30000        /* from connecting to the end of the first headers */
 #define IDLE_MS 60000          /* from one request to the end of the next one's headers */
-#define BODY_MS 60000          /* to send an answer, or for a body, and more for each byte of it */
-#define BYTES_PER_MS 16        /* a body that comes slower is cut off */
+#define BODY_MS 60000          /* to send an answer, or for a body; more for each byte of a body that goes to a file */
+#define BYTES_PER_MS 16        /* a file that comes slower is cut off */
 #define DRAIN_MAX 1048576      /* bytes of a refused body that are read and thrown away */
 #define CONNECTION_MEMORY 4096 /* bytes: what a request's headers may take; each idle long poll holds so much */
 #define BACKLOG 1024
@@ -54,6 +54,14 @@ static uint64_t announced_length(const struct request *request)
     return strtoull(text, NULL, 10); /* libmicrohttpd has refused a header that is no number */
 }
 
+static void release_body(struct request *request)
+{
+    if (request->body_held > 0)
+        quota_release(&request->serve->bodies, request->source, request->body_held);
+    request->body_held = 0;
+    imsg_buf_free(&request->body);
+}
+
 static enum MHD_Result send_answer(struct request *request)
 {
     struct MHD_Response *response = request->response;
@@ -61,21 +69,9 @@ static enum MHD_Result send_answer(struct request *request)
         return MHD_NO; /* no memory: the connection is closed */
     if (request->serve->stopping)
         reply_header(request, "Connection", "close");
+    release_body(request);
     request_deadline(request, BODY_MS);
     return MHD_queue_response(request->connection, request->status, response);
-}
-
-/* Two things that libmicrohttpd does not refuse: it answers any version as if it were its own, and reads a body in an
- * unknown transfer coding until the connection ends. */
-static void check_protocol(struct request *request, const char *version)
-{
-    const char *coding = request_header(request, "Transfer-Encoding");
-    if (strcmp(version, MHD_HTTP_VERSION_1_1) != 0 && strcmp(version, MHD_HTTP_VERSION_1_0) != 0)
-        reply_reason(request, MHD_HTTP_HTTP_VERSION_NOT_SUPPORTED, "BadVersion");
-    else if (coding && strcasecmp(coding, "chunked") != 0)
-        reply_reason(request, MHD_HTTP_NOT_IMPLEMENTED, "BadTransferEncoding");
-    if (request->response)
-        reply_header(request, "Connection", "close");
 }
 
 static enum MHD_Result begin_request(struct request *request, const char *url, const char *method, const char *version)
@@ -108,17 +104,41 @@ static enum MHD_Result begin_request(struct request *request, const char *url, c
     return send_answer(request);
 }
 
+/* Memory for so many more bytes of the body. Only what has come is reserved, rounded up to twice what was there. */
+static bool reserve_body(struct request *request, size_t len)
+{
+    size_t need = request->body.len + len + 1, held = request->body_held;
+    if (need <= held)
+        return true;
+    size_t want = need > 2 * held ? need : 2 * held;
+    if (!quota_reserve(&request->serve->bodies, request_source(request), 0, want - held))
+        return false;
+    request->body_held = want;
+    return imsg_buf_reserve(&request->body, want - request->body.len - 1, NULL) == IMSG_OK;
+}
+
+static void append_body(struct request *request, const char *bytes, size_t len)
+{
+    if (request->body.len + len > request->verb->body_max) {
+        reply_reason(request, MHD_HTTP_CONTENT_TOO_LARGE, "PayloadTooLarge");
+    } else if (!reserve_body(request, len) || imsg_buf_append(&request->body, bytes, len, NULL) != IMSG_OK) {
+        request->serve->metrics.limited++;
+        reply_later(request, MHD_HTTP_SERVICE_UNAVAILABLE, "ServiceUnavailable", 1);
+    }
+    if (request->response)
+        release_body(request);
+}
+
 static enum MHD_Result collect_body(struct request *request, const char *bytes, size_t len)
 {
     if (!request->draining && (request->verb->data || request->verb->body_max)) {
-        if (request->verb->data)
+        if (request->verb->data) {
             request->verb->data(request, imsg_view_of(bytes, len));
-        else if (request->body.len + len > request->verb->body_max)
-            reply_reason(request, MHD_HTTP_CONTENT_TOO_LARGE, "PayloadTooLarge");
-        else if (imsg_buf_append(&request->body, bytes, len, NULL) != IMSG_OK)
-            return MHD_NO;
+            request->peer->deadline += len / BYTES_PER_MS;
+        } else {
+            append_body(request, bytes, len);
+        }
         request->draining = request->response != NULL;
-        request->peer->deadline += len / BYTES_PER_MS;
         return MHD_YES;
     }
     request->drained += len;
@@ -166,7 +186,7 @@ static void request_completed(void *context, struct MHD_Connection *connection, 
         MHD_destroy_response(request->response);
     }
     request_deadline(request, IDLE_MS);
-    imsg_buf_free(&request->body);
+    release_body(request);
     free(request->handle);
     free(request->state);
     free(request);
@@ -253,12 +273,14 @@ enum imsg_status http_start(struct serve *serve, struct imsg_view cert, struct i
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
         {MHD_OPTION_LISTEN_BACKLOG_SIZE, BACKLOG, NULL},
         {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
+        {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)remember_target, NULL},
+        {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)keep_escapes, NULL},
         {MHD_OPTION_END, 0, NULL}, /* without TLS the list ends here */
         {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)cert.ptr},
         {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t) "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"},
         {MHD_OPTION_END, 0, NULL},
     };
-    size_t tls = 8;
+    size_t tls = 10;
     if (!serve->plain_http) {
         flags |= MHD_USE_TLS;
         options[tls] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)key.ptr};

@@ -82,6 +82,7 @@ enum imsg_status metrics_print(struct serve *serve, struct imsg_buf *out, struct
         {"imsg_tokens_refused_total", "counter", "Bearer tokens refused.", (double)m->refused_tokens},
         {"imsg_connections_total", "counter", "Connections accepted.", (double)m->connections},
         {"imsg_connections", "gauge", "Connections open.", (double)m->connections_open},
+        {"imsg_body_bytes", "gauge", "Memory reserved for request bodies.", (double)quota_reserved(&serve->bodies)},
         {"imsg_connections_overdue_total", "counter", "Connections cut for being too slow, or idle.",
          (double)m->overdue},
         {"imsg_store_bytes", "gauge", "Bytes of all blobs.", (double)quota_used(&serve->quota)},

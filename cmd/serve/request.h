@@ -19,6 +19,7 @@ struct peer { /* an open connection */
     struct peer *next, *prev;
     int fd;
     _Atomic uint64_t deadline; /* imsg_monotonic; UINT64_MAX: none */
+    const char *target_end;    /* of the request: what its first NUL is at; never read (protocol.c) */
 };
 struct peers {
     pthread_mutex_t lock;
@@ -47,6 +48,7 @@ struct request {
     char method[8];
     char tail[144]; /* of the path, after the route's own part */
     struct imsg_buf body;
+    size_t body_held; /* bytes reserved in serve->bodies */
     uint64_t started; /* imsg_monotonic */
     bool draining;    /* answered; the rest of the body is read and thrown away */
     uint64_t drained;
@@ -56,6 +58,8 @@ struct request {
     struct MHD_Response *response;
     unsigned status;
     const char *reason;
+    uint8_t source[32]; /* request_source */
+    bool has_source;
     /* For the log. */
     uint8_t sender[IMSG_TOKEN]; /* the device whose bearer token was right; else zero */
     char *handle;               /* NULL: none is known */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "imsg-net.h"
 #include "serve/device.h"
 #include "serve/reply.h"
 #include "serve/serve.h"
@@ -15,13 +16,6 @@ static void health_end(struct request *request)
         reply_empty(request, MHD_HTTP_OK);
     else
         reply_later(request, MHD_HTTP_SERVICE_UNAVAILABLE, "ServiceUnavailable", 5);
-}
-
-static bool request_is_from_loopback(const struct request *request)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    return info && info->client_addr && address_is_loopback(info->client_addr);
 }
 
 static void metrics_end(struct request *request)
@@ -50,8 +44,10 @@ static const struct {
     enum route route;
     const struct verb *verbs;
 } routes[] = {
-    {"/3/device/", false, ROUTE_DEVICE, device_verbs}, {"/" IMSG_ENTRY_FOLDER "/", false, ROUTE_ENTRY, entry_verbs},
-    {"/store/", false, ROUTE_STORE, store_verbs},      {"/healthz", true, ROUTE_HEALTH, health_verbs},
+    {"/" IMSG_RELAY_PATH, false, ROUTE_DEVICE, device_verbs},
+    {"/" IMSG_ENTRY_FOLDER "/", false, ROUTE_ENTRY, entry_verbs},
+    {"/" IMSG_STORE_PATH, false, ROUTE_STORE, store_verbs},
+    {"/healthz", true, ROUTE_HEALTH, health_verbs},
     {"/metrics", true, ROUTE_METRICS, metrics_verbs},
 };
 

@@ -19,7 +19,9 @@
 #include "serve/origins.h"
 #include "serve/polls.h"
 #include "serve/queue.h"
+#include "serve/quota.h"
 #include "serve/request.h"
+#include "serve/source.h"
 #include "serve/storage/storage.h"
 #include "serve/store.h"
 
@@ -32,13 +34,15 @@ struct serve {
     enum registration registration;
     enum log_mode log;
     enum exposure metrics_for;
-    uint64_t mailbox_count, mailbox_bytes, connections, rate, days;
+    uint64_t mailbox_count, mailbox_bytes, connections, rate, stranger_rate, days;
     struct listener listener;
     struct origins origins;
     struct MHD_Daemon *daemon;
     struct storage *storage;
     struct polls polls;
-    struct quota quota;
+    struct quota quota;  /* of the store; a holder is an account */
+    struct quota bodies; /* of request bodies in memory; a holder is an address */
+    struct proxies proxies;
     struct authorizer authorizer;
     struct peers peers;
     struct metrics metrics;

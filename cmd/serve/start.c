@@ -154,6 +154,10 @@ static enum imsg_status start_data(struct serve *serve, struct imsg_error *err)
     if (status == IMSG_OK)
         status = quota_start(&serve->quota, err);
     if (status == IMSG_OK)
+        status = quota_start(&serve->bodies, err);
+    if (status == IMSG_OK)
+        status = proxies_start(&serve->proxies, err);
+    if (status == IMSG_OK)
         status = authorizer_start(&serve->authorizer, err);
     if (status == IMSG_OK)
         status = storage_open(&setup, &serve->storage, err);
@@ -229,6 +233,7 @@ void serve_stop(struct setup *setup)
     storage_close(serve->storage);
     polls_free(&serve->polls);
     quota_free(&serve->quota);
+    quota_free(&serve->bodies);
     authorizer_free(&serve->authorizer);
     origins_free(&serve->origins);
     listener_close(&serve->listener);

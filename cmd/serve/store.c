@@ -39,11 +39,13 @@ struct upload {
     int fd;
     char *temp;
     struct imsg_digest *digest;
+    uint8_t account[32]; /* whose quota it counts against */
     uint64_t size, reserved;
     bool exists;  /* the blob is stored already: the body is thrown away */
     bool created; /* this upload made the file */
 };
 
+/* Room for what came, not for what is announced: announcing costs nothing. */
 static bool upload_reserve(struct upload *upload, uint64_t bytes)
 {
     struct request *request = upload->request;
@@ -51,7 +53,7 @@ static bool upload_reserve(struct upload *upload, uint64_t bytes)
     struct mailbox mailbox;
     if (!device_mailbox(request, request->sender, &mailbox))
         return false;
-    bool good = quota_reserve(&serve->quota, request->sender, mailbox.blob_bytes, bytes);
+    bool good = quota_reserve(&serve->quota, upload->account, mailbox.blob_bytes, bytes);
     upload->reserved += good ? bytes : 0;
     if (!good)
         reply_later(request, MHD_HTTP_INSUFFICIENT_STORAGE, "QuotaExceeded", QUOTA_RETRY);
@@ -61,7 +63,7 @@ static bool upload_reserve(struct upload *upload, uint64_t bytes)
 static void upload_release(struct upload *upload)
 {
     if (upload->reserved > 0)
-        quota_release(&upload->request->serve->quota, upload->request->sender, upload->reserved);
+        quota_release(&upload->request->serve->quota, upload->account, upload->reserved);
     upload->reserved = 0;
 }
 
@@ -93,22 +95,20 @@ static bool blob_is_there(const struct upload *upload)
 static void blob_put_begin(struct request *request)
 {
     struct upload *upload = request->state;
-    struct imsg_error err = {0};
     struct mailbox mailbox;
     const char *length = request_header(request, "Content-Length");
+    uint64_t announced = length ? strtoull(length, NULL, 10) : 0;
     upload->request = request;
     if (!blob_name(request, upload->hash) || !authorize_sender(request) ||
         !device_mailbox(request, request->sender, &mailbox))
         return;
+    memcpy(upload->account, mailbox.account, sizeof upload->account);
     upload->exists = blob_is_there(upload);
     if (upload->exists && request_header(request, "Expect"))
         reply_empty(request, MHD_HTTP_NO_CONTENT); /* the client need not send the body */
-    if (upload->exists || (length && !upload_reserve(upload, strtoull(length, NULL, 10))))
-        return;
-    if (upload_open(upload, &err) != IMSG_OK) {
-        cli_note(request->serve->cli, "%s", err.text);
-        reply_failure(request, IMSG_TEMPORARY);
-    }
+    else if (!upload->exists &&
+             !quota_fits(&request->serve->quota, upload->account, mailbox.blob_bytes, announced)) /* nor here */
+        reply_later(request, MHD_HTTP_INSUFFICIENT_STORAGE, "QuotaExceeded", QUOTA_RETRY);
 }
 
 static void blob_put_data(struct request *request, struct imsg_view bytes)
@@ -116,17 +116,16 @@ static void blob_put_data(struct request *request, struct imsg_view bytes)
     struct upload *upload = request->state;
     struct imsg_error err = {0};
     upload->size += bytes.len;
-    if (upload->exists)
+    if (upload->exists || !upload_reserve(upload, bytes.len))
         return;
-    /* A length that was not announced is reserved as it comes. */
-    if (upload->size > upload->reserved && !upload_reserve(upload, upload->size - upload->reserved))
-        return;
-    enum imsg_status status = imsg_digest_update(upload->digest, bytes, &err);
+    enum imsg_status status = upload->open ? IMSG_OK : upload_open(upload, &err);
+    if (status == IMSG_OK)
+        status = imsg_digest_update(upload->digest, bytes, &err);
     if (status == IMSG_OK)
         status = imsg_write_all(upload->fd, bytes, &err);
     request->serve->metrics.blob_bytes_in += bytes.len;
     if (status != IMSG_OK) {
-        cli_note(request->serve->cli, "\"%s\": %s", upload->temp, err.text);
+        cli_note(request->serve->cli, "upload: %s", err.text);
         reply_failure(request, IMSG_TEMPORARY);
     }
 }
@@ -161,7 +160,7 @@ static enum imsg_status blob_record(const struct upload *upload, const char *pat
     if (stat(path, &file) != 0)
         return imsg_fail(err, IMSG_TEMPORARY, "\"%s\": %s", path, strerror(errno));
     memcpy(blob.hash, upload->hash, sizeof blob.hash);
-    memcpy(blob.token, upload->request->sender, sizeof blob.token);
+    memcpy(blob.account, upload->account, sizeof blob.account);
     blob.size = (uint64_t)file.st_size;
     if (storage_record_blob(upload->request->serve->storage, &blob, err) != IMSG_OK)
         return IMSG_TEMPORARY;
@@ -196,6 +195,10 @@ static void blob_put_end(struct request *request)
     struct upload *upload = request->state;
     uint8_t hash[32];
     if (!upload->exists) {
+        if (!upload->open && upload_open(upload, NULL) != IMSG_OK) { /* no bytes came */
+            reply_failure(request, IMSG_TEMPORARY);
+            return;
+        }
         if (imsg_digest_final(upload->digest, hash, NULL) != IMSG_OK) {
             reply_failure(request, IMSG_INTERNAL);
             return;

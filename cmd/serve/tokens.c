@@ -70,3 +70,13 @@ void *tokens_find(struct tokens *tokens, const uint8_t token[static 32], size_t 
     tokens->used++;
     return item;
 }
+
+void tokens_drop(struct tokens *tokens, struct token_item *item)
+{
+    struct token_item **link = &tokens->slots[slot_of(tokens, item->token)];
+    while (*link != item)
+        link = &(*link)->next;
+    *link = item->next;
+    tokens->used--;
+    free(item);
+}

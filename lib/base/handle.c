@@ -43,6 +43,20 @@ static const char *address_fault(const char *address)
     return NULL;
 }
 
+/* "(0)", the 0 that is dialled inside the country only. With the country code before it, it is not dialled, so the
+ * number that was meant has one digit less than the one that is written. */
+static bool is_trunk_zero(const char *number)
+{
+    static const char blanks[] = "-. ";
+    if (*number != '(')
+        return false;
+    number += 1 + strspn(number + 1, blanks);
+    if (*number != '0')
+        return false;
+    number += 1 + strspn(number + 1, blanks);
+    return *number == ')';
+}
+
 /* Same for a number without "tel:"; its digits go to out. */
 static const char *number_fault(const char *number, char out[static DIGITS_MAX + 1])
 {
@@ -50,6 +64,8 @@ static const char *number_fault(const char *number, char out[static DIGITS_MAX +
     if (*number != '+')
         return "no + and country code";
     for (const char *p = number + 1; *p; p++) {
+        if (is_trunk_zero(p))
+            return "\"(0)\" is not dialled behind a country code";
         if (strchr("-.() ", *p))
             continue;
         if (*p < '0' || *p > '9')

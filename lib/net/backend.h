@@ -80,7 +80,7 @@ IMSG_CHECK enum imsg_status imsg_store_send(struct imsg_net *net, struct imsg_ht
                                             const struct imsg_store_put *put, unsigned also, struct imsg_error *err);
 IMSG_CHECK enum imsg_status imsg_store_fetch(struct imsg_net *net, struct imsg_http_request *request,
                                              const struct imsg_store_read *read, struct imsg_error *err);
-/* An object anywhere, as a descriptor names it. */
+/* An object on a server that is not configured, as a descriptor names it. */
 IMSG_CHECK enum imsg_status imsg_store_get_foreign(struct imsg_net *net, const struct imsg_store_read *read,
                                                    struct imsg_error *err);
 

@@ -84,7 +84,7 @@ static enum imsg_status token_url(const struct state *state, const char *token, 
                                   struct imsg_error *err)
 {
     char path[200];
-    snprintf(path, sizeof path, "3/device/%s%s", token, more);
+    snprintf(path, sizeof path, IMSG_RELAY_PATH "%s%s", token, more);
     return imsg_remote_url(&state->remote, path, url, err);
 }
 

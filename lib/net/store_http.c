@@ -16,7 +16,6 @@
 #include "net/remote.h"
 
 #define ANSWER_MAX 65536 /* bytes of an answer to a PUT, which nobody reads */
-#define OBJECTS "store/"
 
 static void http_close(void *opaque)
 {
@@ -79,9 +78,9 @@ static enum imsg_status http_commit(void *opaque, struct imsg_store_put *put, co
                                     struct imsg_error *err)
 {
     struct imsg_remote *remote = opaque;
-    char *url = NULL, path[sizeof OBJECTS + 64];
+    char *url = NULL, path[sizeof IMSG_STORE_PATH + 64];
     struct imsg_http_request request;
-    snprintf(path, sizeof path, OBJECTS "%s", sha256);
+    snprintf(path, sizeof path, IMSG_STORE_PATH "%s", sha256);
     enum imsg_status status = imsg_remote_url(remote, path, &url, err);
     if (status != IMSG_OK)
         return status;
@@ -127,25 +126,53 @@ enum imsg_status imsg_store_get_foreign(struct imsg_net *net, const struct imsg_
                                         struct imsg_error *err)
 {
     struct imsg_url parts;
-    struct imsg_buf place = {0};
+    struct imsg_buf place = {0}, origin = {0};
     if (!net || !imsg_url_split(read->uri, "https", &parts))
         return imsg_fail(err, IMSG_REFUSED, "the attachment is neither at an https URL nor in the store configured");
     enum imsg_status status = imsg_buf_append(&place, read->uri, parts.origin, err);
     if (status == IMSG_OK)
+        status = imsg_net_origin_of(read->uri, parts.origin, NULL, &origin, err);
+    /* A configured server may have a private address, and gets the user's certificate and proxy. Whoever wrote the
+     * descriptor is not to choose what is asked there. */
+    if (status == IMSG_OK && imsg_net_is_configured(net, (const char *)origin.ptr))
+        status =
+            imsg_fail(err, IMSG_REFUSED, "\"%s\" is on a configured server, but is no object of the store", read->uri);
+    if (status == IMSG_OK)
         status = get_object(net, (const char *)place.ptr, NULL, read, err);
     imsg_buf_free(&place);
+    imsg_buf_free(&origin);
+    return status;
+}
+
+/* *own: the URI is BASE/store/HASH; its origin may be written in another way than in the base. */
+static enum imsg_status check_own(const struct imsg_remote *remote, const char *uri, bool *own, struct imsg_error *err)
+{
+    const char *scheme = strncmp(remote->base, "http:", 5) == 0 ? "http" : "https";
+    struct imsg_url base, parts;
+    struct imsg_buf origin = {0};
+    *own = false;
+    if (!imsg_url_split(remote->base, scheme, &base) || !imsg_url_split(uri, scheme, &parts))
+        return IMSG_OK;
+    const char *folder = remote->base + base.origin, *path = uri + parts.origin;
+    size_t len = strlen(folder), objects = strlen("/" IMSG_STORE_PATH);
+    if (strncmp(path, folder, len) != 0 || strncmp(path + len, "/" IMSG_STORE_PATH, objects) != 0 ||
+        !imsg_name_is_hash(path + len + objects))
+        return IMSG_OK;
+    enum imsg_status status = imsg_net_origin_of(uri, parts.origin, NULL, &origin, err);
+    *own = status == IMSG_OK && strcmp((const char *)origin.ptr, remote->audience) == 0;
+    imsg_buf_free(&origin);
     return status;
 }
 
 static enum imsg_status http_get(void *opaque, const struct imsg_store_read *read, struct imsg_error *err)
 {
     struct imsg_remote *remote = opaque;
-    const char *uri = read->uri;
-    size_t len = strlen(remote->base), objects = strlen(OBJECTS);
-    if (strncmp(uri, remote->base, len) == 0 && strncmp(uri + len, "/" OBJECTS, objects + 1) == 0 &&
-        imsg_name_is_hash(uri + len + 1 + objects))
-        return get_object(remote->net, remote->location, remote->socket, read, err);
-    return imsg_store_get_foreign(remote->net, read, err);
+    bool own = false;
+    enum imsg_status status = check_own(remote, read->uri, &own, err);
+    if (status != IMSG_OK)
+        return status;
+    return own ? get_object(remote->net, remote->location, remote->socket, read, err)
+               : imsg_store_get_foreign(remote->net, read, err);
 }
 
 const struct store_backend imsg_store_http = {

@@ -64,9 +64,61 @@ nothing_came() { [ -z "$(ls -A got)" ] && [ ! -s files.shown ]; }
   err_has 'SSL certificate'
   IMSG_CLIENT_CERT=$T/both.pem expect 1 get --allow-private foreign.d
   nothing_came
-  # The same place, but one's own.
-  expect 0 get --store "https://localhost:$PORT" --cacert ca.pem foreign.d
-  cmp photo.jpg got/photo.jpg
+}
+
+@test "of a configured server a descriptor reaches objects of the configured store only, by their hash" {
+  files "location /store/ { alias $T/$OBJECTS/; } location /base/store/ { alias $T/$OBJECTS/; }"
+  sum=$(jq -r .sha256 photo.d)
+  cat good.pem good.key >both.pem
+  export IMSG_CLIENT_CERT=$T/both.pem
+  # at PATH STATUS [OPTION...]
+  at() {
+    jq -c --arg uri "https://${HOST:-localhost:$PORT}$1" '.uri = $uri' photo.d >foreign.d
+    expect "$2" get --retry-for 0 --cacert ca.pem "${@:3}" foreign.d
+  }
+  own=(--store "https://localhost:$PORT")
+  for path in "/x/$sum" / "" "/store/" "/store/../x/$sum" "/store//$sum" "//store/$sum" "/x/store/$sum" "/store/$sum/" "/store/${sum}0" \
+    "/store/${sum%?}" "/store/%2e%2e/x/$sum" "/STORE/$sum" "/base/store/$sum" "/3/device/$sum" "/store/$(tr a-f A-F <<<"$sum")"; do
+    at "$path" 1 "${own[@]}"
+    errors_are 1
+    err_has 'is on a configured server'
+  done
+  for HOST in "LOCALHOST:$PORT" "localhost:$PORT"; do
+    at "/x/$sum" 1 "${own[@]}" --allow-private
+    err_has 'is on a configured server'
+    at "/store/$sum" 1 --store "https://localhost:$PORT/base" # another store's, of the same server
+    err_has 'is on a configured server'
+    IMSG_RELAY=https://localhost:$PORT at "/store/$sum" 1 --store "$T/$OBJECTS" # not of a store at all
+    err_has 'is on a configured server'
+  done
+  unset HOST
+  nothing_came
+  at "/store/$sum" 0 "${own[@]}"
+  at "/base/store/$sum" 0 --store "https://localhost:$PORT/base"
+  HOST=LocalHost:$PORT at "/store/$sum" 0 "${own[@]}" # the same server
+  for name in photo.jpg photo-1.jpg photo-2.jpg; do cmp photo.jpg "got/$name"; done
+  [ "$(wc -l <files.shown)" -eq 3 ]
+}
+
+@test "more than --max-size is refused before anything is asked for" {
+  start_wire wire drop
+  jq -c --arg uri "https://localhost:$PORT/$(jq -r .sha256 photo.d)" '.uri = $uri | .size = 4294967297' photo.d >foreign.d
+  expect 1 get --allow-private --retry-for 0 foreign.d
+  err_has 'attachment "photo.jpg": 4294967297 bytes, more than 4294967296'
+  err_has --max-size
+  [ ! -s wire.log ]
+  [ -z "$(ls -A got)" ]
+  expect 75 get --allow-private --retry-for 0 --max-size 5G foreign.d
+  # Of a folder too.
+  expect 1 get --max-size 99999 photo.d
+  [ -z "$(ls -A got)" ]
+  expect 0 get --max-size 100000 photo.d
+  expect 0 get --max-size 98K photo.d
+  expect 1 get --max-size 97K photo.d
+  for bad in '' x 1X -1 1KB 1.5G 99999999999999999999 9999999999G K; do
+    expect 64 get --max-size "$bad" photo.d
+  done
+  expect 64 as alice imsg-attach put --max-size 1 photo.jpg
 }
 
 @test "a server that the system believes is shown neither token nor certificate" {

@@ -193,3 +193,36 @@ teardown() { serve_teardown; }
   [ "$(head -n 1 answer | tr -d '\r')" = 'HTTP/1.1 410 Gone' ]
   [ "$(metric imsg_messages_stored_total)" = 0 ]
 }
+
+@test "the origins are the exact names of the certificate, or --origin; a wildcard is none" {
+  # certificate NAMES
+  certificate() {
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$T/own.key" -out "$T/own.pem" -days 2 \
+      -subj /CN=relay -addext "subjectAltName=$1" 2>/dev/null
+    mkdir -p data
+    cp own.pem data/cert.pem # what curl is to believe
+  }
+  certificate 'DNS:*.example.com'
+  expect 78 imsg-serve -D data -l 127.0.0.1:0 --cert own.pem --key own.key
+  err_has 'the certificate names no host'
+  err_has --origin
+  certificate 'DNS:*.example.com,DNS:localhost,IP:127.0.0.1'
+  serve_start --cert own.pem --key own.key
+  put_entry bob
+  is 201
+  port=${URL##*:}
+  for origin in "https://localhost:$port" "https://127.0.0.1:$port" "https://LOCALHOST:$port"; do
+    ORIGIN=$origin get bob
+    is 200
+  done
+  for origin in "https://relay.example.com:$port" "https://*.example.com:$port" https://localhost "http://localhost:$port"; do
+    ORIGIN=$origin get bob
+    is 403 InvalidProviderToken
+  done
+  serve_stop
+  serve_start --cert own.pem --key own.key --origin https://relay.example.com
+  ORIGIN=https://relay.example.com:443 get bob
+  is 200
+  ORIGIN=https://localhost:${URL##*:} get bob
+  is 403 InvalidProviderToken
+}

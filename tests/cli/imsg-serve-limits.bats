@@ -11,6 +11,7 @@ full() { traced -e trace="$1" -e inject="$1":error=ENOSPC; }
 
 @test "a full mailbox: 429 and when to come again; room again after an acknowledgement" {
   ready --mailbox-count 2
+  put_entry alice
   post alice bob line
   payload 100 >two
   payload 101 >three
@@ -134,7 +135,7 @@ full() { traced -e trace="$1" -e inject="$1":error=ENOSPC; }
 }
 
 @test "a full disk: a blob that could not be recorded is counted once, and is whose it is" {
-  ready --store-bytes 30000 --device-bytes 15000
+  ready --store-bytes 30000 --account-bytes 15000
   not_under_valgrind 'the calls would be its own'
   put_entry alice
   head -c 10000 /dev/urandom >blob
@@ -151,7 +152,7 @@ full() { traced -e trace="$1" -e inject="$1":error=ENOSPC; }
   room
   grep -q fsync trace
   for restart in '' 1; do
-    [ -z "$restart" ] || { serve_stop && serve_start --store-bytes 30000 --device-bytes 15000; }
+    [ -z "$restart" ] || { serve_stop && serve_start --store-bytes 30000 --account-bytes 15000; }
     [ "$(metric imsg_store_bytes)" = 10000 ]
     head -c 5001 /dev/urandom >extra
     req PUT "/store/$(sha256sum extra | cut -c 1-64)" -H "$(auth bob)" --data-binary @extra

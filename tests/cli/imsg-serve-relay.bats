@@ -41,6 +41,7 @@ teardown() { serve_teardown; }
 
 @test "the same envelope is one message, one with another member is another" {
   ready --mailbox-count 2
+  put_entry alice
   post alice bob line
   post alice bob line
   is 200
@@ -338,7 +339,7 @@ expired() {
 }
 
 @test "a mailbox of many blocks comes in one piece, in order" {
-  ready --rate 0
+  ready --rate 0 --stranger-rate 0
   for n in $(seq 1 60); do
     # 60 different payloads, oldest first.
     with ".payload = \"$({ printf '%04d' "$n"; head -c 9000 /dev/zero; } | base64 -w 0)\"" >"line.$n"
@@ -355,7 +356,7 @@ expired() {
 }
 
 @test "kill -9: what was answered 200 is there, once" {
-  ready --rate 0
+  ready --rate 0 --stranger-rate 0
   with 'range(1000) as $n | .payload = ("message \($n)" | @base64)' >lines
   split -a 3 -d -l 1 lines line.
   # Once more, from nothing, where the kill came after all had been answered.
@@ -369,11 +370,11 @@ expired() {
     ! grep -q '^000' codes
   do
     rm -r data/mail.db*
-    serve_start --rate 0
+    serve_start --rate 0 --stranger-rate 0
   done
   sed -n 's/^200 //p' codes | xargs cat | sort >answered
   [ "$(wc -l <answered)" -ge 50 ]
-  serve_start --rate 0
+  serve_start --rate 0 --stranger-rate 0
   get bob
   is 200
   sort body >there

@@ -199,7 +199,7 @@ files() {
 }
 
 @test "quota: of the store and of a device; announced or not" {
-  registered --store-bytes 500000 --device-bytes 400000
+  registered --store-bytes 500000 --account-bytes 400000
   head -c 150000 /dev/urandom >second
   put bob blob
   is 201
@@ -222,7 +222,7 @@ files() {
   [ "$(metric imsg_store_bytes)" = 500000 ]
   serve_stop
   # The same after a restart.
-  serve_start --store-bytes 600000 --device-bytes 400000
+  serve_start --store-bytes 600000 --account-bytes 400000
   head -c 100000 /dev/urandom >fifth
   put bob fifth
   is 201
@@ -234,13 +234,13 @@ files() {
   files 4
 }
 
-@test "quota: uploads under way count, of the same device too" {
-  registered --plain-http --device-bytes 400000
-  head -c 150000 /dev/urandom >second
+@test "quota: what came of uploads under way counts, of the same account too" {
+  registered --plain-http --account-bytes 300000
   exec 5<>"/dev/tcp/127.0.0.1/${URL##*:}"
   printf 'PUT %s HTTP/1.1\r\nHost: x\r\n%s\r\nContent-Length: 300000\r\n\r\n' "$BLOB" "$(auth bob)" >&5
-  head -c 1000 blob >&5
-  until_metric imsg_store_received_bytes_total 1000
+  head -c 100000 blob >&5
+  until_metric imsg_store_received_bytes_total 100000
+  head -c 200001 /dev/urandom >second
   for how in Expect: 'Transfer-Encoding: chunked'; do
     put bob second -H "$how"
     is 507 QuotaExceeded
@@ -250,13 +250,13 @@ files() {
   # What breaks off gives its part back.
   exec 5>&-
   until_metric imsg_connections 1
-  head -c 160000 /dev/urandom >third
+  head -c 200001 /dev/urandom >third
   put bob third
   is 201
-  head -c 240001 blob >fourth
+  head -c 100000 blob >fourth
   put bob fourth
   is 507 QuotaExceeded
-  head -c 240000 blob >fifth
+  head -c 99999 blob >fifth
   put bob fifth
   is 201
 }
@@ -285,12 +285,12 @@ files() {
 }
 
 @test "a kill while old blobs are deleted: what is gone is nobody's, at the next start" {
-  registered --device-bytes 300000
+  registered --account-bytes 300000
   put bob blob
   is 201
   serve_kill
   rm "data$(dirname "$BLOB")/$(name blob | cut -c 1-2)/$(name blob)" # its row was to follow
-  serve_start --device-bytes 300000
+  serve_start --account-bytes 300000
   [ "$(metric imsg_store_bytes)" = 0 ]
   put bob blob
   is 201

@@ -158,7 +158,7 @@ teardown() { serve_teardown; }
   usage 'invite takes -D only' invite -D data --self-signed
   usage '-D FOLDER is missing' invite
   usage 'is no command' serve -D data -l 127.0.0.1:0 --self-signed
-  for number in mailbox-count mailbox-bytes connections rate store-bytes device-bytes store-days; do
+  for number in mailbox-count mailbox-bytes connections rate store-bytes account-bytes store-days; do
     usage "--$number" -D data -l 127.0.0.1:0 --self-signed --$number many
     usage "--$number" -D data -l 127.0.0.1:0 --self-signed --$number -1
   done
@@ -244,9 +244,11 @@ END
   serve_start --log text
   put_entry bob
   get alice
+  post alice bob line
   serve_stop
   grep -qE '^20[0-9T:-]*Z PUT directory 204 - [0-9]+ ms$' serve.err
-  grep -qE "^20[0-9T:-]*Z GET device 410 Unregistered device $(token alice | head -c 8) [0-9]+ ms\$" serve.err
+  grep -qE "^20[0-9T:-]*Z POST device 200 - device $(token alice | head -c 8) [0-9]+ ms\$" serve.err
+  grep -qE '^20[0-9T:-]*Z GET device 410 Unregistered [0-9]+ ms$' serve.err
   without grep -e example.com -e "$(token alice)" serve.err
 }
 

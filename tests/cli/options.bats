@@ -28,7 +28,7 @@ said() {
 value_for() {
   case $1 in
   *'|'*) echo "${1%%|*}" ;;
-  N | DAYS | SECONDS) echo 3 ;;
+  N | DAYS | SECONDS | SIZE) echo 3 ;;
   *) echo x ;;
   esac
 }

@@ -22,7 +22,7 @@ acks() { awk -v path="/3/device/$(token bob)" '{ print path "/" $1, NR }' "$1" |
 answered() { sed -n 's/^200 //p' "$1" | sort; }
 
 @test "kill -9 at random moments under load" {
-  ready --rate 0
+  ready --rate 0 --stranger-rate 0
   : >kept # lines that must be there, in the order of "hashes"
   : >hashes
   span=500 # milliseconds that 300 pushes take, or more
@@ -44,7 +44,7 @@ answered() { sed -n 's/^200 //p' "$1" | sort; }
     serve_kill
     wait "$POLL" || true
     wait "$ACKS" || true
-    serve_start --rate 0
+    serve_start --rate 0 --stranger-rate 0
     get bob
     is 200
     sort body >there

@@ -19,10 +19,11 @@
 #define SCHEMA 1
 
 static const char schema[] =
-    /* size: bytes of line; expires, received: Unix seconds. line is the last column, so that reading another one
-     * does not read its pages. */
+    /* size: bytes of line; stranger: 1 where no entry listed the sender, else 0; expires, received: Unix seconds.
+     * line is the last column, so that reading another one does not read its pages. */
     "CREATE TABLE message(id INTEGER PRIMARY KEY AUTOINCREMENT, token BLOB NOT NULL, hash BLOB NOT NULL,"
-    " size INTEGER NOT NULL, received INTEGER NOT NULL, expires INTEGER NOT NULL, line BLOB NOT NULL);"
+    " size INTEGER NOT NULL, stranger INTEGER NOT NULL, received INTEGER NOT NULL, expires INTEGER NOT NULL,"
+    " line BLOB NOT NULL);"
     "CREATE UNIQUE INDEX message_name ON message(token, hash);"
     "CREATE INDEX message_order ON message(token, id, size);"
     "CREATE INDEX message_expires ON message(expires);"
@@ -30,13 +31,13 @@ static const char schema[] =
     "CREATE TABLE entry(handle BLOB PRIMARY KEY, size INTEGER NOT NULL, changed INTEGER NOT NULL,"
     " inode INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE device(handle BLOB NOT NULL, token BLOB NOT NULL, bytes INTEGER NOT NULL,"
-    " PRIMARY KEY(handle, token)) WITHOUT ROWID;"
+    " account BLOB NOT NULL, PRIMARY KEY(handle, token)) WITHOUT ROWID;"
     "CREATE INDEX device_token ON device(token, bytes);"
-    /* since: Unix milliseconds. */
+    /* since: Unix milliseconds. Accounts are thumbprints of account keys, 32 bytes. */
     "CREATE TABLE gone(token BLOB PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;"
-    /* left: entries that may still be made; account: thumbprint of the key that used it first. */
-    "CREATE TABLE invite(hash BLOB PRIMARY KEY, account TEXT, left INTEGER NOT NULL) WITHOUT ROWID;"
-    "CREATE TABLE blob(hash BLOB PRIMARY KEY, token BLOB NOT NULL, size INTEGER NOT NULL, stored INTEGER NOT NULL)"
+    /* left: entries that may still be made; account: of the key that used it first. */
+    "CREATE TABLE invite(hash BLOB PRIMARY KEY, account BLOB, left INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE blob(hash BLOB PRIMARY KEY, account BLOB NOT NULL, size INTEGER NOT NULL, stored INTEGER NOT NULL)"
     " WITHOUT ROWID;"
     "CREATE INDEX blob_stored ON blob(stored);"
     "PRAGMA user_version=1;";
@@ -45,18 +46,18 @@ static const char *const sql[SQL_COUNT] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
     [SQL_COMMIT] = "COMMIT",
     [SQL_ROLLBACK] = "ROLLBACK",
-    [SQL_POST] = "INSERT OR IGNORE INTO message(token, hash, size, received, expires, line)"
-                 " VALUES(?1, ?2, length(?5), ?3, ?4, ?5)",
+    [SQL_POST] = "INSERT OR IGNORE INTO message(token, hash, size, stranger, received, expires, line)"
+                 " VALUES(?1, ?2, length(?5), ?6, ?3, ?4, ?5)",
     [SQL_EXTEND] = "UPDATE message SET expires=max(expires, ?3) WHERE token=?1 AND hash=?2",
-    [SQL_ACKNOWLEDGE] = "DELETE FROM message WHERE token=?1 AND hash=?2 RETURNING size",
+    [SQL_ACKNOWLEDGE] = "DELETE FROM message WHERE token=?1 AND hash=?2 RETURNING size, stranger",
     [SQL_EXPIRE] = "DELETE FROM message WHERE id IN (SELECT id FROM message WHERE expires<=?1 LIMIT 500)"
-                   " RETURNING token, size",
+                   " RETURNING token, size, stranger",
     [SQL_ENTRY_DROP] = "DELETE FROM entry WHERE handle=?1",
     [SQL_ENTRY_SET] = "INSERT OR REPLACE INTO entry VALUES(?1, ?2, ?3, ?4)",
     [SQL_ENTRY_TOKENS] = "SELECT token FROM device WHERE handle=?1",
     [SQL_DEVICE_DROP] = "DELETE FROM device WHERE handle=?1",
-    [SQL_DEVICE_ADD] = "INSERT OR REPLACE INTO device VALUES(?1, ?2, ?3)",
-    [SQL_DEVICE_LIMIT] = "SELECT max(bytes) FROM device WHERE token=?1",
+    [SQL_DEVICE_ADD] = "INSERT OR REPLACE INTO device VALUES(?1, ?2, ?3, ?4)",
+    [SQL_DEVICE_LISTED] = "SELECT bytes, account FROM device WHERE token=?1 ORDER BY bytes DESC, handle LIMIT 1",
     [SQL_GONE_SET] = "INSERT OR REPLACE INTO gone VALUES(?1, ?2)",
     [SQL_GONE_DROP] = "DELETE FROM gone WHERE token=?1",
     [SQL_INVITE_ADD] = "INSERT INTO invite VALUES(?1, NULL, ?2)",
@@ -65,8 +66,8 @@ static const char *const sql[SQL_COUNT] = {
     [SQL_INVITE_RETURN] = "UPDATE invite SET left=left+1 WHERE hash=?1",
     [SQL_BLOB_SET] = "INSERT INTO blob VALUES(?1, ?2, ?3, ?4)",
     [SQL_BLOB_AGAIN] = "UPDATE blob SET stored=?2 WHERE hash=?1",
-    [SQL_BLOB_DROP] = "DELETE FROM blob WHERE hash=?1 RETURNING token, size",
-    [SQL_BLOB_OLD] = "SELECT hash, token, size FROM blob WHERE stored<=?1 LIMIT 100",
+    [SQL_BLOB_DROP] = "DELETE FROM blob WHERE hash=?1 RETURNING account, size",
+    [SQL_BLOB_OLD] = "SELECT hash, account, size FROM blob WHERE stored<=?1 LIMIT 100",
 };
 
 static enum imsg_status set_pragmas(sqlite3 *connection, int pages, struct imsg_error *err)
@@ -143,6 +144,8 @@ enum imsg_status storage_open(const struct storage_setup *setup, struct storage 
     pthread_mutex_init(&storage->mailboxes.lock, NULL);
     enum imsg_status status = tokens_start(&storage->mailboxes.tokens, err);
     if (status == IMSG_OK)
+        status = tokens_start(&storage->mailboxes.accounts, err);
+    if (status == IMSG_OK)
         status = imsg_path_join(setup->folder, "mail.db", &storage->path, err);
     if (status == IMSG_OK)
         status = imsg_path_join(setup->folder, "directory", &storage->directory, err);
@@ -182,6 +185,7 @@ void storage_close(struct storage *storage)
         sqlite3_finalize(storage->statements[i]);
     sqlite3_close_v2(storage->writer);
     tokens_free(&storage->mailboxes.tokens);
+    tokens_free(&storage->mailboxes.accounts);
     free(storage->path);
     free(storage->directory);
     free(storage);

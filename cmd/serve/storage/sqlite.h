@@ -29,7 +29,7 @@ enum statement {
     SQL_ENTRY_TOKENS,
     SQL_DEVICE_DROP,
     SQL_DEVICE_ADD,
-    SQL_DEVICE_LIMIT,
+    SQL_DEVICE_LISTED,
     SQL_GONE_SET,
     SQL_GONE_DROP,
     SQL_INVITE_ADD,
@@ -47,13 +47,20 @@ enum statement {
 
 struct mailbox_item {
     struct token_item item;
-    struct mailbox numbers;
-    int64_t new_count, new_bytes; /* the writer's own: in the transaction that is open */
-    bool new_arrival;             /* the writer's own */
+    struct mailbox numbers; /* but for blob_bytes, which is the account's */
+    struct mailbox_change { /* the writer's own: in the transaction that is open */
+        int64_t count, bytes, stranger_count, stranger_bytes;
+        bool arrival;
+    } change;
+};
+struct account_item {
+    struct token_item item; /* the thumbprint of its key */
+    uint64_t blob_bytes;
 };
 struct mailboxes {
     pthread_mutex_t lock;
-    struct tokens tokens;
+    struct tokens tokens;              /* of struct mailbox_item */
+    struct tokens accounts;            /* of struct account_item */
     uint64_t messages, bytes, devices; /* in all */
 };
 
@@ -74,12 +81,20 @@ struct storage {
 
 /* Find a mailbox, lock taken inside. `make`: add it where it is missing. NULL: missing, or no memory. */
 struct mailbox_item *mailbox_find(struct storage *storage, const uint8_t token[static 32], bool make);
+/* On the writer thread: the open transaction adds, or deletes, a message of so many bytes. */
+void mailbox_add_message(struct mailbox_item *mailbox, int64_t bytes, bool stranger);
+void mailbox_remove_message(struct mailbox_item *mailbox, int64_t bytes, bool stranger);
 /* On the writer thread, after a transaction that changed the mailbox: apply or forget what it changed. */
 void mailbox_settle(struct storage *storage, struct mailbox_item *mailbox, bool committed);
-/* On the writer thread, after a commit: the largest limit of all entries that list the token is now this. */
-void mailbox_set_limit(struct storage *storage, const uint8_t token[static 32], uint32_t limit, int64_t gone);
-/* On the writer thread, after a commit: the device has so many bytes more, or less, in the store. */
-void mailbox_add_blob_bytes(struct storage *storage, const uint8_t token[static 32], int64_t bytes);
+struct touched { /* a token that an entry listed or lists, and what holds for it after the change */
+    uint8_t token[IMSG_TOKEN];
+    uint32_t limit;      /* the largest of all entries that list it; 0: none does */
+    uint8_t account[32]; /* of the entry with that limit */
+};
+/* On the writer thread, after a commit. `gone`: the time of the change. */
+void mailbox_set_listed(struct storage *storage, const struct touched *touched, int64_t gone);
+/* On the writer thread, after a commit: the account has so many bytes more, or less, in the store. */
+void account_add_blob_bytes(struct storage *storage, const uint8_t account[static 32], int64_t bytes);
 IMSG_CHECK enum imsg_status mailboxes_load(struct storage *storage, struct imsg_error *err);
 
 /* ---- sqlite_statements.c ---- */
@@ -124,8 +139,8 @@ IMSG_CHECK enum imsg_status sqlite_submit_wait(struct storage *storage, struct o
 /* ---- sqlite_invites.c: inside a transaction ---- */
 
 /* *refused: the code is not known, another account's, or used up. */
-IMSG_CHECK enum imsg_status invite_use(struct storage *storage, const uint8_t hash[static 32], const char *account,
-                                       bool *refused, struct imsg_error *err);
+IMSG_CHECK enum imsg_status invite_use(struct storage *storage, const uint8_t hash[static 32],
+                                       const uint8_t account[static 32], bool *refused, struct imsg_error *err);
 /* The entry was not written after all. */
 IMSG_CHECK enum imsg_status invite_give_back(struct storage *storage, const uint8_t hash[static 32],
                                              struct imsg_error *err);
@@ -140,11 +155,10 @@ struct entry_index {
     size_t count;
     const struct stat *file;   /* of the entry; NULL: there is none any more */
     const uint8_t *invite;     /* used up in the same transaction; NULL: none */
-    const char *account;       /* for the invite */
+    const uint8_t *account;    /* 32 bytes: whose entry it is; read only where `count` or `invite` says so */
     const uint8_t *given_back; /* an invite that is returned in the same transaction; NULL: none */
     bool refused;              /* the invite was: nothing changed */
-    /* Tokens that were listed or are, and their limit after the change. */
-    struct listed touched[2 * IMSG_DEVICES_MAX];
+    struct touched touched[2 * IMSG_DEVICES_MAX];
     size_t touched_count;
 };
 /* Record what an entry lists, on disk and in memory; waits. The caller holds `entries`. */

@@ -21,7 +21,7 @@ static enum imsg_status blob_record_run(struct job *job, struct imsg_error *err)
     if (!record->new_row)
         return status;
     sqlite_bind_bytes(storage, SQL_BLOB_SET, 1, imsg_view_of(blob->hash, 32));
-    sqlite_bind_bytes(storage, SQL_BLOB_SET, 2, imsg_view_of(blob->token, IMSG_TOKEN));
+    sqlite_bind_bytes(storage, SQL_BLOB_SET, 2, imsg_view_of(blob->account, 32));
     sqlite_bind_number(storage, SQL_BLOB_SET, 3, (int64_t)blob->size);
     sqlite_bind_number(storage, SQL_BLOB_SET, 4, blob->stored);
     return sqlite_run(storage, SQL_BLOB_SET, err);
@@ -31,7 +31,7 @@ static void blob_record_done(struct job *job, enum imsg_status status)
 {
     struct blob_record *record = (struct blob_record *)job;
     if (status == IMSG_OK && record->new_row)
-        mailbox_add_blob_bytes(record->operation.storage, record->blob->token, (int64_t)record->blob->size);
+        account_add_blob_bytes(record->operation.storage, record->blob->account, (int64_t)record->blob->size);
 }
 
 enum imsg_status storage_record_blob(struct storage *storage, const struct blob *blob, struct imsg_error *err)
@@ -52,7 +52,7 @@ static enum imsg_status drop_row(struct storage *storage, const uint8_t hash[sta
     *dropped = (struct blob){0};
     sqlite_bind_bytes(storage, SQL_BLOB_DROP, 1, imsg_view_of(hash, 32));
     if (sqlite_row(storage, SQL_BLOB_DROP, &status, err)) {
-        if (sqlite_column_hash(row, 0, dropped->token))
+        if (sqlite_column_hash(row, 0, dropped->account))
             dropped->size = (uint64_t)sqlite3_column_int64(row, 1);
         sqlite_row(storage, SQL_BLOB_DROP, &status, err); /* to its end */
     }
@@ -76,7 +76,7 @@ static void blob_forget_done(struct job *job, enum imsg_status status)
 {
     const struct blob_forget *forget = (struct blob_forget *)job;
     if (status == IMSG_OK)
-        mailbox_add_blob_bytes(forget->operation.storage, forget->dropped.token, -(int64_t)forget->dropped.size);
+        account_add_blob_bytes(forget->operation.storage, forget->dropped.account, -(int64_t)forget->dropped.size);
 }
 
 enum imsg_status storage_forget_blob(struct storage *storage, const uint8_t hash[static 32], struct imsg_error *err)
@@ -107,7 +107,7 @@ static enum imsg_status blob_expiry_run(struct job *job, struct imsg_error *err)
     sqlite_bind_number(storage, SQL_BLOB_OLD, 1, expiry->before);
     while (expiry->count < EXPIRE_MAX && sqlite_row(storage, SQL_BLOB_OLD, &status, err)) {
         struct blob *blob = &expiry->blobs[expiry->count];
-        if (!sqlite_column_hash(row, 0, blob->hash) || !sqlite_column_hash(row, 1, blob->token))
+        if (!sqlite_column_hash(row, 0, blob->hash) || !sqlite_column_hash(row, 1, blob->account))
             continue;
         blob->size = (uint64_t)sqlite3_column_int64(row, 2);
         expiry->count++;
@@ -126,7 +126,7 @@ static void blob_expiry_done(struct job *job, enum imsg_status status)
 {
     const struct blob_expiry *expiry = (struct blob_expiry *)job;
     for (size_t i = 0; i < expiry->count && status == IMSG_OK; i++)
-        mailbox_add_blob_bytes(expiry->operation.storage, expiry->blobs[i].token, -(int64_t)expiry->blobs[i].size);
+        account_add_blob_bytes(expiry->operation.storage, expiry->blobs[i].account, -(int64_t)expiry->blobs[i].size);
 }
 
 enum imsg_status storage_expire_blobs(struct storage *storage, int64_t before,
@@ -153,7 +153,7 @@ static enum imsg_status read_row(void *context, sqlite3_stmt *row, struct imsg_e
 {
     const struct blob_each *each = context;
     struct blob blob = {.size = (uint64_t)sqlite3_column_int64(row, 2), .stored = sqlite3_column_int64(row, 3)};
-    if (!sqlite_column_hash(row, 0, blob.hash) || !sqlite_column_hash(row, 1, blob.token))
+    if (!sqlite_column_hash(row, 0, blob.hash) || !sqlite_column_hash(row, 1, blob.account))
         return IMSG_OK;
     return each->each(each->context, &blob, err);
 }
@@ -164,5 +164,5 @@ enum imsg_status storage_each_blob(struct storage *storage,
                                    void *context, struct imsg_error *err)
 {
     struct blob_each query = {each, context};
-    return sqlite_each(storage, "SELECT hash, token, size, stored FROM blob ORDER BY hash", read_row, &query, err);
+    return sqlite_each(storage, "SELECT hash, account, size, stored FROM blob ORDER BY hash", read_row, &query, err);
 }

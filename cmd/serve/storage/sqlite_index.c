@@ -55,6 +55,7 @@ static enum imsg_status replace_devices(struct entry_index *index, struct imsg_e
         sqlite_bind_bytes(storage, SQL_DEVICE_ADD, 1, imsg_view_of(index->hash, 32));
         sqlite_bind_bytes(storage, SQL_DEVICE_ADD, 2, imsg_view_of(index->listed[i].token, IMSG_TOKEN));
         sqlite_bind_number(storage, SQL_DEVICE_ADD, 3, index->listed[i].limit);
+        sqlite_bind_bytes(storage, SQL_DEVICE_ADD, 4, imsg_view_of(index->account, 32));
         status = sqlite_run(storage, SQL_DEVICE_ADD, err);
     }
     return status;
@@ -78,16 +79,18 @@ static enum imsg_status set_entry(struct entry_index *index, struct imsg_error *
     return sqlite_run(storage, which, err);
 }
 
-/* The largest limit of all entries that list it; where none does any more, since when. */
-static enum imsg_status update_token(struct storage *storage, struct listed *touched, struct imsg_error *err)
+/* What holds for a token now; where no entry lists it any more, since when. */
+static enum imsg_status update_token(struct storage *storage, struct touched *touched, struct imsg_error *err)
 {
     enum imsg_status status = IMSG_OK;
     struct imsg_view token = imsg_view_of(touched->token, IMSG_TOKEN);
-    sqlite_bind_bytes(storage, SQL_DEVICE_LIMIT, 1, token);
+    sqlite3_stmt *row = storage->statements[SQL_DEVICE_LISTED];
+    sqlite_bind_bytes(storage, SQL_DEVICE_LISTED, 1, token);
     touched->limit = 0;
-    if (sqlite_row(storage, SQL_DEVICE_LIMIT, &status, err))
-        touched->limit = (uint32_t)sqlite3_column_int64(storage->statements[SQL_DEVICE_LIMIT], 0);
-    sqlite_reset_statement(storage, SQL_DEVICE_LIMIT);
+    memset(touched->account, 0, sizeof touched->account);
+    if (sqlite_row(storage, SQL_DEVICE_LISTED, &status, err) && sqlite_column_hash(row, 1, touched->account))
+        touched->limit = (uint32_t)sqlite3_column_int64(row, 0);
+    sqlite_reset_statement(storage, SQL_DEVICE_LISTED);
     enum statement which = touched->limit ? SQL_GONE_DROP : SQL_GONE_SET;
     sqlite_bind_bytes(storage, which, 1, token);
     if (!touched->limit)
@@ -123,8 +126,7 @@ static void entry_index_done(struct job *job, enum imsg_status status)
 {
     const struct entry_index *index = (struct entry_index *)job;
     for (size_t i = 0; i < index->touched_count && status == IMSG_OK; i++)
-        mailbox_set_limit(index->operation.storage, index->touched[i].token, index->touched[i].limit,
-                          (int64_t)imsg_now() * 1000);
+        mailbox_set_listed(index->operation.storage, &index->touched[i], (int64_t)imsg_now() * 1000);
 }
 
 enum imsg_status entry_index_write(struct storage *storage, struct entry_index *index, struct imsg_error *err)
@@ -137,7 +139,7 @@ enum imsg_status entry_index_write(struct storage *storage, struct entry_index *
 
 static enum imsg_status entry_file_parse(int fd, const uint8_t hash[static 32],
                                          struct listed out[static IMSG_DEVICES_MAX], size_t *count,
-                                         struct imsg_error *err)
+                                         uint8_t account[static 32], struct imsg_error *err)
 {
     struct imsg_buf bytes = {0};
     struct imsg_entry entry = {0};
@@ -150,6 +152,8 @@ static enum imsg_status entry_file_parse(int fd, const uint8_t hash[static 32],
         status = imsg_entry_parse(imsg_buf_view(&bytes), handle, 0, &entry, err);
     if (status == IMSG_OK && !entry_is_named(handle, hash))
         status = imsg_fail(err, IMSG_MALFORMED, "it is the entry of another handle");
+    if (status == IMSG_OK)
+        status = entry_account(&entry, account, err);
     if (status == IMSG_OK)
         *count = entry_listed(&entry, out);
     imsg_entry_free(&entry);
@@ -164,11 +168,12 @@ enum imsg_status entry_index_file(struct storage *storage, const uint8_t hash[st
     struct listed listed[IMSG_DEVICES_MAX];
     struct stat file;
     struct imsg_error reason = {0};
-    struct entry_index index = {.hash = hash, .listed = listed, .given_back = given_back};
+    uint8_t account[32];
+    struct entry_index index = {.hash = hash, .listed = listed, .account = account, .given_back = given_back};
     int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
     if (fd >= 0 && fstat(fd, &file) == 0 && S_ISREG(file.st_mode)) {
         index.file = &file;
-        if (entry_file_parse(fd, hash, listed, &index.count, &reason) != IMSG_OK)
+        if (entry_file_parse(fd, hash, listed, &index.count, account, &reason) != IMSG_OK)
             cli_note(storage->setup.cli, "entry \"%s\": %s; the devices that it lists have no mailbox here",
                      strrchr(path, '/') + 1, reason.text);
     }

@@ -25,22 +25,23 @@ enum imsg_status storage_add_invite(struct storage *storage, const uint8_t hash[
     return sqlite_submit_wait(storage, &add.operation, invite_add_run, NULL, "the invite cannot be written", err);
 }
 
-enum imsg_status invite_use(struct storage *storage, const uint8_t hash[static 32], const char *account, bool *refused,
-                            struct imsg_error *err)
+enum imsg_status invite_use(struct storage *storage, const uint8_t hash[static 32], const uint8_t account[static 32],
+                            bool *refused, struct imsg_error *err)
 {
     enum imsg_status status = IMSG_OK;
     *refused = true;
     sqlite_bind_bytes(storage, SQL_INVITE_GET, 1, imsg_view_of(hash, 32));
     if (sqlite_row(storage, SQL_INVITE_GET, &status, err)) {
         sqlite3_stmt *row = storage->statements[SQL_INVITE_GET];
-        const char *owner = (const char *)sqlite3_column_text(row, 0);
-        *refused = sqlite3_column_int(row, 1) <= 0 || (owner && strcmp(owner, account) != 0);
+        uint8_t owner[32];
+        bool owned = sqlite_column_hash(row, 0, owner);
+        *refused = sqlite3_column_int(row, 1) <= 0 || (owned && memcmp(owner, account, sizeof owner) != 0);
     }
     sqlite_reset_statement(storage, SQL_INVITE_GET);
     if (status != IMSG_OK || *refused)
         return status;
     sqlite_bind_bytes(storage, SQL_INVITE_USE, 1, imsg_view_of(hash, 32));
-    sqlite3_bind_text(storage->statements[SQL_INVITE_USE], 2, account, -1, SQLITE_STATIC);
+    sqlite_bind_bytes(storage, SQL_INVITE_USE, 2, imsg_view_of(account, 32));
     return sqlite_run(storage, SQL_INVITE_USE, err);
 }
 

@@ -12,13 +12,14 @@ static void bind_message(struct storage *storage, enum statement which, const ui
 
 /* ---- put ---- */
 
-static enum imsg_status message_insert(struct storage *storage, const struct message_put *put, bool *stored,
-                                       struct imsg_error *err)
+static enum imsg_status message_insert(struct storage *storage, const struct message_put *put, bool stranger,
+                                       bool *stored, struct imsg_error *err)
 {
     bind_message(storage, SQL_POST, put->token, put->name);
     sqlite_bind_number(storage, SQL_POST, 3, imsg_now());
     sqlite_bind_number(storage, SQL_POST, 4, put->expires);
     sqlite_bind_bytes(storage, SQL_POST, 5, put->line);
+    sqlite_bind_number(storage, SQL_POST, 6, stranger);
     enum imsg_status status = sqlite_run(storage, SQL_POST, err);
     *stored = status == IMSG_OK && sqlite3_changes(storage->writer) > 0;
     return status;
@@ -35,6 +36,23 @@ static enum imsg_status message_extend(struct storage *storage, const struct mes
     return status;
 }
 
+static bool has_room(uint64_t now, int64_t change, uint64_t more, uint64_t max)
+{
+    return now + (uint64_t)change + more <= max;
+}
+
+/* Strangers cost nothing and can be as many as somebody likes, so all of them share a quarter of the mailbox. */
+static bool mailbox_has_room(const struct mailbox_item *mailbox, const struct message_put *put, bool stranger)
+{
+    const struct mailbox *now = &mailbox->numbers;
+    const struct mailbox_change *change = &mailbox->change;
+    uint64_t len = put->line.len;
+    return has_room(now->count, change->count, 1, put->max_count) &&
+           has_room(now->bytes, change->bytes, len, put->max_bytes) &&
+           (!stranger || (has_room(now->stranger_count, change->stranger_count, 1, put->max_count / 4) &&
+                          has_room(now->stranger_bytes, change->stranger_bytes, len, put->max_bytes / 4)));
+}
+
 static enum imsg_status message_put_run(struct job *job, struct imsg_error *err)
 {
     struct message_put *put = (struct message_put *)job;
@@ -43,19 +61,17 @@ static enum imsg_status message_put_run(struct job *job, struct imsg_error *err)
     put->result = MESSAGE_UNREGISTERED;
     if (!mailbox || mailbox->numbers.limit == 0)
         return IMSG_OK;
-    uint64_t count = mailbox->numbers.count + (uint64_t)mailbox->new_count;
-    uint64_t bytes = mailbox->numbers.bytes + (uint64_t)mailbox->new_bytes;
-    bool full = count >= put->max_count || bytes + put->line.len > put->max_bytes;
-    bool stored = false, held = false;
-    enum imsg_status status = full ? IMSG_OK : message_insert(storage, put, &stored, err);
+    const struct mailbox_item *sender = mailbox_find(storage, put->from, false);
+    bool stranger = !sender || sender->numbers.limit == 0, stored = false, held = false;
+    enum imsg_status status = IMSG_OK;
+    if (mailbox_has_room(mailbox, put, stranger))
+        status = message_insert(storage, put, stranger, &stored, err);
     if (status == IMSG_OK && !stored)
         status = message_extend(storage, put, &held, err);
     put->result = stored ? MESSAGE_STORED : held ? MESSAGE_DUPLICATE : MESSAGE_MAILBOX_FULL;
-    if (stored) {
-        mailbox->new_count++;
-        mailbox->new_bytes += (int64_t)put->line.len;
-    }
-    mailbox->new_arrival |= stored || held;
+    if (stored)
+        mailbox_add_message(mailbox, (int64_t)put->line.len, stranger);
+    mailbox->change.arrival |= stored || held;
     return status;
 }
 
@@ -82,8 +98,8 @@ static enum imsg_status message_delete_one(struct message_delete *delete, struct
     enum imsg_status status = IMSG_OK;
     bind_message(storage, SQL_ACKNOWLEDGE, delete->token, name);
     if (sqlite_row(storage, SQL_ACKNOWLEDGE, &status, err)) {
-        mailbox->new_count--;
-        mailbox->new_bytes -= sqlite3_column_int64(storage->statements[SQL_ACKNOWLEDGE], 0);
+        sqlite3_stmt *row = storage->statements[SQL_ACKNOWLEDGE];
+        mailbox_remove_message(mailbox, sqlite3_column_int64(row, 0), sqlite3_column_int(row, 1) != 0);
         delete->deleted++;
         sqlite_row(storage, SQL_ACKNOWLEDGE, &status, err); /* to its end */
     }
@@ -160,8 +176,7 @@ static enum imsg_status expiry_run(struct job *job, struct imsg_error *err)
         struct mailbox_item *mailbox = sqlite_column_hash(row, 0, token) ? mailbox_find(storage, token, false) : NULL;
         if (!mailbox)
             continue;
-        mailbox->new_count--;
-        mailbox->new_bytes -= sqlite3_column_int64(row, 1);
+        mailbox_remove_message(mailbox, sqlite3_column_int64(row, 1), sqlite3_column_int(row, 2) != 0);
         expiry->mailboxes[expiry->count++] = mailbox;
     }
     sqlite_reset_statement(storage, SQL_EXPIRE);

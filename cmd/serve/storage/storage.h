@@ -11,7 +11,7 @@
  *
  * The process must not cache what is read here: another process may change it, unless the engine says that it alone
  * writes. What is only in this process's memory (who waits in a long poll, what uploads have reserved) is kept in
- * polls.c and store.c, not here.
+ * polls.c and quota.c, not here.
  *
  * One engine: SQLite for rows, a folder for entries (sqlite*.c). All functions may be called from any thread. */
 #ifndef IMSG_SERVE_STORAGE_H
@@ -60,10 +60,12 @@ struct operation {  /* the first member of each operation; zero but for `done` w
 /* ---- mailboxes ---- */
 
 struct mailbox {
-    uint32_t limit;        /* bytes of the largest payload; 0: no entry lists the token */
-    int64_t gone;          /* Unix milliseconds since when none does; 0: none ever did */
-    uint64_t count, bytes; /* of the messages waiting */
-    uint64_t blob_bytes;   /* of the device's blobs in the store */
+    uint32_t limit;                          /* bytes of the largest payload; 0: no entry lists the token */
+    int64_t gone;                            /* Unix milliseconds since when none does; 0: none ever did */
+    uint64_t count, bytes;                   /* of the messages waiting */
+    uint64_t stranger_count, stranger_bytes; /* of those among them that came from strangers */
+    uint8_t account[32]; /* by whose account key the entry is signed that lists it; zero: no entry does */
+    uint64_t blob_bytes; /* of that account's blobs in the store */
 };
 /* All zero where nothing is known of the token. */
 IMSG_CHECK enum imsg_status storage_read_mailbox(struct storage *storage, const uint8_t token[static 32],
@@ -78,9 +80,10 @@ enum message_result {
 struct message_put {
     struct operation operation;
     const uint8_t *token, *name;   /* 32 bytes each; the caller's until done */
+    const uint8_t *from;           /* the sender's token; the caller's until done */
     struct imsg_view line;         /* the envelope with its newline; the caller's until done */
     int64_t expires;               /* Unix seconds */
-    uint64_t max_count, max_bytes; /* of the mailbox */
+    uint64_t max_count, max_bytes; /* of the mailbox; all senders that no entry here lists share a quarter of it */
     enum message_result result;
 };
 /* False: the storage has been stopped, and `done` is not called. */
@@ -131,8 +134,8 @@ struct entry_put {
     struct imsg_view before; /* what is there now; ptr NULL: nothing */
     const struct listed *listed;
     size_t count;
-    const uint8_t *invite; /* SHA-256 of the code that this entry uses up; NULL: none is needed */
-    const char *account;   /* thumbprint of the account key, for the invite */
+    const uint8_t *invite;  /* SHA-256 of the code that this entry uses up; NULL: none is needed */
+    const uint8_t *account; /* thumbprint of the account key, 32 bytes */
     enum entry_result result;
 };
 /* Waits. The devices that it lists have mailboxes before the entry can be read. Where it fails the invite is as
@@ -153,9 +156,9 @@ IMSG_CHECK enum imsg_status storage_is_in_use(struct storage *storage, bool *in_
 
 struct blob {
     uint8_t hash[32];
-    uint8_t token[IMSG_TOKEN]; /* whose quota it counts against; zero: nobody's */
-    uint64_t size;             /* bytes */
-    int64_t stored;            /* Unix seconds: its age counts from here */
+    uint8_t account[32]; /* whose quota it counts against; zero: nobody's */
+    uint64_t size;       /* bytes */
+    int64_t stored;      /* Unix seconds: its age counts from here */
 };
 /* Add the row, or where there is one only set `stored`; waits. */
 IMSG_CHECK enum imsg_status storage_record_blob(struct storage *storage, const struct blob *blob,
