@@ -311,8 +311,8 @@ IMSG_CHECK enum imsg_status imsg_open_raw(struct imsg_opener *opener, struct ims
 
 /* ---- Receiving (lib/client/receive.c, inbox.c, inbox_store.c) --------------------------------------------------- */
 
-/* The inbox of a device, in its home: a Maildir of envelopes under their names (imsg.h), and the memory
- * of what was ever stored in it (seen/pull/ab/cdef…, an empty file for each). Several processes may use one at a
+/* The inbox of a device, in its home: a Maildir of envelopes under their names (imsg.h), and the memory of what was ever
+ * stored in it (seen/pull/ab/cdef…, an empty file, or a name of one, for each). Several processes may use one at a
  * time. */
 struct imsg_inbox {
     char *new_path, *cur_path, *tmp_path, *lock_path, *seen_path;
@@ -322,13 +322,12 @@ IMSG_CHECK enum imsg_status imsg_inbox_open(struct imsg_inbox *inbox, const char
 void imsg_inbox_free(struct imsg_inbox *inbox); /* safe on {0} */
 
 struct imsg_arrival {
-    struct imsg_view line; /* without newline */
+    struct imsg_view line; /* with its newline */
     char name[65];         /* 64 hex digits */
     bool fresh;            /* filled in: it was not stored before */
 };
 /* On IMSG_OK each is durable in new/ and remembered, or was stored before. After a failure those that are in new/
- * are not remembered: storing them again finds them there. Much quicker for many at once: their syncs run beside
- * each other. */
+ * are not remembered: storing them again finds them there. Much quicker for many at once: they share their syncs. */
 IMSG_CHECK enum imsg_status imsg_inbox_store(const struct imsg_inbox *inbox, struct imsg_arrival *arrivals,
                                              size_t count, struct imsg_error *err);
 /* Remember a message of new/ that was stored by a process that ended right after it. */

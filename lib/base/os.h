@@ -13,6 +13,9 @@ int imsg_os_open_unnamed(const char *folder, mode_t mode);
 int imsg_os_name(int fd, const char *path);
 /* rename(2) that does not replace: EEXIST. */
 int imsg_os_rename_new(const char *from, const char *to);
+/* All that was written to the file system of `folder` is on the disk (syncfs(2)). It waits for other programs' files,
+ * too, so it is for many files at once. On failure the files are to be synced one by one, which tells whose it is. */
+int imsg_os_sync_file_system(const char *folder);
 
 /* A descriptor that becomes readable when a file comes into `folder`, by link or by rename, or when the folder goes. */
 int imsg_os_watch(const char *folder);

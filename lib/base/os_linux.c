@@ -30,6 +30,16 @@ int imsg_os_rename_new(const char *from, const char *to)
     return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
 }
 
+int imsg_os_sync_file_system(const char *folder)
+{
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    int result = syncfs(fd);
+    close(fd);
+    return result;
+}
+
 int imsg_os_watch(const char *folder)
 {
     int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);

@@ -31,6 +31,12 @@ int imsg_os_rename_new(const char *from, const char *to)
     return not_here();
 }
 
+int imsg_os_sync_file_system(const char *folder)
+{
+    (void)folder;
+    return not_here();
+}
+
 int imsg_os_watch(const char *folder)
 {
     (void)folder;

@@ -105,6 +105,8 @@ static enum imsg_status fetch_message(struct imsg_receiver *receiver, const char
     /* Under another name something else may be there by the time that it is acknowledged. */
     if (status == IMSG_OK && strcmp(arrival->name, waiting) != 0)
         status = imsg_fail(err, IMSG_PROTOCOL, "an envelope whose name is %.8s…", arrival->name);
+    if (status == IMSG_OK)
+        status = imsg_buf_text(line, "\n", err);
     if (status == IMSG_OK) {
         arrival->line = imsg_buf_view(line);
         batch->bytes += line->len;

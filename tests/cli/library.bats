@@ -32,7 +32,7 @@ compile() {
 # Compile all three into ./LANGUAGE, against what make install put into ./root.
 build_programs() {
   local file
-  make -s -C "$ROOT" BUILD="$BUILD" DESTDIR="$T/root" PREFIX=/usr install >/dev/null
+  make -s -C "$ROOT" BUILD="$(from_root "$BUILD")" DESTDIR="$T/root" PREFIX=/usr install >/dev/null
   export PKG_CONFIG_PATH=$T/root/usr/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$T/root
   extract_programs
   mkdir "$1"

@@ -134,7 +134,7 @@ served() {
   can_strace
   can_read_traces
   served 40
-  IMSG_HOME=$T/bob strace -f -y -s 4000 -o trace -e trace=linkat,fsync,openat,sendto imsg-pull --relay "$URL" >out
+  IMSG_HOME=$T/bob strace -f -y -s 4000 -o trace -e trace=link,linkat,fsync,syncfs,openat,sendto imsg-pull --relay "$URL" >out
   sort out | cmp - <(sort sent) # many were sent at once
   # Its bytes are synced, then it gets its name in new, whose folder is synced, then its mark, whose folder is synced.
   awk -v new="$(cd bob/inbox/new && pwd -P)" '
@@ -142,12 +142,15 @@ served() {
       gsub("/", "", text); return text }
     { call = $0; sub(/^[0-9]+ +/, "", call) }
     /resumed>/ { next } # the end of a call that another thread ran beside
+    call ~ /^openat\(.*O_TMPFILE/ { written++ }
     call ~ /^fsync\(.*inbox\/tmp/ { bytes++ }
+    call ~ /^syncfs\(.*inbox\/tmp/ { bytes = written }
     call ~ /^linkat\(/ { if (++links > bytes) { print "linked before it was synced"; bad = 1 } linked[of(call, "inbox/new/")] }
     call ~ /^fsync\(/ && index(call, "<" new ">") { for (name in linked) { safe[name]; delete linked[name] } }
-    call ~ /^openat\(.*O_CREAT/ && call ~ /seen\/pull/ { name = of(call, "seen/pull/")
+    call ~ /^link\(.* = 0$/ { sub(/^link\([^,]*, /, "", call); name = of(call, "seen/pull/")
       if (!(name in safe)) { print "marked before it was safe: " name; bad = 1 } marked[name] }
     call ~ /^fsync\(.*seen\/pull/ { folder = of(call, "seen/pull/"); synced[folder] }
+    call ~ /^syncfs\(.*seen\/pull/ { for (name in marked) synced[substr(name, 1, 2)] }
     call ~ /^sendto\(.*POST/ { for (name in marked) { if (!(substr(name, 1, 2) in synced)) { print "not remembered: " name; bad = 1 }
       done++; delete marked[name] } delete synced }
     END { if (done != 40 || links != 40) { print done, links; bad = 1 } exit bad }' trace
@@ -156,7 +159,7 @@ served() {
 @test "a pull that is killed at any moment loses nothing, and hands out nothing twice" {
   can_strace
   served 60
-  for at in linkat:1 linkat:7 fsync:9 fsync:20 fsync:31 sendto:1 sendto:2 sendto:3 rename:1 rename:3 openat:60; do
+  for at in linkat:1 linkat:7 fsync:9 fsync:20 fsync:31 syncfs:1 syncfs:2 link:4 link:30 sendto:1 sendto:2 sendto:3 rename:1 rename:3 openat:60; do
     IMSG_HOME=$T/bob strace -f -qq -o /dev/null -e "trace=${at%:*}" -e "inject=${at%:*}:signal=KILL:when=${at#*:}" \
       imsg-pull --relay "$URL" >>out || true
   done
