@@ -311,8 +311,8 @@ IMSG_CHECK enum imsg_status imsg_open_raw(struct imsg_opener *opener, struct ims
 
 /* ---- Receiving (lib/client/receive.c, inbox.c, inbox_store.c) --------------------------------------------------- */
 
-/* The inbox of a device, in its home: a Maildir of envelopes under their names (imsg.h), and the memory of what was ever
- * stored in it (seen/pull/ab/cdef…, an empty file, or a name of one, for each). Several processes may use one at a
+/* The inbox of a device, in its home: a Maildir of envelopes under their names (imsg.h), and the memory of what was
+ * ever stored in it (seen/pull/ab/cdef…, an empty file, or a name of one, for each). Several processes may use one at a
  * time. */
 struct imsg_inbox {
     char *new_path, *cur_path, *tmp_path, *lock_path, *seen_path;
