@@ -21,8 +21,7 @@ static enum imsg_status describe(struct seal *run, struct imsg_draft *message, s
     if (status != IMSG_OK || !run->group)
         return status;
     free(message->group_name);
-    free(message->group_id);
-    message->group_name = message->group_id = NULL;
+    message->group_name = NULL;
     return imsg_strdup(run->group, &message->group_name, err);
 }
 

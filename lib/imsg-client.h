@@ -183,10 +183,10 @@ struct imsg_target; /* one device that a draft is sealed for */
  * imsg_draft_free. */
 struct imsg_draft {
     struct imsg_buf content;
-    char *type; /* NULL: text/plain or application/octet-stream, by the content; none for empty content */
-    char *group_name, *group_id; /* a name without an id gets that of its participants */
-    char *reply_to;              /* id of the message that this one answers */
-    const char *receipt;         /* "delivered" or "read": a receipt for reply_to; not the draft's */
+    char *type;          /* NULL: text/plain or application/octet-stream, by the content; none for empty content */
+    char *group_name;    /* or NULL */
+    char *reply_to;      /* id of the message that this one answers */
+    const char *receipt; /* "delivered" or "read": a receipt for reply_to; not the draft's */
     struct imsg_attachment *attachments;
     size_t attachment_count;
     char id[37], time[21]; /* "": made when it is sealed */
@@ -200,6 +200,7 @@ struct imsg_draft {
     struct imsg_error err;   /* the same in words; of a partial draft, what failed for the first recipient left out */
 
     struct imsg_target *targets; /* the library's, from here on */
+    char *group_id;
     size_t target_count, target_cap;
     struct json_t *found; /* devices: "TOKEN THUMBPRINT", "TOKEN HANDLE" */
     const uint8_t *stream_key;

@@ -151,7 +151,8 @@ struct imsg_rsa;  /* an RSA-1280 private key (lib/crypto/rsa.c) */
 
 #define IMSG_TOKEN 32                /* push token: SHA-256 of the auth key's 65 bytes */
 #define IMSG_PUBLIC_IDENTITY 249     /* format.md §1 */
-#define IMSG_PREKEY_RECORD 109       /* format.md §4 */
+#define IMSG_PREKEY_RECORD 109       /* format.md §4: of one that is made here */
+#define IMSG_PREKEY_RECORD_MAX 8192  /* of one that is read */
 #define IMSG_PAYLOAD_MAX 131072      /* largest payload that is opened */
 #define IMSG_FORMAT_MAX 65475        /* largest plaintext of any payload format */
 #define IMSG_RELAY_PAYLOAD_MAX 16384 /* largest payload that a relay takes */
@@ -174,9 +175,10 @@ IMSG_CHECK enum imsg_status imsg_public_identity_make(const uint8_t signing[IMSG
                                                       const uint8_t modulus[IMSG_ROOM(160)],
                                                       struct imsg_public_identity *out, struct imsg_error *err);
 
-/* §4. A signed prekey. Parsing checks the shape only; imsg_prekey_verify the signature. */
+/* §4. A signed prekey. Parsing checks the shape only, and passes over fields that it does not know; imsg_prekey_verify
+ * checks the signature. */
 struct imsg_prekey {
-    uint8_t raw[IMSG_PREKEY_RECORD];
+    uint8_t raw[IMSG_PREKEY_RECORD]; /* the record of the three fields alone */
     uint8_t x[32];
     uint8_t signature[64];
     uint8_t time[8]; /* f64le Unix seconds, as received */
@@ -423,10 +425,14 @@ void imsg_message_free(struct imsg_message *message);
  * stay where it is: the envelopes need both. */
 IMSG_CHECK enum imsg_status imsg_message_print(struct imsg_message *message, struct imsg_buf *out,
                                                struct imsg_error *err);
-/* The id of the group of these participants (the sender included, any order) and this name: a UUID v5 over the sorted
- * handles, each with a newline, and the name, in the namespace 7e0b3f5c-4f0d-5d7e-9a55-6d1f6c0a2b11. */
+/* The id of the group of these participants (the sender included, any order) and this name: a UUID v5 over each
+ * distinct handle, sorted by bytes, and the name, each behind its length as u32be, in the namespace
+ * 7e0b3f5c-4f0d-5d7e-9a55-6d1f6c0a2b11. */
 IMSG_CHECK enum imsg_status imsg_group_id(const char *const *participants, size_t count, const char *name,
                                           char out[IMSG_ROOM(37)], struct imsg_error *err);
+/* Whether the message's group is that of its participants (imsg_group_id), or it has none; a receipt must have none.
+ * False too where memory is lacking. */
+bool imsg_message_group_fits(const struct imsg_message *message);
 
 /* envelope/1 */
 struct imsg_envelope {
@@ -487,17 +493,29 @@ IMSG_CHECK enum imsg_status imsg_open_envelope(struct imsg_identity *identity, c
 #define IMSG_STREAM_CHUNK 1048576
 #define IMSG_STREAM_EXTRA 80
 
-/* Append the stream/1 line, newline included. */
-IMSG_CHECK enum imsg_status imsg_stream_print(const char *id, struct imsg_buf *out, struct imsg_error *err);
+/* The stream/1 line. The commitment holds the sender to one key: AES-GCM does not, and without it one file could be
+ * made that opens to different content for two recipients. */
+struct imsg_stream_line {
+    char id[37]; /* the header's */
+    uint8_t commitment[32];
+};
+/* The line of a file with this id (a uuid's text) and key. */
+IMSG_CHECK enum imsg_status imsg_stream_commit(const char *id, const uint8_t key[IMSG_ROOM(32)],
+                                               struct imsg_stream_line *out, struct imsg_error *err);
+/* Append it, newline included. */
+IMSG_CHECK enum imsg_status imsg_stream_print(const struct imsg_stream_line *line, struct imsg_buf *out,
+                                              struct imsg_error *err);
 /* True if the line is meant as one. */
 bool imsg_stream_is(struct imsg_view line);
 /* IMSG_UNSUPPORTED: another version, cipher or chunk size. */
-IMSG_CHECK enum imsg_status imsg_stream_parse(struct imsg_view line, char id[IMSG_ROOM(37)], struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_stream_parse(struct imsg_view text, struct imsg_stream_line *out,
+                                              struct imsg_error *err);
 
 struct imsg_stream; /* what the chunks of one file have in common; a thread has its own */
-/* `key` (32 bytes) and `id` (a uuid's text) from the header. key NULL: only signatures are checked. */
-IMSG_CHECK enum imsg_status imsg_stream_new(const uint8_t *key, const char *id, struct imsg_stream **out,
-                                            struct imsg_error *err);
+/* `key` (32 bytes) from the header. key NULL: only signatures are checked. IMSG_REFUSED: the line is not committed to
+ * this key. */
+IMSG_CHECK enum imsg_status imsg_stream_new(const uint8_t *key, const struct imsg_stream_line *line,
+                                            struct imsg_stream **out, struct imsg_error *err);
 struct imsg_chunk {
     uint64_t number;
     bool last;

@@ -27,7 +27,8 @@ struct sealed {
     unsigned mine; /* envelopes for this device */
     bool held;     /* one of them is opened: key and id are its header's */
     uint8_t key[32];
-    char id[37];   /* from the stream/1 line on, that line's */
+    char id[37];
+    struct imsg_stream_line line;
     bool has_auth; /* the sender is known */
     uint8_t auth[65];
 };

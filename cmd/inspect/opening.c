@@ -73,7 +73,7 @@ static void give_verdict(struct item *item, enum imsg_status status, enum imsg_s
 
 /* Where nobody is known as the sender, or there is no key: what the checks that could be made say. */
 static void verdict_without_keys(struct item *item, const struct imsg_format *format, const struct imsg_device *sender,
-                                 bool mine)
+                                 bool mine, enum imsg_status status)
 {
     const struct inspect *run = item->run;
     bool skipped = inspect_has_keys(run) && !mine; /* as imsg-open does with envelopes for others */
@@ -83,7 +83,7 @@ static void verdict_without_keys(struct item *item, const struct imsg_format *fo
         const char *name = json_string_value(json_object_get(check, "name"));
         if (json_is_true(json_object_get(check, "ok")) || (skipped && strcmp(name, "signature") != 0))
             continue;
-        tree_verdict(item, IMSG_REFUSED, "imsg-open refuses it (%s: %s)", name,
+        tree_verdict(item, status == IMSG_UNSUPPORTED ? status : IMSG_REFUSED, "imsg-open refuses it (%s: %s)", name,
                      json_string_value(json_object_get(check, "note")));
         break;
     }
@@ -141,6 +141,8 @@ void inspect_opening(struct item *item, struct imsg_payload payload, const struc
         status = imsg_open_envelope_traced(identity, sender, envelope, &message, &trace, &err);
     else
         status = imsg_open_payload_traced(identity, sender, payload, &plain, &trace, &err);
+    if (status == IMSG_OK && tree_failed(item->json)) /* the sender's record */
+        status = IMSG_REFUSED;
     /* Without records to look among, that the sender is in none of them is no finding. */
     inspect_trace(item->json, &trace, !sender && run->record_count == 0 ? "sender" : NULL);
     show_inner(item, payload.format, &trace);
@@ -156,7 +158,7 @@ void inspect_opening(struct item *item, struct imsg_payload payload, const struc
     if (mine && sender)
         give_verdict(item, status, trace.why);
     else
-        verdict_without_keys(item, payload.format, sender, mine);
+        verdict_without_keys(item, payload.format, sender, mine, trace.why);
     if (item->status == IMSG_OK) /* right as a payload, but what it holds is damaged */
         item->status = damage;
     imsg_message_free(&message);

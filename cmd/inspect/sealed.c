@@ -34,30 +34,40 @@ bool is_sealed_file(struct imsg_view bytes)
     return false;
 }
 
+/* Whether the line is committed to the header's key. */
+static bool judge_commitment(struct item *item, struct imsg_error *err)
+{
+    const struct sealed *sealed = &item->run->sealed;
+    struct imsg_trace trace = {0};
+    struct imsg_stream *stream = NULL;
+    bool fits = imsg_stream_new_traced(sealed->key, &sealed->line, &trace, &stream, err) == IMSG_OK;
+    inspect_trace(item->json, &trace, NULL);
+    imsg_trace_free(&trace);
+    imsg_stream_free(stream);
+    return fits && !tree_failed(item->json);
+}
+
 void judge_stream(struct item *item, struct imsg_error *err)
 {
     struct sealed *sealed = &item->run->sealed;
-    char id[37], note[80];
-    enum imsg_status status = imsg_stream_parse(item->bytes, id, err);
+    char note[80];
+    enum imsg_status status = imsg_stream_parse(item->bytes, &sealed->line, err);
     sealed->whole = status == IMSG_OK;
     if (status != IMSG_OK) {
         tree_error(item, status, err);
         return;
     }
-    if (sealed->held) {
-        snprintf(note, sizeof note, "the header says %s", sealed->id);
-        struct imsg_trace trace = {0};
-        struct imsg_stream *stream = NULL;
-        sealed->held =
-            strcmp(id, sealed->id) == 0 && imsg_stream_new_traced(sealed->key, id, &trace, &stream, err) == IMSG_OK;
-        inspect_trace(item->json, &trace, NULL);
-        imsg_trace_free(&trace);
-        imsg_stream_free(stream);
-        tree_check(item->json, "stream_id", sealed->held, note);
-        if (!sealed->held)
-            tree_verdict(item, IMSG_REFUSED, "imsg-open refuses it (stream_id: %s)", note);
-    }
-    memcpy(sealed->id, id, sizeof id);
+    if (!sealed->held)
+        return;
+    bool same = strcmp(sealed->line.id, sealed->id) == 0;
+    snprintf(note, sizeof note, "the header says %s", sealed->id);
+    tree_check(item->json, "stream_id", same, note);
+    sealed->held = same && judge_commitment(item, err);
+    const json_t *failed = tree_failed(item->json);
+    if (failed)
+        tree_verdict(item, IMSG_REFUSED, "imsg-open refuses it (%s: %s)",
+                     json_string_value(json_object_get(failed, "name")),
+                     json_string_value(json_object_get(failed, "note")));
 }
 
 /* ---- a chunk ---- */
@@ -213,9 +223,9 @@ static enum imsg_status report_file(const struct sealed_run *sealed, struct imsg
 static enum imsg_status open_streams(struct sealed_run *sealed, struct imsg_error *err)
 {
     const struct sealed *known = &sealed->run->sealed;
-    enum imsg_status status = imsg_stream_new(NULL, known->id, &sealed->verifier, err);
+    enum imsg_status status = imsg_stream_new(NULL, &known->line, &sealed->verifier, err);
     if (status == IMSG_OK && known->held)
-        status = imsg_stream_new(known->key, known->id, &sealed->stream, err);
+        status = imsg_stream_new(known->key, &known->line, &sealed->stream, err);
     return status;
 }
 

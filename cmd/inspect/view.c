@@ -227,7 +227,7 @@ static void print_checks(struct view *view, const json_t *checks, const char *af
 {
     const json_t *check;
     size_t i;
-    char name[80];
+    char name[20 + 1 + IMSG_HANDLE_MAX + 1];
     json_array_foreach (checks, i, check) {
         bool ok = json_is_true(json_object_get(check, "ok"));
         if (strcmp(text_of(check, "after"), after) != 0)
@@ -235,6 +235,8 @@ static void print_checks(struct view *view, const json_t *checks, const char *af
         snprintf(name, sizeof name, "%.60s", text_of(check, "name"));
         if (json_object_get(check, "device"))
             snprintf(name, sizeof name, "%.48s [%lld]", text_of(check, "name"), number_of(check, "device"));
+        else if (json_object_get(check, "handle"))
+            snprintf(name, sizeof name, "%.20s %.254s", text_of(check, "name"), text_of(check, "handle"));
         if (!ok && text_of(check, "note")[0]) {
             print_step(view, name, "no", "1;31", NULL);
             put(view, "  ");

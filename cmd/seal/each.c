@@ -87,15 +87,14 @@ static enum imsg_status parse_attachments(const json_t *object, struct imsg_draf
     return IMSG_OK;
 }
 
-/* A group by its name; an id that is there is kept: it is that of a message which is answered. */
+/* A group by its name; its id follows from the participants. */
 static enum imsg_status parse_group(const json_t *object, struct imsg_draft *message, struct imsg_error *err)
 {
     json_t *group = NULL;
     enum imsg_status status = imsg_json_object(object, "group", IMSG_OPTIONAL, &group, err);
     if (status != IMSG_OK || !group)
         return status;
-    status = imsg_json_uuid(group, "id", IMSG_OPTIONAL, &message->group_id, err);
-    return status == IMSG_OK ? imsg_json_string(group, "name", IMSG_REQUIRED, &message->group_name, err) : status;
+    return imsg_json_string(group, "name", IMSG_REQUIRED, &message->group_name, err);
 }
 
 /* From a line to a message with its targets. */

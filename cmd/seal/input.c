@@ -95,8 +95,6 @@ static enum imsg_status use_header(struct seal *run, const json_t *header, struc
     if (status == IMSG_OK)
         status = imsg_json_object(header, "group", IMSG_OPTIONAL, &group, err);
     if (status == IMSG_OK && group)
-        status = imsg_json_uuid(group, "id", IMSG_REQUIRED, &run->message.group_id, err);
-    if (status == IMSG_OK && group)
         status = imsg_json_string(group, "name", IMSG_REQUIRED, &run->message.group_name, err);
     if (status == IMSG_OK && !imsg_identity_has_handle(run->cli.client.identity, from))
         status = seal_add_handle(run, from, err);

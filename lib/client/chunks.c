@@ -70,7 +70,7 @@ static enum imsg_status make_job(const struct imsg_chunk_work *work, struct imsg
     job->chunk.bytes = malloc(ROOM);
     if (!job->chunk.bytes)
         return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
-    return imsg_stream_new(work->key, work->id, &job->stream, err);
+    return imsg_stream_new(work->key, work->line, &job->stream, err);
 }
 
 static enum imsg_status chunk_read(void *context, void *argument, bool busy, enum imsg_pipeline_step *step,

@@ -31,7 +31,7 @@ struct imsg_chunk_work {
     unsigned threads;
     size_t size; /* bytes of a chunk as it is read */
     const uint8_t *key;
-    const char *id;
+    const struct imsg_stream_line *line;
     struct imsg_view first; /* of the input, read already */
     const struct imsg_input *input;
     void (*work)(struct imsg_chunk_job *job); /* on any thread; leaves status and err */

@@ -59,11 +59,12 @@ void imsg_opening_judge(struct imsg_opening *opening);
 IMSG_CHECK enum imsg_status imsg_opening_count(struct imsg_opener *opener, const struct imsg_opening *opening,
                                                struct imsg_error *err);
 
-/* The chunks of a sealed file: `ahead` was read already, the rest is in the input. Each is given out when its
- * signature and tag were verified, or all after all were where verify_first is set. */
+/* The chunks of a sealed file, whose line is committed to the header's key: `ahead` was read already, the rest is in
+ * the input. Each is given out when its signature and tag were verified, or all after all were where verify_first is
+ * set. */
 IMSG_CHECK enum imsg_status imsg_open_file(struct imsg_opener *opener, struct imsg_opened *opened,
-                                           const struct imsg_input *input, struct imsg_view ahead,
-                                           struct imsg_error *err);
+                                           const struct imsg_stream_line *line, const struct imsg_input *input,
+                                           struct imsg_view ahead, struct imsg_error *err);
 /* Tell a failure of line `line` (0: of the input as a whole); sets opener->postponed if it may pass by itself. */
 void imsg_opener_tell(struct imsg_opener *opener, uint64_t line, bool cut, const struct imsg_error *err);
 

@@ -10,6 +10,7 @@
 struct passing {
     struct imsg_opener *opener;
     const struct imsg_opened *opened;
+    const struct imsg_stream_line *line;
     bool release; /* give out what is verified */
 };
 
@@ -44,7 +45,7 @@ static enum imsg_status pass(struct passing *passing, const struct imsg_input *i
         .threads = imsg_client_threads(passing->opener->client),
         .size = IMSG_STREAM_CHUNK + IMSG_STREAM_EXTRA,
         .key = passing->opened->message.stream_key,
-        .id = passing->opened->message.id,
+        .line = passing->line,
         .first = ahead,
         .input = input,
         .work = open_chunk,
@@ -67,10 +68,11 @@ static enum imsg_status verify_all(struct passing *passing, const struct imsg_in
 }
 
 /* A sealed file counts as opened from its first chunk on. */
-enum imsg_status imsg_open_file(struct imsg_opener *opener, struct imsg_opened *opened, const struct imsg_input *input,
+enum imsg_status imsg_open_file(struct imsg_opener *opener, struct imsg_opened *opened,
+                                const struct imsg_stream_line *line, const struct imsg_input *input,
                                 struct imsg_view ahead, struct imsg_error *err)
 {
-    struct passing passing = {.opener = opener, .opened = opened};
+    struct passing passing = {.opener = opener, .opened = opened, .line = line};
     enum imsg_status status = IMSG_OK;
     if (opener->file_begin)
         status = opener->file_begin(opener->context, opened, err);

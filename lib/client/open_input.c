@@ -94,14 +94,12 @@ static enum imsg_status line_finish(void *context, void *argument, struct imsg_e
     enum imsg_status status = opening->status;
     if (opener->once && opening->to_open && imsg_opening_count(opener, opening, err) != IMSG_OK)
         return err->status;
-    if (status == IMSG_OK && opening->to_open && opening->opened.message.has_stream && reading->sealed_line &&
-        is_for_other_handle(&reading->sealed, &opening->opened)) {
-        reading->mine--;
-        imsg_opening_clear(opening);
-        return IMSG_OK;
-    }
     if (status == IMSG_OK && opening->to_open && opening->opened.message.has_stream) {
-        if (!reading->sealed_line) {
+        if (reading->sealed_line && is_for_other_handle(&reading->sealed, &opening->opened)) {
+            reading->mine--;
+        } else if (reading->sealed_line) {
+            status = imsg_fail(&opening->err, IMSG_REFUSED, "a second envelope of a sealed file");
+        } else {
             reading->sealed_line = job->line;
             reading->sealed = opening->opened;
             opening->opened = (struct imsg_opened){0};
@@ -235,24 +233,37 @@ static void line_clear(void *argument)
 
 /* ---- sealed files ---- */
 
+/* Whether the envelope is that of the file with this line, which is committed to the envelope's key. */
+static bool belongs(const struct imsg_message *message, const struct imsg_stream_line *line)
+{
+    struct imsg_stream *stream = NULL;
+    bool fits =
+        strcmp(line->id, message->id) == 0 && imsg_stream_new(message->stream_key, line, &stream, NULL) == IMSG_OK;
+    imsg_stream_free(stream);
+    return fits;
+}
+
 /* The line that begins the binary part. What follows it belongs to the sealed file whose envelope came before. */
 static enum imsg_status open_stream(struct reading *reading, struct imsg_error *err)
 {
     const struct imsg_lines *lines = &reading->lines;
     struct imsg_opener *opener = reading->opener;
     bool held = reading->sealed_line != 0;
-    char id[37];
-    enum imsg_status status = imsg_stream_parse(reading->stream, id, err);
+    struct imsg_stream_line line;
+    enum imsg_status status = imsg_stream_parse(reading->stream, &line, err);
     if (status == IMSG_OK && reading->mine + reading->others == 0)
         status = imsg_fail(err, IMSG_MALFORMED, "a sealed file without an envelope");
-    if (status == IMSG_OK && reading->mine > 1)
+    bool many = reading->mine > 1, told = many && reading->failed > 0;
+    if (status == IMSG_OK && many)
         status = imsg_fail(err, IMSG_REFUSED, "a sealed file has one envelope for each device, not %u", reading->mine);
-    if (status != IMSG_OK)
+    if (status != IMSG_OK && !told)
         imsg_opener_tell(opener, lines->number, reading->cut, err);
+    else if (status != IMSG_OK)
+        return IMSG_OK;
     else if (reading->mine == 0)
         tell_nothing_here(reading);
-    else if (held && opener->file_chunk && strcmp(id, reading->sealed.message.id) == 0)
-        return imsg_open_file(opener, &reading->sealed, reading->input,
+    else if (held && opener->file_chunk && belongs(&reading->sealed.message, &line))
+        return imsg_open_file(opener, &reading->sealed, &line, reading->input,
                               imsg_view_of(lines->buf.ptr + lines->start, lines->buf.len - lines->start), err);
     else if (held || reading->failed == 0) /* else the envelope's failure was told */
         tell_refused(reading, lines->number);

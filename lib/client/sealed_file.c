@@ -25,8 +25,8 @@ static enum imsg_status write_chunk(void *context, struct imsg_chunk_job *job, s
 }
 
 /* Envelopes and stream/1 line. */
-static enum imsg_status seal_head(struct imsg_sealer *sealer, struct imsg_draft *draft, imsg_sink *sink, void *context,
-                                  struct imsg_error *err)
+static enum imsg_status seal_head(struct imsg_sealer *sealer, struct imsg_draft *draft, const struct writing *writing,
+                                  struct imsg_stream_line *line, struct imsg_error *err)
 {
     enum imsg_status status = imsg_seal_drafts(sealer, draft, 1, err);
     if (status == IMSG_OK && draft->status != IMSG_OK) {
@@ -35,8 +35,10 @@ static enum imsg_status seal_head(struct imsg_sealer *sealer, struct imsg_draft 
     }
     if (status != IMSG_OK || draft->partial)
         return status;
-    status = imsg_stream_print(draft->id, &draft->lines, err);
-    return status == IMSG_OK ? sink(context, imsg_buf_view(&draft->lines), err) : status;
+    status = imsg_stream_commit(draft->id, draft->stream_key, line, err);
+    if (status == IMSG_OK)
+        status = imsg_stream_print(line, &draft->lines, err);
+    return status == IMSG_OK ? writing->sink(writing->context, imsg_buf_view(&draft->lines), err) : status;
 }
 
 enum imsg_status imsg_seal_file(struct imsg_sealer *sealer, struct imsg_draft *draft, const struct imsg_input *input,
@@ -45,6 +47,7 @@ enum imsg_status imsg_seal_file(struct imsg_sealer *sealer, struct imsg_draft *d
     struct imsg_error unheard;
     struct imsg_identity *identity;
     struct writing writing = {.sink = sink, .context = context};
+    struct imsg_stream_line line;
     uint8_t key[32];
     if (draft->partial)
         return IMSG_OK;
@@ -57,13 +60,13 @@ enum imsg_status imsg_seal_file(struct imsg_sealer *sealer, struct imsg_draft *d
         status = imsg_random(key, sizeof key, err);
     draft->stream_key = key;
     if (status == IMSG_OK)
-        status = seal_head(sealer, draft, sink, context, err);
+        status = seal_head(sealer, draft, &writing, &line, err);
     if (status == IMSG_OK && !draft->partial) {
         const struct imsg_chunk_work work = {
             .threads = imsg_client_threads(sealer->client),
             .size = IMSG_STREAM_CHUNK,
             .key = key,
-            .id = draft->id,
+            .line = &line,
             .first = imsg_buf_view(&draft->content),
             .input = input,
             .work = seal_chunk,

@@ -70,7 +70,8 @@ struct imsg_format {
     enum imsg_status (*seal)(const struct imsg_identity *sender, const struct imsg_device *device, uint32_t counter,
                              struct imsg_view plaintext, struct imsg_buf *out, struct imsg_error *err);
     /* Append the plaintext. Either may lack the format's keys, and with a trace be NULL. The class of a failure is the
-     * status; what it may tell its caller is imsg_open_payload's concern. */
+     * status; what it may tell its caller is imsg_open_payload's concern. IMSG_UNSUPPORTED: what shows without a key;
+     * with a trace it goes on first. */
     enum imsg_status (*open)(struct imsg_identity *identity, const struct imsg_device *sender, const void *parts,
                              struct imsg_buf *plaintext, struct imsg_trace *trace, struct imsg_error *err);
 };

@@ -2,6 +2,7 @@
  *
  * The shared secret is part of what is signed: without it an attacker could sign a captured payload as his own. There
  * is no other tag. */
+#include <stdio.h>
 #include <string.h>
 
 #include "crypto/crypto.h"
@@ -134,11 +135,6 @@ enum imsg_status imsg_pair_ec_parse(struct imsg_view payload, struct imsg_pair_e
         status = require_field(&outer.signature, SIGNATURE, "signature", payload.len, err);
     if (status == IMSG_OK)
         status = require_field(&outer.validator, VALIDATOR, "validator", payload.len, err);
-    /* The byte is not signed: if it were ignored, it could be changed on the way (docs/deviations.md). */
-    if (status == IMSG_OK && outer.validator.bytes.ptr[VALIDATOR - 1] != VALIDATOR_END)
-        status = imsg_fail_at(err, IMSG_UNSUPPORTED, outer.validator.at.offset + VALIDATOR - 1,
-                              "validator of version %02x, not %02x", outer.validator.bytes.ptr[VALIDATOR - 1],
-                              VALIDATOR_END);
     if (status != IMSG_OK)
         return status;
 
@@ -158,6 +154,17 @@ enum imsg_status imsg_pair_ec_parse(struct imsg_view payload, struct imsg_pair_e
     if (status == IMSG_OK)
         *out = found;
     return status;
+}
+
+enum imsg_status imsg_pair_ec_check_version(const struct imsg_pair_ec *pair_ec, struct imsg_trace *trace,
+                                            struct imsg_error *err)
+{
+    char note[64];
+    unsigned version = pair_ec->validator[VALIDATOR - 1];
+    snprintf(note, sizeof note, "validator of version %02x, not %02x to %02x", version, VERSION, VERSION_MAX);
+    if (imsg_trace_check(trace, "validator_version", version >= VERSION && version <= VERSION_MAX, note))
+        return IMSG_OK;
+    return imsg_fail_at(err, IMSG_UNSUPPORTED, pair_ec->f_validator.offset + VALIDATOR - 1, "%s", note);
 }
 
 /* ---- Opening ---- */

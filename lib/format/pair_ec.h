@@ -11,8 +11,9 @@ enum {
     X = 32,
     SIGNATURE = 64,
     VALIDATOR = 7,
-    VALIDATOR_END = 0x0C,
-    LENGTH = 4, /* u32le: how much padding stands before it */
+    VERSION = 0x0C,     /* the sender's protocol version that we write: the validator's last byte */
+    VERSION_MAX = 0x63, /* the last one taken */
+    LENGTH = 4,         /* u32le: how much padding stands before it */
     ALIGN = 16,
     AES_KEY = 32,
     AES_IV = 16,
@@ -26,11 +27,14 @@ struct imsg_pair_ec {
     uint8_t validator[VALIDATOR];
     struct imsg_field f_payload, f_ephemeral, f_signature, f_validator;
 };
-/* Protobuf, lengths, and that the ephemeral x is a point. The layout (may be NULL) is filled in also where the payload
- * is refused. */
+/* Protobuf, lengths, and that the ephemeral x is a point; the validator's version is imsg_pair_ec_check_version's. The
+ * layout (may be NULL) is filled in also where the payload is refused. */
 IMSG_CHECK enum imsg_status imsg_pair_ec_parse(struct imsg_view payload, struct imsg_pair_ec *out,
                                                struct imsg_layout *layout, struct imsg_error *err);
 
+/* IMSG_UNSUPPORTED: a version that is not taken, which is no secret. The trace gets the check. */
+IMSG_CHECK enum imsg_status imsg_pair_ec_check_version(const struct imsg_pair_ec *pair_ec, struct imsg_trace *trace,
+                                                       struct imsg_error *err);
 struct imsg_pair_ec_recipient {
     const uint8_t *device_x; /* 32 bytes */
     const uint8_t *prekey;   /* 65 bytes; its signature must have been verified */

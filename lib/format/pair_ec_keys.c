@@ -16,16 +16,28 @@ static bool offered_by(const struct imsg_device *device)
     return device->has_pair_ec;
 }
 
+static enum imsg_status read_prekey(const char *text, struct imsg_prekey *out, struct imsg_error *err)
+{
+    struct imsg_buf bytes = {0};
+    enum imsg_status status = imsg_base64_decode(imsg_view_str(text), &bytes, err);
+    if (status == IMSG_OK)
+        status = imsg_prekey_parse(imsg_buf_view(&bytes), out, err);
+    if (status != IMSG_OK)
+        imsg_error_prefix(err, "prekey");
+    imsg_buf_free(&bytes);
+    return status;
+}
+
 static enum imsg_status read_record(const json_t *record, struct imsg_device *device, struct imsg_error *err)
 {
-    uint8_t prekey[IMSG_PREKEY_RECORD];
-    bool has_key = false, has_prekey = false;
+    const char *prekey = NULL;
+    bool has_key = false;
     enum imsg_status status = imsg_json_base64(record, "device_key", device->device_x, X, &has_key, err);
     if (status == IMSG_OK)
-        status = imsg_json_base64(record, "prekey", prekey, sizeof prekey, &has_prekey, err);
+        status = imsg_json_peek(record, "prekey", IMSG_OPTIONAL, &prekey, err);
     if (status != IMSG_OK)
         return status;
-    if (has_key != has_prekey)
+    if (has_key != (prekey != NULL))
         return imsg_fail(err, IMSG_MALFORMED, "device_key and prekey go together");
     if (!has_key)
         return IMSG_OK;
@@ -35,10 +47,7 @@ static enum imsg_status read_record(const json_t *record, struct imsg_device *de
         imsg_error_prefix(err, "device_key");
         return status;
     }
-    status = imsg_prekey_parse(imsg_view_of(prekey, sizeof prekey), &device->prekey, err);
-    if (status != IMSG_OK)
-        imsg_error_prefix(err, "prekey");
-    return status;
+    return read_prekey(prekey, &device->prekey, err);
 }
 
 /* The prekey's point, after check_record succeeded. */
@@ -252,11 +261,14 @@ static enum imsg_status open_parts(struct imsg_identity *identity, const struct 
 {
     const struct imsg_pair_ec *pair_ec = parts;
     struct imsg_pair_ec_keys keys = {.sender = sender && sender->has_pair_ec ? sender->auth : NULL};
-    enum imsg_status status = IMSG_NOT_FOR_THIS_KEY;
-    size_t mark = imsg_trace_mark(trace);
+    enum imsg_status version = imsg_pair_ec_check_version(pair_ec, trace, err), status = IMSG_NOT_FOR_THIS_KEY;
+    size_t mark = imsg_trace_mark(trace), before = plaintext->len;
     bool tried = false;
+    if (version != IMSG_OK && !trace)
+        return version;
     if (!identity || !identity->has_pair_ec)
-        return imsg_fail(err, IMSG_NOT_FOR_THIS_KEY, "the identity has no keys for \"pair-ec\"");
+        return version != IMSG_OK ? version
+                                  : imsg_fail(err, IMSG_NOT_FOR_THIS_KEY, "the identity has no keys for \"pair-ec\"");
     if (!keys.sender && !trace)
         return imsg_fail(err, IMSG_BAD_SIGNATURE, "the sender has no keys for \"pair-ec\"");
     keys.device_x = identity->device_x;
@@ -275,6 +287,10 @@ static enum imsg_status open_parts(struct imsg_identity *identity, const struct 
         keys.prekey = identity->prekey;
         status = imsg_pair_ec_open(pair_ec, &keys, plaintext, trace, err);
     }
+    if (version != IMSG_OK) { /* with a trace: it went on to show the rest */
+        plaintext->len = before;
+        status = version;
+    }
     return status;
 }
 
@@ -286,7 +302,7 @@ static const struct imsg_meaning meanings[] = {
     {"pair-ec", "sender_hint", "first 2 bytes of the sender's device key"},
     {"pair-ec", "device_hint", "first 2 bytes of the recipient's device key"},
     {"pair-ec", "prekey_hint", "first 2 bytes of the recipient's prekey"},
-    {"pair-ec", "version", "0c in every known sender"},
+    {"pair-ec", "version", "the sender's protocol version: 0c, or more in newer clients"},
     {"pair-ec.inner", "message", "field 1: the plaintext; left out when empty"},
     {"pair-ec.inner", "counter", "field 2: the sender's count of messages to this prekey"},
     {"pair-ec.inner", "kt_gossip_data", "field 3: for key transparency; ignored here"},
@@ -314,6 +330,7 @@ static const struct imsg_meaning meanings[] = {
     {"value", "inner_padded", "payload under AES-256-CTR: inner, padding, u32 length of padding"},
     {"value", "padding", "random bytes, no meaning"},
     {"value", "inner", "protobuf with the message and the counter"},
+    {"check", "validator_version", "byte 6 of the validator is 0c to 63"},
     {"check", "validator_device", "bytes 2 and 3 of the validator are this device key's"},
     {"check", "validator_prekey", "bytes 4 and 5 are those of one of this device's prekeys"},
     {"check", "validator_sender", "bytes 0 and 1 are the sender's device key's"},

@@ -62,7 +62,7 @@ static void make_validator(uint8_t out[static VALIDATOR], const uint8_t sender_x
     memcpy(out, sender_x, 2);
     memcpy(out + 2, recipient_x, 2);
     memcpy(out + 4, prekey_x, 2);
-    out[6] = VALIDATOR_END;
+    out[6] = VERSION;
 }
 
 /* Append ephemeral key, signature and validator. */

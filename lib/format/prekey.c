@@ -1,16 +1,25 @@
-/* The signed prekey (format.md §4). It is a protobuf on the wire, but one with a single possible shape: three fields,
- * 109 bytes. Anything else, other field orders included, would be a second encoding of the same record. */
+/* The signed prekey (format.md §4): a protobuf of three fields, 109 bytes where it is made here. Newer clients add
+ * fields, which its signature does not cover: they are passed over. */
 #include <string.h>
 
 #include "crypto/crypto.h"
 #include "format/device.h"
 #include "format/protobuf.h"
 
-enum { X = 2, SIGNATURE = 36, TIME = 101 };
+enum { X = 2, SIGNATURE = 36, TIME = 101 }; /* offsets in the record that is made here */
 
 static const struct {
     uint8_t offset, byte;
 } fixed[] = {{0, 0x0A}, {1, 0x20}, {34, 0x12}, {35, 0x40}, {100, 0x19}};
+
+/* The fields, by their numbers from 1. */
+static const struct {
+    enum imsg_pb_wire wire;
+    uint8_t offset, len;
+    const char *name;
+} fields[] = {
+    {IMSG_PB_BYTES, X, 32, "key"}, {IMSG_PB_BYTES, SIGNATURE, 64, "signature"}, {IMSG_PB_FIXED64, TIME, 8, "time"}};
+enum { FIELDS = sizeof fields / sizeof fields[0] };
 
 static enum imsg_status prekey_digest(const uint8_t x[static 32], const uint8_t time_bytes[static 8],
                                       uint8_t digest[static 32], struct imsg_error *err)
@@ -20,22 +29,54 @@ static enum imsg_status prekey_digest(const uint8_t x[static 32], const uint8_t 
     return imsg_sha256_parts(parts, 3, digest, err);
 }
 
+static void fill(const uint8_t raw[static IMSG_PREKEY_RECORD], struct imsg_prekey *out)
+{
+    memcpy(out->raw, raw, sizeof out->raw);
+    memcpy(out->x, raw + X, sizeof out->x);
+    memcpy(out->signature, raw + SIGNATURE, sizeof out->signature);
+    memcpy(out->time, raw + TIME, sizeof out->time);
+}
+
+/* A field into its place in `raw`; the last of a repeated one counts. */
+static enum imsg_status read_field(const struct imsg_pb_field *field, uint8_t raw[static IMSG_PREKEY_RECORD],
+                                   bool found[static FIELDS], struct imsg_error *err)
+{
+    size_t i = field->number - 1;
+    if (i >= FIELDS)
+        return IMSG_OK;
+    enum imsg_status status = imsg_pb_expect(field, fields[i].wire, err);
+    if (status == IMSG_OK && field->at.len != fields[i].len)
+        status = imsg_fail_at(err, IMSG_MALFORMED, field->at.offset, "%s of %zu bytes, not %d", fields[i].name,
+                              field->at.len, fields[i].len);
+    if (status == IMSG_OK) {
+        memcpy(raw + fields[i].offset, field->bytes.ptr, fields[i].len);
+        found[i] = true;
+    }
+    return status;
+}
+
 enum imsg_status imsg_prekey_parse(struct imsg_view bytes, struct imsg_prekey *out, struct imsg_error *err)
 {
-    if (bytes.len != IMSG_PREKEY_RECORD)
-        return imsg_fail_at(err, IMSG_MALFORMED, bytes.len < IMSG_PREKEY_RECORD ? bytes.len : IMSG_PREKEY_RECORD,
-                            "prekey record has %zu bytes, not %d", bytes.len, IMSG_PREKEY_RECORD);
-    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
-        uint8_t got = bytes.ptr[fixed[i].offset];
-        if (got != fixed[i].byte)
-            return imsg_fail_at(err, IMSG_MALFORMED, fixed[i].offset, "prekey record has 0x%02x where 0x%02x belongs",
-                                got, fixed[i].byte);
-    }
-    memcpy(out->raw, bytes.ptr, sizeof out->raw);
-    memcpy(out->x, bytes.ptr + X, sizeof out->x);
-    memcpy(out->signature, bytes.ptr + SIGNATURE, sizeof out->signature);
-    memcpy(out->time, bytes.ptr + TIME, sizeof out->time);
-    return IMSG_OK;
+    struct imsg_pb_reader reader = {.bytes = bytes};
+    struct imsg_pb_field field;
+    uint8_t raw[IMSG_PREKEY_RECORD];
+    bool found[FIELDS] = {false}, more = true;
+    enum imsg_status status = IMSG_OK;
+    if (bytes.len > IMSG_PREKEY_RECORD_MAX)
+        return imsg_fail_at(err, IMSG_MALFORMED, IMSG_PREKEY_RECORD_MAX, "prekey record has %zu bytes, at most %d",
+                            bytes.len, IMSG_PREKEY_RECORD_MAX);
+    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
+        raw[fixed[i].offset] = fixed[i].byte;
+    while (status == IMSG_OK && (status = imsg_pb_next(&reader, &field, &more, err)) == IMSG_OK && more)
+        status = read_field(&field, raw, found, err);
+    for (size_t i = 0; status == IMSG_OK && i < FIELDS; i++)
+        if (!found[i])
+            status = imsg_fail_at(err, IMSG_MALFORMED, bytes.len, "there is no %s", fields[i].name);
+    if (status == IMSG_OK)
+        fill(raw, out);
+    else
+        imsg_error_prefix(err, "prekey record");
+    return status;
 }
 
 enum imsg_status imsg_prekey_verify_by(const struct imsg_prekey *prekey, const uint8_t device[static 65],
@@ -86,13 +127,14 @@ enum imsg_status imsg_prekey_make(const struct imsg_p256 *device, const uint8_t 
     status = imsg_p256_sign(device, imsg_view_of(digest, sizeof digest), raw + SIGNATURE, err);
     if (status != IMSG_OK)
         return status;
-    return imsg_prekey_parse(imsg_view_of(raw, sizeof raw), out, err);
+    fill(raw, out);
+    return IMSG_OK;
 }
 
 void imsg_prekey_lay_out(struct imsg_view bytes, struct imsg_layout *layout)
 {
     static const struct imsg_pb_name names[] = {
-        {1, "prekey_x"}, {2, "signature"}, {IMSG_PREKEY_TIME, "time"}, {0, NULL}};
+        {1, "prekey_x"}, {2, "signature"}, {IMSG_PREKEY_TIME, "time"}, {4, "tetra_pre_key"}, {0, NULL}};
     struct imsg_pb_reader reader = {.bytes = bytes, .layout = layout, .names = names};
     if (bytes.len > IMSG_PAYLOAD_MAX) /* no record is so long, and each two bytes could be a field */
         (void)imsg_layout_add(layout, "unreadable", (struct imsg_field){0, bytes.len}, IMSG_SHOWN_HEX);

@@ -56,8 +56,13 @@ enum imsg_status imsg_open_payload_traced(struct imsg_identity *identity, const 
         goto out;
     }
     status = payload.format->open(identity, sender, parts, plaintext, trace, err);
-    if (status != IMSG_OK)
+    if (status == IMSG_UNSUPPORTED) { /* it shows without a key */
+        if (trace)
+            trace->why = status;
+        imsg_error_prefix(err, "%s payload", payload.format->name);
+    } else if (status != IMSG_OK) {
         status = refuse(status, trace, err);
+    }
 out:
     free(parts);
     return status;
@@ -121,7 +126,12 @@ static bool header_agrees(const struct imsg_message *message, const struct imsg_
                                among(envelope->to, message->to, message->to_count) ||
                                    strcmp(envelope->to, message->from) == 0,
                                "the envelope's recipient is not in the header");
-    return id && from && time && to;
+    /* Nobody speaks into a group that he is not in. */
+    bool group = !message->group_id ||
+                 imsg_trace_check(trace, "group", imsg_message_group_fits(message),
+                                  message->receipt ? "a receipt belongs to no group"
+                                                   : "the group's id is not that of these participants and this name");
+    return id && from && time && to && group;
 }
 
 /* The payload, with all that is known. In an envelope for another device the steps with this identity's keys are of

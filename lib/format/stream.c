@@ -10,7 +10,7 @@
 #include "format/member.h"
 #include "format/trace.h"
 
-enum { KEY = 32, UUID = 16, NONCE = 12, TAG = 16, SIGNATURE = 64 };
+enum { KEY = 32, UUID = 16, NONCE = 12, TAG = 16, SIGNATURE = 64, COMMITMENT = 32 };
 _Static_assert(TAG + SIGNATURE == IMSG_STREAM_EXTRA, "what stands behind each chunk");
 
 static const char cipher_name[] = "aes-256-gcm";
@@ -19,6 +19,7 @@ static const char start[] = "{\"imsg\":\"stream/";
 struct imsg_stream {
     struct imsg_gcm *gcm;
     uint8_t id[UUID];
+    uint8_t commitment[COMMITMENT];
 };
 
 /* The stream/1 line. */
@@ -26,12 +27,14 @@ struct line {
     json_t *json;
     const char *id, *cipher;
     uint64_t chunk;
+    uint8_t commitment[COMMITMENT];
 };
 
 static const struct imsg_member members[] = {
     IMSG_ROW("id", UUID, REQUIRED, offsetof(struct line, id)),
     IMSG_ROW("cipher", TEXT, REQUIRED, offsetof(struct line, cipher)),
     IMSG_ROW("chunk", NUMBER, REQUIRED, offsetof(struct line, chunk), .min = 1, .max = INT64_MAX),
+    IMSG_ROW("commitment", HEX, REQUIRED, offsetof(struct line, commitment), .len = COMMITMENT),
     {0},
 };
 
@@ -49,9 +52,10 @@ static enum imsg_status check_line(void *out, struct imsg_error *err)
 static const struct imsg_document document = {
     .kind = "stream/1", .members = members, .size = sizeof(struct line), .complete = check_line};
 
-enum imsg_status imsg_stream_print(const char *id, struct imsg_buf *out, struct imsg_error *err)
+enum imsg_status imsg_stream_print(const struct imsg_stream_line *stream, struct imsg_buf *out, struct imsg_error *err)
 {
-    const struct line line = {.id = id, .cipher = cipher_name, .chunk = IMSG_STREAM_CHUNK};
+    struct line line = {.id = stream->id, .cipher = cipher_name, .chunk = IMSG_STREAM_CHUNK};
+    memcpy(line.commitment, stream->commitment, sizeof line.commitment);
     return imsg_document_print(&document, &line, out, err);
 }
 
@@ -60,7 +64,7 @@ bool imsg_stream_is(struct imsg_view line)
     return line.len >= sizeof start - 1 && memcmp(line.ptr, start, sizeof start - 1) == 0;
 }
 
-enum imsg_status imsg_stream_parse(struct imsg_view text, char id[static 37], struct imsg_error *err)
+enum imsg_status imsg_stream_parse(struct imsg_view text, struct imsg_stream_line *out, struct imsg_error *err)
 {
     json_t *object = NULL;
     struct line line = {0};
@@ -68,7 +72,8 @@ enum imsg_status imsg_stream_parse(struct imsg_view text, char id[static 37], st
     if (status == IMSG_OK)
         status = imsg_document_read(&document, object, &line, err);
     if (status == IMSG_OK) {
-        memcpy(id, line.id, 37);
+        memcpy(out->id, line.id, sizeof out->id);
+        memcpy(out->commitment, line.commitment, sizeof out->commitment);
         imsg_document_free(&document, &line);
     } else {
         imsg_error_prefix(err, "sealed file");
@@ -90,13 +95,47 @@ static enum imsg_status uuid_bytes(const char *text, uint8_t out[static UUID], s
     return imsg_hex_decode(imsg_view_of(hex, n), out, UUID, err);
 }
 
+static enum imsg_status commit(const uint8_t id[static UUID], const uint8_t key[static KEY],
+                               uint8_t out[static COMMITMENT], struct imsg_error *err)
+{
+    return imsg_hkdf_sha256(imsg_view_of(key, KEY), imsg_view_of(id, UUID), imsg_view_str("imsg stream/1 commitment"),
+                            out, COMMITMENT, err);
+}
+
+enum imsg_status imsg_stream_commit(const char *id, const uint8_t key[static KEY], struct imsg_stream_line *out,
+                                    struct imsg_error *err)
+{
+    uint8_t uuid[UUID], commitment[COMMITMENT];
+    enum imsg_status status = uuid_bytes(id, uuid, err);
+    if (status == IMSG_OK)
+        status = commit(uuid, key, commitment, err);
+    if (status == IMSG_OK) {
+        memcpy(out->id, id, sizeof out->id);
+        memcpy(out->commitment, commitment, sizeof out->commitment);
+    }
+    return status;
+}
+
+static enum imsg_status check_commitment(const struct imsg_stream *stream, const uint8_t key[static KEY],
+                                         struct imsg_trace *trace, struct imsg_error *err)
+{
+    uint8_t commitment[COMMITMENT] = {0};
+    enum imsg_status status = commit(stream->id, key, commitment, err);
+    if (status != IMSG_OK)
+        return status;
+    imsg_trace_value(trace, "stream_key", imsg_view_of(key, KEY));
+    imsg_trace_value(trace, "commitment", imsg_view_of(commitment, sizeof commitment));
+    bool fits = imsg_trace_check(trace, "commitment", memcmp(commitment, stream->commitment, sizeof commitment) == 0,
+                                 "the line is not committed to the header's key");
+    return fits || trace ? IMSG_OK : imsg_fail(err, IMSG_REFUSED, "refused");
+}
+
 static enum imsg_status derive(struct imsg_stream *stream, const uint8_t key[static KEY], struct imsg_trace *trace,
                                struct imsg_error *err)
 {
     uint8_t derived[KEY];
     enum imsg_status status = imsg_hkdf_sha256(imsg_view_of(key, KEY), imsg_view_of(stream->id, UUID),
                                                imsg_view_str("imsg stream/1"), derived, sizeof derived, err);
-    imsg_trace_value(trace, "stream_key", imsg_view_of(key, KEY));
     if (status == IMSG_OK) {
         imsg_trace_value(trace, "chunk_key", imsg_view_of(derived, sizeof derived));
         status = imsg_gcm_new(derived, &stream->gcm, err);
@@ -105,12 +144,16 @@ static enum imsg_status derive(struct imsg_stream *stream, const uint8_t key[sta
     return status;
 }
 
-enum imsg_status imsg_stream_new_traced(const uint8_t *key, const char *id, struct imsg_trace *trace,
-                                        struct imsg_stream **out, struct imsg_error *err)
+enum imsg_status imsg_stream_new_traced(const uint8_t *key, const struct imsg_stream_line *line,
+                                        struct imsg_trace *trace, struct imsg_stream **out, struct imsg_error *err)
 {
     struct imsg_stream *stream = calloc(1, sizeof *stream);
-    enum imsg_status status =
-        stream ? uuid_bytes(id, stream->id, err) : imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    if (!stream)
+        return imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
+    memcpy(stream->commitment, line->commitment, sizeof stream->commitment);
+    enum imsg_status status = uuid_bytes(line->id, stream->id, err);
+    if (status == IMSG_OK && key)
+        status = check_commitment(stream, key, trace, err);
     if (status == IMSG_OK && key)
         status = derive(stream, key, trace, err);
     if (status == IMSG_OK)
@@ -120,9 +163,10 @@ enum imsg_status imsg_stream_new_traced(const uint8_t *key, const char *id, stru
     return status;
 }
 
-enum imsg_status imsg_stream_new(const uint8_t *key, const char *id, struct imsg_stream **out, struct imsg_error *err)
+enum imsg_status imsg_stream_new(const uint8_t *key, const struct imsg_stream_line *line, struct imsg_stream **out,
+                                 struct imsg_error *err)
 {
-    return imsg_stream_new_traced(key, id, NULL, out, err);
+    return imsg_stream_new_traced(key, line, NULL, out, err);
 }
 
 void imsg_stream_free(struct imsg_stream *stream)
@@ -141,7 +185,7 @@ static void make_nonce(uint64_t number, bool last, uint8_t nonce[static NONCE])
     nonce[NONCE - 1] = last;
 }
 
-/* What is signed, hashed: the file, the place in it, the ciphertext with its tag. */
+/* What is signed, hashed: the file, its key, the place in it, the ciphertext with its tag. */
 static enum imsg_status signed_hash(const struct imsg_stream *stream, const uint8_t nonce[static NONCE],
                                     struct imsg_view sealed, struct imsg_trace *trace, uint8_t hash[static 32],
                                     struct imsg_error *err)
@@ -151,8 +195,9 @@ static enum imsg_status signed_hash(const struct imsg_stream *stream, const uint
     imsg_trace_value(trace, "nonce", imsg_view_of(nonce, NONCE));
     imsg_trace_value(trace, "sealed_sha256", imsg_view_of(inner, sizeof inner));
     const struct imsg_view parts[] = {imsg_view_str("imsg stream/1 chunk\n"), imsg_view_of(stream->id, UUID),
-                                      imsg_view_of(nonce, NONCE), imsg_view_of(inner, sizeof inner)};
-    return status == IMSG_OK ? imsg_sha256_parts(parts, 4, hash, err) : status;
+                                      imsg_view_of(stream->commitment, COMMITMENT), imsg_view_of(nonce, NONCE),
+                                      imsg_view_of(inner, sizeof inner)};
+    return status == IMSG_OK ? imsg_sha256_parts(parts, 5, hash, err) : status;
 }
 
 enum imsg_status imsg_stream_seal(struct imsg_stream *stream, const struct imsg_p256 *auth,

@@ -54,8 +54,9 @@ IMSG_CHECK enum imsg_status imsg_open_envelope_traced(struct imsg_identity *iden
                                                       const struct imsg_envelope *envelope,
                                                       struct imsg_message *message, struct imsg_trace *trace,
                                                       struct imsg_error *err);
-IMSG_CHECK enum imsg_status imsg_stream_new_traced(const uint8_t *key, const char *id, struct imsg_trace *trace,
-                                                   struct imsg_stream **out, struct imsg_error *err);
+IMSG_CHECK enum imsg_status imsg_stream_new_traced(const uint8_t *key, const struct imsg_stream_line *line,
+                                                   struct imsg_trace *trace, struct imsg_stream **out,
+                                                   struct imsg_error *err);
 /* With a trace nothing is wiped, and it goes on after a failed check, except a wrong length. auth may then be NULL: the
  * signature is not checked. */
 IMSG_CHECK enum imsg_status imsg_stream_open_traced(struct imsg_stream *stream, const uint8_t *auth,

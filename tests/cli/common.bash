@@ -49,6 +49,14 @@ new_device() {
 # same_record ONE OTHER: two device records say the same; proofs are made anew each time.
 same_record() { cmp <(jq -cS 'del(.proofs)' "$1") <(jq -cS 'del(.proofs)' "$2"); }
 
+# record_for USER URI...: the record of USER's device for these handles, with its proofs.
+record_for() {
+  local user=$1
+  shift
+  (umask 077 && jq -c '.handles = $ARGS.positional' "$T/$user/identity.json" --args "$@" >"$T/other-handles.json")
+  as "$user" imsg-keygen -y -i "$T/other-handles.json"
+}
+
 # from_root PATH: the same, seen from ROOT: to make a path ends at its first space, and what is above may have one.
 from_root() { realpath --relative-to="$ROOT" "$1"; }
 # build_folder: sets OWN_BUILD to a folder for a build of the test's own, below that of all builds, with what need not be

@@ -245,7 +245,7 @@ keygen_broken() {
   if [ -e dave/identity.json ]; then
     [ "$(stat -c %a dave/identity.json)" = 600 ] || return 1
     expect 0 as dave imsg-keygen -y || { echo 'half an identity'; return 1; }
-    [ ! -s out.fault ] || cmp out out.fault || return 1
+    [ ! -s out.fault ] || same_record out out.fault || return 1
   fi
   [ "$got" -ne 0 ] || { [ -s out.fault ] && [ -e dave/identity.json ]; } || return 1
   no_leftovers dave
@@ -270,7 +270,7 @@ rotate_run() { as bob "${FAULT[@]}" imsg-keygen --rotate; }
 rotate_broken() {
   expect 0 as bob imsg-keygen -y || { echo 'half an identity'; return 1; }
   [ "$(stat -c %a bob/identity.json)" = 600 ] || return 1
-  [ "$got" -ne 0 ] || { cmp out out.fault && ! cmp -s bob/identity.json before.json; } || return 1
+  [ "$got" -ne 0 ] || { same_record out out.fault && ! cmp -s bob/identity.json before.json; } || return 1
   as alice imsg-push -q one
   as bob imsg-pull | as bob imsg-open -q | cmp - <(echo hello) || return 1 # sealed for the prekey before
   no_leftovers bob

@@ -359,3 +359,32 @@ sha256_of_hex() { xxd -r -p <<<"$1" | sha256sum | cut -d' ' -f1; }
 END
   [ ! -e alice ]
 }
+
+@test "--account goes into the identity and its records; without it that of the home goes into the records" {
+  local thumbprint=muNfdc2If5IQiYj9CkGNjBVfvpbbbrWGHCikodPABpc
+  as phone imsg-keygen -n phone --account $thumbprint alice@example.com >record
+  [ "$(jq -r .account record phone/identity.json | sort -u)" = $thumbprint ]
+  expect 0 as phone imsg-keygen -y
+  same_record record out
+  expect 0 as phone imsg-keygen -F
+  grep -qx "account  $thumbprint" out
+  # given later
+  as alice imsg-keygen -q alice@example.com >record
+  cp alice/identity.json before
+  expect 0 as alice imsg-keygen -y --account $thumbprint
+  [ "$(jq -r .account out)" = $thumbprint ]
+  cmp <(jq -S 'del(.account)' alice/identity.json) <(jq -S . before)
+  [ "$(stat -c %a alice/identity.json)" = 600 ]
+  # account.pem
+  as bob imsg-keygen bob@example.com | as bob imsg-register -q
+  expect 0 as bob imsg-keygen -y
+  [ "$(jq -r .account out)" = "$(as bob imsg-keygen -F -j | jq -r .account)" ]
+  [ "$(jq 'has("account")' bob/identity.json)" = false ]
+  for account in x '' ${thumbprint}A ${thumbprint%c}d "${thumbprint%?}"; do
+    expect 64 as bob imsg-keygen -y --account "$account"
+    expect 64 as bob imsg-keygen --account "$account" -o other.json bob@example.com
+  done
+  expect 64 as bob imsg-keygen -F --account $thumbprint
+  expect 64 as bob imsg-keygen --rotate --account $thumbprint
+  expect 64 as bob imsg-keygen -y -i - --account $thumbprint <bob/identity.json
+}

@@ -483,3 +483,57 @@ hinted() { sed -n 's/^imsg-[a-z]*: hint: .*then: //p' "$T/err"; }
     [ "$(as carol imsg-lookup --pins | wc -l)" -eq 2 ] || { echo "round $round"; false; }
   done
 }
+
+@test "a record that its device did not sign is refused by name, and the entry's others count" {
+  reissue "$ALICE" alice/account.pem '.seq += 1 | .prev = "'"$(payload_of "$ALICE" | sha256sum | cut -d' ' -f1)"'"
+    | .devices += [.devices[0] | .name = "forged" | .handles += ["mailto:x@example.com"]]
+    | .devices += [.devices[1] | .name = "bare" | del(.proofs)]'
+  expect 1 as carol imsg-lookup alice@example.com
+  [ "$(jq -r .name out | sort | tr '\n' ' ')" = "alice phone " ]
+  err_has 'device "forged" (token'
+  err_has 'of mailto:alice@example.com: no proof of mailto:x@example.com'
+  err_has 'device "bare" (token'
+  errors_are 2
+  # again: the pin does not move, and they are refused all the same
+  expect 1 as carol imsg-lookup alice@example.com
+  [ "$(wc -l <out)" -eq 2 ]
+  errors_are 2
+  # so they are by imsg-seal, at first sight and later; the others are sealed for
+  as dave imsg-keygen -q dave@example.com | as dave imsg-register -q
+  for user in dave carol dave; do
+    [ -e $user/identity.json ] || as $user imsg-keygen -q $user@example.com | as $user imsg-register -q
+    echo hello | expect 1 as $user imsg-seal -q --no-self -r alice@example.com
+    [ "$(wc -l <out)" -eq 2 ]
+    errors_are 2
+    echo hello | expect 1 as $user imsg-seal -q -s --no-self -r alice@example.com
+    no_out
+  done
+  # and a sender's own record is what counts for a message from him
+  echo hello | as alice imsg-seal -q --no-self -r carol@example.com >line
+  expect 0 as carol imsg-open -q line
+  [ "$(cat out)" = hello ]
+}
+
+@test "a sender whose record in the directory is not proven is refused, once it is pinned too" {
+  as carol imsg-keygen -q carol@example.com | as carol imsg-register -q
+  echo hello | as alice imsg-seal -q --no-self -r carol@example.com >line
+  reissue "$ALICE" alice/account.pem '.seq += 1 | .prev = "'"$(payload_of "$ALICE" | sha256sum | cut -d' ' -f1)"'"
+    | .devices[].proofs = []'
+  for n in 1 2; do
+    expect 1 as carol imsg-open line
+    no_out
+    err_has 'of mailto:alice@example.com: no proof of mailto:alice@example.com'
+  done
+}
+
+@test "a record that names an account key counts in that one's entries only" {
+  as alice imsg-keygen -y >named
+  [ "$(jq -r .account named)" = "$(thumbprint_of alice)" ]
+  as mallory imsg-keygen -q mallory@example.com | as mallory imsg-register -q
+  file=$D/$(imsg-lookup --path mallory@example.com)
+  reissue "$file" mallory/account.pem ".handle = \"mailto:alice@example.com\" | .devices = [$(cat named)]"
+  mv "$file" "$ALICE"
+  expect 1 as carol imsg-lookup alice@example.com
+  no_out
+  err_has "it belongs to account key $(thumbprint_of alice), not to $(thumbprint_of mallory)"
+}

@@ -400,3 +400,16 @@ overtaken() {
   [[ "$(names)" == "alice r"[1-4]" tablet " ]]
   seq_is 6
 }
+
+@test "a record whose proofs fail, or that names another account key, is refused" {
+  as mallory imsg-keygen -q bob@example.com >bob.jsonl
+  jq -c 'del(.proofs), (.handles = ["mailto:alice@example.com"]), (.proofs[0] |= "A" + .[1:]), (.account = "A" * 43)' \
+    bob.jsonl >bad
+  cp "$ALICE" before
+  expect 1 as alice imsg-register bad
+  errors_are 4
+  as mallory imsg-keygen -q -o named.json --account "$(printf %043d 0 | tr 0 A)" alice@example.com >named
+  expect 1 as alice imsg-register named
+  err_has "it belongs to account key AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA, not to "
+  cmp before "$ALICE"
+}

@@ -200,6 +200,15 @@ header() { as "$1" imsg-open -q -j "$2" | jq -c .header; }
   err_has "--accept"
 }
 
+@test "-R takes records without proofs, but none with a prekey that its device did not sign" {
+  jq -c 'del(.proofs)' bob.jsonl >bare.jsonl
+  expect 0 seal -R bare.jsonl plain
+  [ "$(jq -r .to_token out)" = "$(token bob)" ]
+  jq -c --slurpfile c carol.jsonl '.prekey = $c[0].prekey' bob.jsonl >bad.jsonl
+  expect 1 seal -R bad.jsonl plain
+  no_out
+}
+
 @test "without the directory the status is 75" {
   mv .local/share/imsg/directory away
   expect 75 seal -r bob@example.com plain
@@ -267,8 +276,11 @@ header() { as "$1" imsg-open -q -j "$2" | jq -c .header; }
 
 # RFC 4122 §4.3, computed by other means.
 group_id() {
-  local hash
-  hash=$({ unhex <<<7e0b3f5c4f0d5d7e9a556d1f6c0a2b11 && printf %s "$1"; } | openssl dgst -sha1 -r)
+  local hash part
+  hash=$({
+    unhex <<<7e0b3f5c4f0d5d7e9a556d1f6c0a2b11
+    for part in "$@"; do printf %08x ${#part} | unhex && printf %s "$part"; done
+  } | openssl dgst -sha1 -r)
   printf '%s-%s-5%s-%x%s-%s\n' "${hash:0:8}" "${hash:8:4}" "${hash:13:3}" $((0x${hash:16:1} & 3 | 8)) "${hash:17:3}" \
     "${hash:20:12}"
 }
@@ -278,7 +290,7 @@ group_id() {
   seal --no-self -g 'Vier & Co' -r carol@example.com -r bob@example.com -r alice@example.com plain >two
   as carol imsg-seal --no-self -g 'Vier & Co' -r alice@example.com -r bob@example.com plain >three
   seal -g 'Vier & Co' -R carol.jsonl -R bob.jsonl plain >four
-  id=$(group_id $'mailto:alice@example.com\nmailto:bob@example.com\nmailto:carol@example.com\nVier & Co')
+  id=$(group_id mailto:alice@example.com mailto:bob@example.com mailto:carol@example.com 'Vier & Co')
   for file in one two three four; do
     [ "$(header bob $file | jq -c .group)" = "{\"id\":\"$id\",\"name\":\"Vier & Co\"}" ]
   done

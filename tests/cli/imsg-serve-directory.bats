@@ -135,6 +135,12 @@ etag() { printf '"%s"' "$(sha256sum "$1" | cut -d ' ' -f 1)"; }
   # Signed by another key than the one it shows.
   entry bob . alice ".jwk = $(jwk bob/account.pem)" >bad
   bad 403 BadSignature
+  # Devices: without proofs, under a handle that they did not sign, of another account key; somebody else's device.
+  for filter in 'del(.devices[0].proofs)' '.devices[0].handles += ["mailto:robert@example.com"]' \
+    '.devices[0].account = "A" * 43' ".devices += [$(payload_of alice | jq -c '.devices[0]') | .handles = [\"mailto:bob@example.com\"]]"; do
+    entry bob "$filter" >bad
+    bad 403 BadProof
+  done
   cp "$DIRECTORY/$(entry_path alice)" bad
   bad 403 BadHandle
   entry bob '.handle = "mailto:alice@example.com" | .devices = []' >bad
@@ -237,7 +243,7 @@ etag() { printf '"%s"' "$(sha256sum "$1" | cut -d ' ' -f 1)"; }
   is 201
   # The same person's other handles, ten in all.
   for n in 2 3 4 5 6 7 8 9 10 11; do
-    entry alice ".handle = \"mailto:a$n@example.com\" | .devices[0].handles += [.handle]" >third
+    entry alice ".handle = \"mailto:a$n@example.com\" | .devices = [$(record_for alice "mailto:a$n@example.com")]" >third
     req PUT "/$(imsg-lookup --path "a$n@example.com")" -H 'If-None-Match: *' -H "imsg-invite: $code" --data-binary @third
     if [ $n -le 10 ]; then is 201; else is 403 BadInvite; fi
   done

@@ -220,7 +220,7 @@ acknowledge() { req POST "/3/device/$(token bob)/acknowledge" -H "$(auth "${2:-b
 
 @test "a device's own limit; of several entries the largest" {
   ready
-  entry bob '.devices[0].limit = 500 | .devices[0].handles += ["mailto:robert@example.com"]' >one
+  entry bob ".devices = [$(record_for bob mailto:bob@example.com mailto:robert@example.com)] | .devices[0].limit = 500" >one
   serve_stop
   rm -r data/directory
   serve_start
@@ -232,7 +232,8 @@ acknowledge() { req POST "/3/device/$(token bob)/acknowledge" -H "$(auth "${2:-b
   is 200
   post alice bob bad
   is 413 PayloadTooLarge
-  entry bob '.handle = "mailto:robert@example.com" | .devices[0].handles += [.handle] | .devices[0].limit = 501' >two
+  entry bob ".handle = \"mailto:robert@example.com\" | .devices = [$(record_for bob mailto:robert@example.com)]
+    | .devices[0].limit = 501" >two
   req PUT "/$(imsg-lookup --path robert@example.com)" -H 'If-None-Match: *' --data-binary @two
   is 201
   post alice bob bad

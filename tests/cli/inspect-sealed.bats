@@ -21,7 +21,7 @@ setup() {
 teardown() { teardown_common; }
 
 # lines_of FILE: bytes before the chunks.
-lines_of() { grep -abo '"chunk":1048576}' "$1" | head -n 1 | cut -d: -f1 | awk '{ print $1 + 17 }'; }
+lines_of() { grep -abo '"commitment":"[0-9a-f]*"}' "$1" | head -n 1 | cut -d: -f1 | awk '{ print $1 + 81 }'; }
 look() { imsg-inspect -i bob/identity.json -R alice.jsonl "$@"; }
 # chunk N: that of sealed.
 chunk() { tail -c +$((START + $1 * WHOLE + 1)) sealed | head -c $WHOLE; }
@@ -51,7 +51,7 @@ verdict() { tail -n 1 out | jq -r .verdict.text; }
 @test "the values are what openssl makes of the file" {
   expect 0 look -j sealed
   id=$(of stream/1 '.values | keys_unsorted | join(" ")')
-  [ "$id" = 'stream_key chunk_key' ]
+  [ "$id" = 'stream_key commitment chunk_key' ]
   uuid=$(of stream/1 '.fields[] | select(.field == "id").value' | tr -d -)
   openssl kdf -keylen 32 -kdfopt digest:SHA256 -kdfopt "hexkey:$(of stream/1 .values.stream_key)" \
     -kdfopt "hexsalt:$uuid" -kdfopt info:'imsg stream/1' HKDF | tr -d ':\n' | tr A-F a-f >derived
@@ -61,7 +61,7 @@ verdict() { tail -n 1 out | jq -r .verdict.text; }
     [ "$(of chunk "select(.number == $n).values.sealed_sha256")" = "$sum" ]
     nonce=$(printf '%022x00' $n)
     [ "$(of chunk "select(.number == $n).values.nonce")" = "$nonce" ]
-    covered=$(printf 'imsg stream/1 chunk\n' | xxd -p)$uuid$nonce$sum
+    covered=$(printf 'imsg stream/1 chunk\n' | xxd -p)$uuid$(of stream/1 .values.commitment)$nonce$sum
     [ "$(of chunk "select(.number == $n).values.chunk_sha256")" = "$(xxd -r -p <<<"$covered" | sha256sum | cut -c1-64)" ]
   done
   # AES-256-GCM is CTR from nonce, 2.

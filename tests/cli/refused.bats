@@ -54,7 +54,7 @@ forge() {
 
 # flips FORMAT: every 11th bit, so that each of the eight is met. tests/unit/t-payload.c flips all of them.
 flips() {
-  local hex escaped bit at byte got
+  local hex escaped bit bits at byte got
   printf x >content
   as alice imsg-seal --raw -E "$1" -R bob.jsonl content >payload
   expect 0 open --raw -E "$1" --from alice@example.com payload
@@ -64,7 +64,9 @@ flips() {
   escaped=${escaped#x}
   [ ${#hex} -gt 200 ]
   export IMSG_HOME=$T/bob
-  for ((bit = 0; bit < 4 * ${#hex}; bit += 11)); do
+  bits=$((4 * ${#hex}))
+  [ "$1" = pair ] || bits=$((bits - 8)) # the sender's version, which is not signed
+  for ((bit = 0; bit < bits; bit += 11)); do
     at=$((bit / 8)) got=0
     printf -v byte '\\x%02x' $((16#${hex:2*at:2} ^ 1 << bit % 8))
     printf %b "${escaped:0:4*at}$byte${escaped:4*at+4}" >flipped
@@ -157,7 +159,7 @@ flips() {
   jq -c '.time = "2020-01-01T00:00:00Z"' good >line
   silent line
   # alice's device claims a second handle of hers: in the record, but not in the header
-  jq -c '.handles += ["mailto:chief@example.com"]' alice.jsonl >two.jsonl
+  record_for alice mailto:alice@example.com mailto:chief@example.com >two.jsonl
   jq -c '.from = "mailto:chief@example.com"' good >line
   expect 1 as bob imsg-open -R two.jsonl line
   no_out
@@ -197,6 +199,81 @@ flips() {
   err_has '"line": line 1: refused'
   # with both, the right one is found by its token
   expect 0 as bob imsg-open -R phone.jsonl -R alice.jsonl good
+}
+
+# Mallory signs a "pair" message of his own, in an envelope that says it is from alice's token.
+mallory_writes() {
+  [ -e mallory ] || as mallory imsg-keygen mallory@example.com >mallory.jsonl
+  jq -c --arg from "$1" '.from = $from' header >inside
+  cat plain >>inside
+  as mallory imsg-seal --raw -E pair -R bob.jsonl inside | base64 -w0 >payload
+  jq -c --rawfile payload payload --arg from "$1" '.payload = $payload | .format = "pair" | .from = $from' good >line
+}
+# not_proven RECORD: the message is refused by the record's name, with status 1.
+not_proven() {
+  expect 1 as bob imsg-open -R "$1" line
+  no_out
+  errors_are 1
+  err_has "$2"
+}
+
+@test "a record with one's own signing key beside another's device key verifies nothing" {
+  local token
+  token=$(jq -r .token alice.jsonl)
+  for from in mailto:mallory@example.com mailto:alice@example.com; do
+    mallory_writes "$from"
+    # alice's public keys, and mallory's identity; no proof, alice's proof, mallory's proof
+    jq -cn --slurpfile a alice.jsonl --slurpfile m mallory.jsonl --arg from "$from" \
+      '$a[0] + {handles: [$from], identity: $m[0].identity} | del(.proofs), ., .proofs = $m[0].proofs' >false.jsonl
+    for n in 1 2 3; do
+      sed -n ${n}p false.jsonl >one.jsonl
+      not_proven one.jsonl "(token ${token:0:8}…) of $from: "
+    done
+    # beside the genuine record it is passed over
+    cat false.jsonl alice.jsonl >both.jsonl
+    expect 0 as bob imsg-open -R both.jsonl good
+    cmp plain out
+  done
+}
+
+@test "another's whole record under one's own handle verifies nothing" {
+  jq -c '.from = "mailto:mallory@example.com"' good >line
+  jq -c '.handles = ["mailto:mallory@example.com"]' alice.jsonl >false.jsonl
+  not_proven false.jsonl "the proof of mailto:mallory@example.com does not verify"
+  jq -c 'del(.proofs)' alice.jsonl >none.jsonl
+  expect 1 as bob imsg-open -R none.jsonl good
+  no_out
+  err_has 'no proof of mailto:alice@example.com'
+  # a bare payload says nothing of who sent it: there the record needs none
+  as alice imsg-seal --raw -E pair-ec -R bob.jsonl plain >payload
+  expect 0 as bob imsg-open --raw -E pair-ec -R none.jsonl --from alice@example.com payload
+  cmp plain out
+}
+
+@test "a group's id is that of its participants" {
+  as carol imsg-keygen -y >carol.jsonl
+  as alice imsg-seal -g lunch -R bob.jsonl -R carol.jsonl plain >lunch
+  expect 0 as bob imsg-open -R alice.jsonl -j lunch
+  group=$(jq -c .header.group out)
+  # carol is not in it; she is, but alice is not; the group of another name; a receipt
+  jq -c --argjson group "$group" '.group = $group' header >inside
+  cat plain >>inside
+  forge inside >line
+  silent line
+  jq -c --argjson group "$group" '.to += ["mailto:carol@example.com"] | .group = $group' header >inside
+  cat plain >>inside
+  forge inside >line
+  expect 0 open line
+  jq -c --argjson group "$group" '.to += ["mailto:dave@example.com"] | .group = $group' header >inside
+  forge inside >line
+  silent line
+  jq -c --argjson group "$group" '.to += ["mailto:carol@example.com"] | .group = $group | .group.name = "dinner"' header >inside
+  forge inside >line
+  silent line
+  jq -c --argjson group "$group" '.to += ["mailto:carol@example.com"] | .group = $group | .receipt = {of: .id, what: "read"}' \
+    header >inside
+  forge inside >line
+  silent line
 }
 
 @test "without a record of the sender a message is refused" {

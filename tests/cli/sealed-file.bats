@@ -95,8 +95,17 @@ refused() {
 @test "the lines are envelopes, and one that says how the rest is sealed" {
   expect 0 seal -R bob.jsonl -R carol.jsonl plain
   [ "$(head_of out | jq -r .imsg | tr '\n' ' ')" = "envelope/1 envelope/1 stream/1 " ]
-  [ "$(stream_line out)" = "$(jq -nc --arg id "$(jq -r .id <(envelopes out) | sort -u)" \
+  [ "$(stream_line out | jq -c 'del(.commitment)')" = "$(jq -nc --arg id "$(jq -r .id <(envelopes out) | sort -u)" \
     '{imsg: "stream/1", id: $id, cipher: "aes-256-gcm", chunk: 1048576}')" ]
+  [ "$(stream_line out | jq -c 'keys_unsorted | last')" = '"commitment"' ]
+  mv out sealed
+  # The commitment is HKDF of the header's key, by openssl.
+  as bob imsg-open -q -R alice.jsonl --raw -E pair-ec --from alice@example.com <(envelopes sealed |
+    jq -r --arg token "$(head -n 1 bob.jsonl | jq -r .token)" 'select(.to_token == $token).payload' | base64 -d) >header
+  key=$(jq -r .stream.key header | base64 -d | xxd -p -c 32)
+  salt=$(jq -r .id header | tr -d -)
+  [ "$(openssl kdf -keylen 32 -kdfopt digest:SHA256 -kdfopt "hexkey:$key" -kdfopt "hexsalt:$salt" \
+    -kdfopt 'info:imsg stream/1 commitment' HKDF | tr -d ':\n' | tr A-F a-f)" = "$(stream_line sealed | jq -r .commitment)" ]
   # No two are alike, and nothing of the content is readable.
   seal -R bob.jsonl plain >other
   run ! cmp -s <(body_of other) <(body_of small)
@@ -597,12 +606,15 @@ refused() {
 }
 
 @test "a stream line of another cipher, size, version or id is refused" {
-  for change in '.cipher = "aes-128-gcm"' '.chunk = 65536' '.chunk = "1048576"' 'del(.id)' 'del(.cipher)' 'del(.chunk)' \
+  for change in '.cipher = "aes-128-gcm"' '.chunk = 65536' '.chunk = "1048576"' 'del(.id)' 'del(.cipher)' 'del(.chunk)' 'del(.commitment)' '.commitment |= .[2:]' \
     '.imsg = "stream/2"' '.id = "no uuid"'; do
     { envelopes small; stream_line small | jq -c "$change"; body_of small; } >other
     refused 65 0 other plain
   done
   { envelopes small; stream_line small | jq -c '.id = "00000000-0000-4000-8000-000000000000"'; body_of small; } >other
+  refused 1 0 other plain
+  { envelopes small; stream_line small | jq -c '.commitment |= (if startswith("00") then "01" else "00" end) + .[2:]'
+    body_of small; } >other
   refused 1 0 other plain
   { envelopes small; stream_line small; stream_line small; body_of small; } >other
   refused 1 0 other plain
@@ -642,6 +654,7 @@ refused() {
   { envelopes small; envelopes small; } >lines
   expect 1 open lines
   no_out
+  err_has '"lines": line 2: a second envelope of a sealed file'
   as alice imsg-seal -q -R bob.jsonl plain >message
   { envelopes small; cat message; } >lines
   expect 1 open lines
@@ -681,6 +694,20 @@ resealed() {
   # Or leaves alice's name on it.
   resealed carol carol.jsonl header >forged
   refused 1 0 forged plain
+  # Or, with a record of alice's device key beside his own signing key, makes alice's device his own.
+  as mallory imsg-keygen mallory@example.com >mallory.jsonl
+  jq -c '.from = "mailto:mallory@example.com"' header >stolen
+  as mallory imsg-seal -q --raw -E pair -R bob.jsonl stolen >payload
+  {
+    jq -c --arg payload "$(base64 -w0 payload)" '.payload = $payload | .format = "pair" | .from = "mailto:mallory@example.com"' \
+      <(envelopes small)
+    stream_line small
+    body_of small
+  } >forged
+  head -n 1 alice.jsonl | jq -c --slurpfile m mallory.jsonl '.handles = $m[0].handles | .identity = $m[0].identity' >both
+  expect 1 as bob imsg-open -R both forged
+  no_out
+  err_has 'of mailto:mallory@example.com: the proof of '
   # Another key for the same chunks.
   jq -c '.stream.key = (("A" * 43) + "=")' header >other
   resealed alice alice.jsonl other >forged

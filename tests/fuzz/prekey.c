@@ -1,6 +1,6 @@
 /* Prekey records (lib/format/prekey.c), of alice of tests/vectors.
  *   M x time               a record made here of 32 + 8 bytes: must verify if x is a point
- * max_len 128 */
+ * max_len 512 */
 #include "crypto/crypto.h"
 #include "fuzz.h"
 #include "../unit/vector.h"
@@ -38,7 +38,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         MUST(err.has_offset && fuzz_untouched(&prekey, sizeof prekey));
         return 0;
     }
-    MUST(size == sizeof prekey.raw && memcmp(prekey.raw, data, size) == 0);
+    struct imsg_prekey again;
+    MUST_OK(imsg_prekey_parse(imsg_view_of(prekey.raw, sizeof prekey.raw), &again, &fuzz_err));
+    MUST(size >= sizeof prekey.raw && memcmp(&prekey, &again, sizeof prekey) == 0);
     status = imsg_prekey_verify(&prekey, imsg_p256_point(alice->device) + 1, &err);
     MUST(status == IMSG_OK || status == IMSG_MALFORMED || status == IMSG_BAD_SIGNATURE);
     return 0;

@@ -12,22 +12,31 @@
 static const char id[] = "6f668a43-3901-4e37-ad3b-4c62ad860bba";
 static const uint8_t key[32] = {1, 2, 3};
 
+static struct imsg_stream *stream_of(bool with_key)
+{
+    struct imsg_stream_line line;
+    struct imsg_stream *stream = NULL;
+    MUST_OK(imsg_stream_commit(id, key, &line, &fuzz_err));
+    MUST_OK(imsg_stream_new(with_key ? key : NULL, &line, &stream, &fuzz_err));
+    return stream;
+}
+
 static void line(struct imsg_view input)
 {
-    char found[37], again[37];
+    struct imsg_stream_line found, again;
     struct imsg_buf text = {0};
     struct imsg_error err = {0};
-    fuzz_paint(found, sizeof found);
-    enum imsg_status status = imsg_stream_parse(input, found, &err);
+    fuzz_paint(&found, sizeof found);
+    enum imsg_status status = imsg_stream_parse(input, &found, &err);
     if (status != IMSG_OK) {
         fuzz_refused_document(status, &err, input);
-        MUST(fuzz_untouched(found, sizeof found));
+        MUST(fuzz_untouched(&found, sizeof found));
         return;
     }
-    MUST_OK(imsg_stream_print(found, &text, &fuzz_err));
+    MUST_OK(imsg_stream_print(&found, &text, &fuzz_err));
     MUST(imsg_stream_is(imsg_buf_view(&text)));
-    MUST_OK(imsg_stream_parse(imsg_view_of(text.ptr, text.len - 1), again, &fuzz_err));
-    MUST(strcmp(found, again) == 0);
+    MUST_OK(imsg_stream_parse(imsg_view_of(text.ptr, text.len - 1), &again, &fuzz_err));
+    MUST(memcmp(&found, &again, sizeof found) == 0);
     imsg_buf_free(&text);
 }
 
@@ -35,13 +44,11 @@ static void line(struct imsg_view input)
 static enum imsg_status both(const struct imsg_p256 *auth, uint64_t number, bool last, struct imsg_view chunk,
                              uint8_t *content)
 {
-    struct imsg_stream *stream = NULL, *without = NULL;
+    struct imsg_stream *stream = stream_of(true), *without = stream_of(false);
     struct imsg_trace trace = {0};
     struct imsg_error err = {0};
     uint8_t *copy = malloc(chunk.len);
     MUST(copy != NULL);
-    MUST_OK(imsg_stream_new(key, id, &stream, &fuzz_err));
-    MUST_OK(imsg_stream_new(NULL, id, &without, &fuzz_err));
     memcpy(copy, chunk.ptr, chunk.len);
     const struct imsg_chunk shown = {number, last, copy, chunk.len}, opened = {number, last, content, chunk.len};
     enum imsg_status signature = imsg_stream_open_traced(without, imsg_p256_point(auth), &shown, &trace, &err);
@@ -69,11 +76,10 @@ static void changed(const struct imsg_p256 *auth, struct imsg_view input)
     size_t at = (size_t)input.ptr[1] << 8 | input.ptr[2];
     struct imsg_view content = imsg_view_of(input.ptr + 4, input.len - 4);
     size_t len = content.len + IMSG_STREAM_EXTRA;
-    struct imsg_stream *stream = NULL;
+    struct imsg_stream *stream = stream_of(true);
     uint8_t *chunk = malloc(len), *out = malloc(len);
     MUST(chunk && out);
     memcpy(chunk, content.ptr, content.len);
-    MUST_OK(imsg_stream_new(key, id, &stream, &fuzz_err));
     MUST_OK(imsg_stream_seal(stream, auth, &(struct imsg_chunk){number, true, chunk, content.len}, &fuzz_err));
     chunk[at % len] ^= mask;
     enum imsg_status status = both(auth, number, true, imsg_view_of(chunk, len), out);

@@ -1,8 +1,10 @@
-/* tests/vectors/documents.json: proofs in device records. And the proofs of records made here. */
+/* tests/vectors/documents.json: proofs in device records, ids of groups, commitments of sealed files. And the proofs of
+ * records made here. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
+#include "format/trace.h"
 #include "tap.h"
 #include "vector.h"
 
@@ -22,7 +24,7 @@ static enum imsg_status verify(const json_t *record, const char *account)
     return status;
 }
 
-static void test_vectors(const json_t *proofs)
+static void test_proofs(const json_t *proofs)
 {
     const json_t *vector;
     size_t i, others = 0;
@@ -49,6 +51,62 @@ static void test_vectors(const json_t *proofs)
                vector_string(vector, "id"), vector_string(vector, "desc"), imsg_status_name(status), err.text);
     }
     tap_ok(i > 0 && others == 1, "%zu that fail, one of them for another account alone", i);
+}
+
+static void test_groups(const json_t *groups)
+{
+    const json_t *vector;
+    size_t i;
+    json_array_foreach (groups, i, vector) {
+        const json_t *participants = vector_member(vector, "participants"), *participant;
+        const char *handles[8];
+        size_t k;
+        char id[37] = "";
+        json_array_foreach (participants, k, participant)
+            handles[k % 8] = json_string_value(participant);
+        tap_status(imsg_group_id(handles, k, vector_string(vector, "name"), id, &err), IMSG_OK, &err, "group %zu", i);
+        tap_ok(strcmp(id, vector_string(vector, "id")) == 0, "its id is %s", id);
+        struct imsg_message message = {.from = handles[0],
+                                       .to = (char *const *)(uintptr_t)(k > 1 ? handles + 1 : handles),
+                                       .to_count = k > 1 ? k - 1 : 1,
+                                       .group_id = id,
+                                       .group_name = vector_string(vector, "name")};
+        tap_ok(imsg_message_group_fits(&message), "which a message of these participants may have");
+        message.receipt = "read";
+        tap_ok(!imsg_message_group_fits(&message), "a receipt may not");
+        message.receipt = NULL;
+        message.from = "mailto:mallory@example.com";
+        tap_ok(!imsg_message_group_fits(&message), "nor a message from somebody else");
+    }
+    tap_ok(i > 0, "%zu groups", i);
+}
+
+static void test_commitments(const json_t *commitments)
+{
+    const json_t *vector;
+    size_t i;
+    json_array_foreach (commitments, i, vector) {
+        struct imsg_stream_line line = {0};
+        struct imsg_stream *stream = NULL;
+        struct imsg_trace trace = {0};
+        struct imsg_buf chunk_key = {0};
+        uint8_t key[32], commitment[32];
+        vector_hex_fixed(vector, "stream_key", key, sizeof key);
+        vector_hex_fixed(vector, "commitment", commitment, sizeof commitment);
+        vector_hex(vector, "chunk_key", &chunk_key);
+        tap_status(imsg_stream_commit(vector_string(vector, "uuid"), key, &line, &err), IMSG_OK, &err, "commitment %zu",
+                   i);
+        tap_bytes(imsg_view_of(line.commitment, 32), imsg_view_of(commitment, 32), "is the vector's");
+        tap_status(imsg_stream_new_traced(key, &line, &trace, &stream, &err), IMSG_OK, &err, "a stream of this key");
+        const struct imsg_step *step = imsg_trace_find(&trace, "chunk_key", IMSG_STEP_VALUE);
+        tap_ok(step && imsg_view_equal(imsg_buf_view(&step->bytes), imsg_buf_view(&chunk_key)), "and its chunks' key");
+        imsg_stream_free(stream);
+        imsg_trace_free(&trace);
+        imsg_buf_free(&chunk_key);
+        key[31] ^= 1;
+        tap_status(imsg_stream_new(key, &line, &stream, &err), IMSG_REFUSED, &err, "another key is refused");
+    }
+    tap_ok(i > 0, "%zu commitments", i);
 }
 
 /* ---- records made here ---- */
@@ -85,7 +143,9 @@ static void test_made(void)
 int main(void)
 {
     json_t *json = vector_load("documents");
-    test_vectors(vector_member(json, "proofs"));
+    test_proofs(vector_member(json, "proofs"));
+    test_groups(vector_member(json, "groups"));
+    test_commitments(vector_member(json, "commitments"));
     test_made();
     json_decref(json);
     return tap_done();

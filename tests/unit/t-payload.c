@@ -41,6 +41,8 @@ static enum imsg_status open_payload(const struct imsg_format *format, struct im
         struct imsg_pair_ec pair_ec;
         status = imsg_pair_ec_parse(payload, &pair_ec, NULL, &err);
         if (status == IMSG_OK)
+            status = imsg_pair_ec_check_version(&pair_ec, NULL, &err);
+        if (status == IMSG_OK)
             status = imsg_pair_ec_open(&pair_ec, &keys, out, NULL, &err);
     }
     return status;
@@ -220,13 +222,34 @@ static void pair_faults(void)
 
 /* ---- Every bit ---- */
 
+/* The last byte of a "pair-ec" payload is its sender's version, which is not signed: 0c to 63 are taken. */
+static void versions(void)
+{
+    struct imsg_buf payload = {0}, plain = {0};
+    const struct imsg_format *format = imsg_format_of("pair-ec");
+    unsigned wrong = 0;
+    if (seal(format, imsg_view_str("hello"), &payload) != IMSG_OK)
+        abort();
+    tap_ok(payload.ptr[payload.len - 1] == 0x0c, "pair-ec: version 0c is written");
+    for (unsigned version = 0; version < 256; version++) {
+        payload.ptr[payload.len - 1] = (uint8_t)version;
+        imsg_buf_clear(&plain);
+        enum imsg_status want = version >= 0x0c && version <= 0x63 ? IMSG_OK : IMSG_UNSUPPORTED;
+        wrong += open_payload(format, imsg_buf_view(&payload), &plain) != want || (plain.len != 0) != (want == IMSG_OK);
+    }
+    tap_ok(wrong == 0, "pair-ec: versions 0c to 63 are taken and no others: %u wrong", wrong);
+    imsg_buf_free(&payload);
+    imsg_buf_free(&plain);
+}
+
 static void flip(const struct imsg_format *format, struct imsg_view message)
 {
     struct imsg_buf payload = {0}, plain = {0};
     unsigned opened = 0, released = 0;
     if (seal(format, message, &payload) != IMSG_OK)
         abort();
-    for (size_t bit = 0; bit < payload.len * 8; bit++) {
+    size_t version = format == imsg_format_of("pair-ec"); /* its byte is not signed */
+    for (size_t bit = 0; bit < (payload.len - version) * 8; bit++) {
         payload.ptr[bit / 8] ^= (uint8_t)(1 << bit % 8);
         opened += open_payload(format, imsg_buf_view(&payload), &plain) == IMSG_OK;
         released += plain.len != 0;
@@ -250,9 +273,41 @@ static void flips(void)
         flip(&imsg_format_pair, imsg_view_of(message, i * 20));
         flip(&imsg_format_pair_ec, imsg_view_of(message, i * 20));
     }
+    versions();
 }
 
 /* ---- The prekey record ---- */
+
+/* What newer clients add is passed over, wherever it stands. */
+static void longer_prekeys(const struct imsg_prekey *good)
+{
+    static uint8_t bytes[IMSG_PREKEY_RECORD_MAX + 1];
+    struct imsg_prekey read;
+    size_t more = 1200, head = 3; /* field 4, 1200 bytes */
+    const uint8_t tag[] = {0x22, 0xB0, 0x09};
+    memcpy(bytes, good->raw, sizeof good->raw);
+    memcpy(bytes + sizeof good->raw, tag, sizeof tag);
+    tap_status(imsg_prekey_parse(imsg_view_of(bytes, sizeof good->raw + head + more), &read, &err), IMSG_OK, &err,
+               "a prekey record with a field more");
+    tap_ok(memcmp(&read, good, sizeof read) == 0, "is the same without it");
+    tap_status(imsg_prekey_parse(imsg_view_of(bytes, sizeof good->raw + head + more - 1), &read, &err), IMSG_MALFORMED,
+               &err, "cut");
+    memcpy(bytes, tag, sizeof tag);
+    memset(bytes + head, 0, more);
+    memcpy(bytes + head + more, good->raw, sizeof good->raw);
+    tap_status(imsg_prekey_parse(imsg_view_of(bytes, sizeof good->raw + head + more), &read, &err), IMSG_OK, &err,
+               "the field in front");
+    tap_status(imsg_prekey_verify(&read, x_of(alice->device), &err), IMSG_OK, &err, "verifies");
+    memcpy(bytes, good->raw, sizeof good->raw);
+    size_t rest = IMSG_PREKEY_RECORD_MAX - sizeof good->raw - 3;
+    bytes[sizeof good->raw] = 0x22;
+    bytes[sizeof good->raw + 1] = (uint8_t)(rest | 0x80);
+    bytes[sizeof good->raw + 2] = (uint8_t)(rest >> 7);
+    tap_status(imsg_prekey_parse(imsg_view_of(bytes, IMSG_PREKEY_RECORD_MAX), &read, &err), IMSG_OK, &err,
+               "8192 bytes");
+    tap_status(imsg_prekey_parse(imsg_view_of(bytes, IMSG_PREKEY_RECORD_MAX + 1), &read, &err), IMSG_MALFORMED, &err,
+               "one more");
+}
 
 static void prekeys(void)
 {
@@ -267,6 +322,7 @@ static void prekeys(void)
     tap_status(imsg_prekey_verify(&prekey, x_of(alice->device), &err), IMSG_OK, &err, "verifies");
     tap_status(imsg_prekey_verify(&prekey, off_curve, &err), IMSG_MALFORMED, &err, "device key that is no point");
     tap_status(imsg_prekey_verify(&prekey, x_of(bob->device), &err), IMSG_BAD_SIGNATURE, &err, "another device's key");
+    longer_prekeys(&prekey);
     tap_bytes(imsg_view_of(prekey.time, 8), imsg_view_of("\0\0\0\0\0\0\xF8\x3F", 8), "time is a little-endian double");
 }
 

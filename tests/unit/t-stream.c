@@ -17,8 +17,9 @@ static struct imsg_error err;
 
 static struct imsg_stream *stream_of(const uint8_t *with, const char *of)
 {
+    struct imsg_stream_line line;
     struct imsg_stream *stream = NULL;
-    if (imsg_stream_new(with, of, &stream, &err) != IMSG_OK)
+    if (imsg_stream_commit(of, with, &line, &err) != IMSG_OK || imsg_stream_new(with, &line, &stream, &err) != IMSG_OK)
         abort();
     return stream;
 }
@@ -98,19 +99,21 @@ static void as_written(void)
     static const uint8_t nonce[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 1}; /* number 258, the last */
     struct imsg_stream *stream = stream_of(key, id);
     struct imsg_gcm *gcm = NULL;
-    uint8_t derived[32], plain[100], hash[32], inner[32];
+    uint8_t derived[32], commitment[32], plain[100], hash[32], inner[32];
     uint8_t *chunk = sealed(stream, alice, 258, true, 100);
     if (imsg_hkdf_sha256(imsg_view_of(key, 32), imsg_view_of(uuid, 16), imsg_view_str("imsg stream/1"), derived, 32,
                          &err) != IMSG_OK ||
+        imsg_hkdf_sha256(imsg_view_of(key, 32), imsg_view_of(uuid, 16), imsg_view_str("imsg stream/1 commitment"),
+                         commitment, 32, &err) != IMSG_OK ||
         imsg_gcm_new(derived, &gcm, &err) != IMSG_OK)
         abort();
     tap_status(imsg_gcm_open(gcm, nonce, &(struct imsg_gcm_data){{0}, chunk, plain, 100}, chunk + 100, &err), IMSG_OK,
                &err, "key and nonce are those of the format");
     tap_ok(plain[0] == byte_at(0) && plain[99] == byte_at(99), "and so is the content");
     const struct imsg_view parts[] = {imsg_view_str("imsg stream/1 chunk\n"), imsg_view_of(uuid, 16),
-                                      imsg_view_of(nonce, 12), imsg_view_of(inner, 32)};
+                                      imsg_view_of(commitment, 32), imsg_view_of(nonce, 12), imsg_view_of(inner, 32)};
     if (imsg_sha256(imsg_view_of(chunk, 116), inner, &err) != IMSG_OK ||
-        imsg_sha256_parts(parts, 4, hash, &err) != IMSG_OK)
+        imsg_sha256_parts(parts, 5, hash, &err) != IMSG_OK)
         abort();
     tap_status(imsg_p256_verify(imsg_p256_point(alice), imsg_view_of(hash, 32), chunk + 116, &err), IMSG_OK, &err,
                "the signature is over what the format says");
@@ -129,7 +132,7 @@ static void misplaced(void)
     tap_ok(refused(stream, 1, false, last, 100 + EXTRA, IMSG_MALFORMED), "a short one that is not the last");
     tap_ok(refused(stream, 0, true, last, 100 + EXTRA, IMSG_BAD_SIGNATURE), "the last as the only one");
     tap_ok(refused(other, 1, true, last, 100 + EXTRA, IMSG_BAD_SIGNATURE), "another file's chunk, the key the same");
-    tap_ok(refused(third, 1, true, last, 100 + EXTRA, IMSG_BAD_TAG), "another key");
+    tap_ok(refused(third, 1, true, last, 100 + EXTRA, IMSG_BAD_SIGNATURE), "another key");
     for (size_t len = 0; len <= EXTRA + 99; len += len == EXTRA ? 98 : 1)
         if (!refused(stream, 1, true, last, len, len <= EXTRA ? IMSG_MALFORMED : IMSG_BAD_SIGNATURE)) {
             tap_ok(false, "cut to %zu bytes", len);
@@ -233,25 +236,32 @@ static void flips(void)
 
 static void line(const char *text, enum imsg_status want)
 {
-    char got[37] = "";
-    tap_status(imsg_stream_parse(imsg_view_str(text), got, &err), want, &err, "%s", text);
+    struct imsg_stream_line got = {0};
+    tap_status(imsg_stream_parse(imsg_view_str(text), &got, &err), want, &err, "%s", text);
     if (want == IMSG_OK)
-        tap_ok(strcmp(got, id) == 0, "its id");
+        tap_ok(strcmp(got.id, id) == 0 && got.commitment[31] == 0x33, "its id and commitment");
 }
+
+#define EIGHT "33333333"
+#define COMMITMENT EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT
 
 static void lines(void)
 {
     struct imsg_buf out = {0};
-    tap_status(imsg_stream_print(id, &out, &err), IMSG_OK, &err, "the line");
+    struct imsg_stream_line made = {0};
+    memcpy(made.id, id, sizeof made.id);
+    memset(made.commitment, 0x33, sizeof made.commitment);
+    tap_status(imsg_stream_print(&made, &out, &err), IMSG_OK, &err, "the line");
     tap_bytes(imsg_buf_view(&out),
               imsg_view_str("{\"imsg\":\"stream/1\",\"id\":\"0190b5a2-7c1e-4d3a-8f00-112233445566\","
-                            "\"cipher\":\"aes-256-gcm\",\"chunk\":1048576}\n"),
+                            "\"cipher\":\"aes-256-gcm\",\"chunk\":1048576,\"commitment\":\"" COMMITMENT "\"}\n"),
               "as the format has it");
     tap_ok(imsg_stream_is(imsg_buf_view(&out)) && !imsg_stream_is(imsg_view_str("{\"imsg\":\"envelope/1\"}")) &&
                !imsg_stream_is(imsg_view_str("{\"imsg\":\"str")),
            "is known by how it starts");
 #define LINE(id, cipher, chunk)                                                                                        \
-    "{\"imsg\":\"stream/1\",\"id\":\"" id "\",\"cipher\":\"" cipher "\",\"chunk\":" chunk "}"
+    "{\"imsg\":\"stream/1\",\"commitment\":\"" COMMITMENT "\",\"id\":\"" id "\",\"cipher\":\"" cipher                  \
+    "\",\"chunk\":" chunk "}"
 #define ID "0190b5a2-7c1e-4d3a-8f00-112233445566"
     line(LINE(ID, "aes-256-gcm", "1048576"), IMSG_OK);
     line(LINE(ID, "aes-256-gcm", "1048576,\"new\":1"), IMSG_OK);
@@ -262,6 +272,7 @@ static void lines(void)
     line(LINE("none", "aes-256-gcm", "1048576"), IMSG_MALFORMED);
     line("{\"imsg\":\"stream/2\",\"id\":\"" ID "\",\"cipher\":\"aes-256-gcm\",\"chunk\":1048576}", IMSG_UNSUPPORTED);
     line("{\"imsg\":\"stream/1\"}", IMSG_MALFORMED);
+    line("{\"imsg\":\"stream/1\",\"id\":\"" ID "\",\"cipher\":\"aes-256-gcm\",\"chunk\":1048576}", IMSG_MALFORMED);
     imsg_buf_free(&out);
 }
 
@@ -277,7 +288,10 @@ int main(void)
     misplaced();
     forged();
     flips();
-    tap_status(imsg_stream_new(key, "not a uuid", &stream, &err), IMSG_MALFORMED, &err, "an id that is no uuid");
+    struct imsg_stream_line made = {0};
+    tap_status(imsg_stream_commit("not a uuid", key, &made, &err), IMSG_MALFORMED, &err, "an id that is no uuid");
+    tap_status(imsg_stream_commit(id, other_key, &made, &err), IMSG_OK, &err, "a line of one key");
+    tap_status(imsg_stream_new(key, &made, &stream, &err), IMSG_REFUSED, &err, "another key does not fit it");
     stream = stream_of(key, id);
     tap_status(imsg_stream_seal(stream, alice, &(struct imsg_chunk){0, false, chunk, 100}, &err), IMSG_INTERNAL, &err,
                "a short chunk that is not the last is not sealed");
