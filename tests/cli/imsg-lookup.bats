@@ -519,7 +519,7 @@ hinted() { sed -n 's/^imsg-[a-z]*: hint: .*then: //p' "$T/err"; }
   echo hello | as alice imsg-seal -q --no-self -r carol@example.com >line
   reissue "$ALICE" alice/account.pem '.seq += 1 | .prev = "'"$(payload_of "$ALICE" | sha256sum | cut -d' ' -f1)"'"
     | .devices[].proofs = []'
-  for n in 1 2; do
+  for _ in 1 2; do
     expect 1 as carol imsg-open line
     no_out
     err_has 'of mailto:alice@example.com: no proof of mailto:alice@example.com'
