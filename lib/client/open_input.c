@@ -96,14 +96,10 @@ static enum imsg_status line_finish(void *context, void *argument, struct imsg_e
         return err->status;
     if (status == IMSG_OK && opening->to_open)
         status = imsg_opener_pin_sender(opener, opening->sender, &opening->err);
-    if (status == IMSG_OK && opening->to_open && opening->opened.message.has_stream && reading->sealed_line &&
-        is_for_other_handle(&reading->sealed, &opening->opened)) {
-        reading->mine--;
-        imsg_opening_clear(opening);
-        return IMSG_OK;
-    }
     if (status == IMSG_OK && opening->to_open && opening->opened.message.has_stream) {
-        if (reading->sealed_line) {
+        if (reading->sealed_line && is_for_other_handle(&reading->sealed, &opening->opened)) {
+            reading->mine--;
+        } else if (reading->sealed_line) {
             status = imsg_fail(&opening->err, IMSG_REFUSED, "a second envelope of a sealed file");
         } else {
             reading->sealed_line = job->line;
