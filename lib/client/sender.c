@@ -4,13 +4,14 @@
 
 #include "base/text.h"
 #include "client/open.h"
+#include "format/identity.h"
 
 enum imsg_status imsg_opener_unlock(struct imsg_opener *opener, struct imsg_error *err)
 {
     struct imsg_identity *identity;
     enum imsg_status status = imsg_client_identity(opener->client, &identity, err);
     if (status == IMSG_OK && !opener->has_own) {
-        status = imsg_identity_device(identity, &opener->own, err);
+        status = imsg_identity_own(identity, &opener->own, err);
         opener->has_own = status == IMSG_OK;
     }
     return status;

@@ -155,8 +155,8 @@ static void free_proofs(struct imsg_device *record)
     free(record->proofs);
 }
 
-enum imsg_status imsg_identity_device(const struct imsg_identity *identity, struct imsg_device *out,
-                                      struct imsg_error *err)
+static enum imsg_status make_record(const struct imsg_identity *identity, bool prove, struct imsg_device *out,
+                                    struct imsg_error *err)
 {
     const struct imsg_format *format;
     struct imsg_device record = {.json = json_object(),
@@ -171,7 +171,7 @@ enum imsg_status imsg_identity_device(const struct imsg_identity *identity, stru
     memcpy(record.token, identity->token, sizeof record.token);
     for (size_t i = 0; status == IMSG_OK && (format = imsg_format_from_last(i)); i++)
         status = format->write_record(identity, record.json, err);
-    if (status == IMSG_OK)
+    if (status == IMSG_OK && prove)
         status = make_proofs(identity, &record, err);
     if (status == IMSG_OK)
         status = imsg_document_write(&imsg_device_document, &record, &object, err);
@@ -181,4 +181,16 @@ enum imsg_status imsg_identity_device(const struct imsg_identity *identity, stru
     json_decref(object);
     json_decref(record.json);
     return status;
+}
+
+enum imsg_status imsg_identity_device(const struct imsg_identity *identity, struct imsg_device *out,
+                                      struct imsg_error *err)
+{
+    return make_record(identity, true, out, err);
+}
+
+enum imsg_status imsg_identity_own(const struct imsg_identity *identity, struct imsg_device *out,
+                                   struct imsg_error *err)
+{
+    return make_record(identity, false, out, err);
 }

@@ -34,39 +34,25 @@ static void must(enum imsg_status status)
     }
 }
 
-static void add_device(const char *handle, const char *origin, time_t now, struct imsg_devices *devices)
+static void add_device(char *handle, const char *origin, time_t now, struct imsg_devices *devices)
 {
-    struct imsg_p256 *key = NULL, *prekey = NULL;
-    struct imsg_prekey record;
+    struct imsg_identity identity = {.handles = &handle, .handle_count = 1, .has_pair_ec = true};
     struct imsg_device device = {0};
-    struct imsg_buf line = {0}, x = {0}, signed_prekey = {0}, bearer = {0};
-    uint8_t token[32];
+    struct imsg_buf bearer = {0};
     char hex[65];
-    must(imsg_p256_generate_compact(&key, &err));
-    must(imsg_p256_generate_compact(&prekey, &err));
-    must(imsg_prekey_make(key, imsg_p256_point(prekey) + 1, (double)now, &record, &err));
-    must(imsg_sha256(imsg_view_of(imsg_p256_point(key), 65), token, &err));
-    imsg_hex(token, sizeof token, hex);
-    must(imsg_base64_encode(imsg_view_of(imsg_p256_point(key) + 1, 32), &x, &err));
-    must(imsg_base64_encode(imsg_view_of(record.raw, sizeof record.raw), &signed_prekey, &err));
-    must(imsg_buf_text(&line, "{\"imsg\":\"device/1\",\"handles\":[\"", &err));
-    must(imsg_buf_text(&line, handle, &err));
-    must(imsg_buf_text(&line, "\"],\"token\":\"", &err));
-    must(imsg_buf_text(&line, hex, &err));
-    must(imsg_buf_text(&line, "\",\"device_key\":\"", &err));
-    must(imsg_buf_text(&line, (char *)x.ptr, &err));
-    must(imsg_buf_text(&line, "\",\"prekey\":\"", &err));
-    must(imsg_buf_text(&line, (char *)signed_prekey.ptr, &err));
-    must(imsg_buf_text(&line, "\"}", &err));
-    must(imsg_device_parse(imsg_buf_view(&line), &device, &err));
+    must(imsg_p256_generate_compact(&identity.device, &err));
+    must(imsg_p256_generate_compact(&identity.prekey, &err));
+    memcpy(identity.device_x, imsg_p256_point(identity.device) + 1, sizeof identity.device_x);
+    must(imsg_prekey_make(identity.device, imsg_p256_point(identity.prekey) + 1, (double)now, &identity.prekey_record,
+                          &err));
+    must(imsg_sha256(imsg_view_of(imsg_p256_point(identity.device), 65), identity.token, &err));
+    must(imsg_identity_device(&identity, &device, &err));
     must(imsg_devices_add(devices, &device, &err));
-    must(imsg_bearer_make(key, origin, now, &bearer, &err));
+    must(imsg_bearer_make(identity.device, origin, now, &bearer, &err));
+    imsg_hex(identity.token, sizeof identity.token, hex);
     printf("%s %s\n", hex, (char *)bearer.ptr);
-    imsg_p256_free(key);
-    imsg_p256_free(prekey);
-    imsg_buf_free(&line);
-    imsg_buf_free(&x);
-    imsg_buf_free(&signed_prekey);
+    imsg_p256_free(identity.device);
+    imsg_p256_free(identity.prekey);
     imsg_buf_free(&bearer);
 }
 

@@ -26,48 +26,42 @@ static void print(const struct imsg_buf *text)
     fwrite(text->ptr, 1, text->len, stdout);
 }
 
-static void print_base64(const char *name, const uint8_t *bytes, size_t len)
+/* The record of a device with these private keys, which are freed. */
+static void print_device(struct imsg_identity *identity, const struct imsg_p256 *auth)
 {
-    struct imsg_buf text = {0};
-    must(imsg_base64_encode(imsg_view_of(bytes, len), &text, &err));
-    printf(",\"%s\":\"", name);
-    print(&text);
-    putchar('"');
-    imsg_buf_free(&text);
-}
-
-static void print_record(const uint8_t auth[static 65])
-{
-    uint8_t token[32];
-    char hex[65];
-    must(imsg_sha256(imsg_view_of(auth, 65), token, &err));
-    imsg_hex(token, sizeof token, hex);
-    printf("{\"imsg\":\"device/1\",\"handles\":[\"mailto:bob@example.com\"],\"token\":\"%s\"", hex);
+    char *handle = "mailto:bob@example.com";
+    struct imsg_device device = {0};
+    struct imsg_buf line = {0};
+    identity->handles = &handle;
+    identity->handle_count = 1;
+    must(imsg_sha256(imsg_view_of(imsg_p256_point(auth), 65), identity->token, &err));
+    must(imsg_identity_device(identity, &device, &err));
+    must(imsg_device_print(&device, NULL, &line, &err));
+    print(&line);
+    imsg_buf_free(&line);
+    imsg_device_free(&device);
+    imsg_p256_free(identity->signing);
+    imsg_p256_free(identity->device);
+    imsg_p256_free(identity->prekey);
 }
 
 static void device_pair(const struct imsg_rsa *rsa)
 {
-    struct imsg_p256 *signing = NULL;
-    struct imsg_public_identity identity;
-    must(imsg_p256_generate(&signing, &err));
-    must(imsg_public_identity_make(imsg_p256_point(signing), imsg_rsa_modulus(rsa), &identity, &err));
-    print_record(imsg_p256_point(signing));
-    print_base64("identity", identity.raw, sizeof identity.raw);
-    imsg_p256_free(signing);
+    struct imsg_identity identity = {.has_pair = true};
+    must(imsg_p256_generate(&identity.signing, &err));
+    must(imsg_public_identity_make(imsg_p256_point(identity.signing), imsg_rsa_modulus(rsa), &identity.identity, &err));
+    print_device(&identity, identity.signing);
 }
 
 static void device_pair_ec(void)
 {
-    struct imsg_p256 *device = NULL, *prekey = NULL;
-    struct imsg_prekey record;
-    must(imsg_p256_generate_compact(&device, &err));
-    must(imsg_p256_generate_compact(&prekey, &err));
-    must(imsg_prekey_make(device, imsg_p256_point(prekey) + 1, (double)imsg_now(), &record, &err));
-    print_record(imsg_p256_point(device));
-    print_base64("device_key", imsg_p256_point(device) + 1, 32);
-    print_base64("prekey", record.raw, sizeof record.raw);
-    imsg_p256_free(device);
-    imsg_p256_free(prekey);
+    struct imsg_identity identity = {.has_pair_ec = true};
+    must(imsg_p256_generate_compact(&identity.device, &err));
+    must(imsg_p256_generate_compact(&identity.prekey, &err));
+    memcpy(identity.device_x, imsg_p256_point(identity.device) + 1, sizeof identity.device_x);
+    must(imsg_prekey_make(identity.device, imsg_p256_point(identity.prekey) + 1, (double)imsg_now(),
+                          &identity.prekey_record, &err));
+    print_device(&identity, identity.device);
 }
 
 static void devices(long count, const struct imsg_format *format)
@@ -75,13 +69,11 @@ static void devices(long count, const struct imsg_format *format)
     struct imsg_rsa *rsa = NULL;
     if (format == imsg_format_of("pair"))
         must(imsg_rsa_generate(&rsa, &err));
-    for (long i = 0; i < count; i++) {
+    for (long i = 0; i < count; i++)
         if (format == imsg_format_of("pair"))
             device_pair(rsa);
         else
             device_pair_ec();
-        puts("}");
-    }
     imsg_rsa_free(rsa);
 }
 

@@ -541,6 +541,32 @@ rollback_with() {
   expect 1 as carol imsg-lookup alice@example.com
   [ "$(wc -l <out)" -eq 2 ]
   errors_are 2
+  # so they are by imsg-seal, at first sight and later; the others are sealed for
+  as dave imsg-keygen -q dave@example.com | as dave imsg-register -q
+  for user in dave carol dave; do
+    [ -e $user/identity.json ] || as $user imsg-keygen -q $user@example.com | as $user imsg-register -q
+    echo hello | expect 1 as $user imsg-seal -q --no-self -r alice@example.com
+    [ "$(wc -l <out)" -eq 2 ]
+    errors_are 2
+    echo hello | expect 1 as $user imsg-seal -q -s --no-self -r alice@example.com
+    no_out
+  done
+  # and a sender's own record is what counts for a message from him
+  echo hello | as alice imsg-seal -q --no-self -r carol@example.com >line
+  expect 0 as carol imsg-open -q line
+  [ "$(cat out)" = hello ]
+}
+
+@test "a sender whose record in the directory is not proven is refused, once it is pinned too" {
+  as carol imsg-keygen -q carol@example.com | as carol imsg-register -q
+  echo hello | as alice imsg-seal -q --no-self -r carol@example.com >line
+  reissue "$ALICE" alice/account.pem '.seq += 1 | .prev = "'"$(payload_of "$ALICE" | sha256sum | cut -d' ' -f1)"'"
+    | .devices[].proofs = []'
+  for n in 1 2; do
+    expect 1 as carol imsg-open line
+    no_out
+    err_has 'of mailto:alice@example.com: no proof of mailto:alice@example.com'
+  done
 }
 
 @test "a record that names an account key counts in that one's entries only" {

@@ -250,6 +250,15 @@ infiltrate() {
   err_has "--accept"
 }
 
+@test "-R takes records without proofs, but none with a prekey that its device did not sign" {
+  jq -c 'del(.proofs)' bob.jsonl >bare.jsonl
+  expect 0 seal -R bare.jsonl plain
+  [ "$(jq -r .to_token out)" = "$(token bob)" ]
+  jq -c --slurpfile c carol.jsonl '.prekey = $c[0].prekey' bob.jsonl >bad.jsonl
+  expect 1 seal -R bad.jsonl plain
+  no_out
+}
+
 @test "without the directory the status is 75" {
   mv .local/share/imsg/directory away
   expect 75 seal -r bob@example.com plain

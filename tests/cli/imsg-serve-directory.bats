@@ -148,6 +148,12 @@ etag() { printf '"%s"' "$(sha256sum "$1" | cut -d ' ' -f 1)"; }
   # Signed by another key than the one it shows.
   entry bob . alice ".jwk = $(jwk bob/account.pem)" >bad
   bad 403 BadSignature
+  # Devices: without proofs, under a handle that they did not sign, of another account key; somebody else's device.
+  for filter in 'del(.devices[0].proofs)' '.devices[0].handles += ["mailto:robert@example.com"]' \
+    '.devices[0].account = "A" * 43' ".devices += [$(payload_of alice | jq -c '.devices[0]') | .handles = [\"mailto:bob@example.com\"]]"; do
+    entry bob "$filter" >bad
+    bad 403 BadProof
+  done
   cp "$DIRECTORY/$(entry_path alice)" bad
   bad 403 BadHandle
   entry bob '.handle = "mailto:alice@example.com" | .devices = []' >bad
