@@ -228,6 +228,20 @@ seal() { as alice imsg-seal -q -R bob.jsonl "$@"; }
   [ ! -s err ]
 }
 
+@test "a directory that went back is refused in its own words, and --accept is no way around" {
+  local entry
+  entry=.local/share/imsg/directory/$(imsg-lookup --path alice@example.com)
+  cp "$entry" old
+  as alice imsg-register -q --remove phone
+  as bob imsg-lookup -q alice@example.com >seen
+  cp old "$entry"
+  expect 1 open hello
+  no_out
+  err_has "older entry by the same account key"
+  err_has "went back"
+  run ! grep -q -- --accept err
+}
+
 @test "what another device sent in one's own name is marked sent only where the account key is known" {
   as tablet imsg-keygen -q -n tablet alice@example.com >tablet.jsonl
   as alice imsg-register -q tablet.jsonl
