@@ -17,6 +17,7 @@ static const struct cli_option options[] = {
     {'E', "format", IMSG_FORMAT_NAMES, "payload format, with --raw", 0},
     {OPT_RAW, "raw", NULL, "open one bare payload; needs -E and --from", 0},
     {OPT_VERIFY_FIRST, "verify-first", NULL, "verify all of a sealed file before any of it is written", 0},
+    {OPT_RAW_TERMINAL, "raw-terminal", NULL, "write text to a terminal as it is, control characters too", 0},
     CLI_OPT_JSON,
     CLI_OPT_JOBS,
     CLI_OPTS_KEY,
@@ -98,8 +99,7 @@ static enum imsg_status open_raw(struct open_run *run, const struct cli_input *i
             imsg_open_raw(&run->opener, (struct imsg_payload){run->format, imsg_buf_view(&payload)}, &plaintext, err);
     bool refused = status != IMSG_OK && err->hint == IMSG_HINT_WHY;
     if (status == IMSG_OK)
-        status =
-            cli_output_write(&run->out, imsg_buf_view(&plaintext), !imsg_utf8_valid(imsg_buf_view(&plaintext)), err);
+        status = open_write(run, imsg_buf_view(&plaintext), err);
     if (refused)
         open_hint_inspect(run, err);
     if (refused || ((status == IMSG_MALFORMED || status == IMSG_UNSUPPORTED) && (unlocked || !read)))
@@ -214,6 +214,7 @@ int main(int argc, char **argv)
         }
     }
     cli_output_start(&run.cli, &run.out, run.output);
+    run.out.raw_tty = cli_given(&run.cli, OPT_RAW_TERMINAL);
     check(&run);
     cli_output_not_keys(&run.cli, &run.out, run.cli.identity_path);
     cli_sandbox_for(&run.cli, run.record_count ? 0 : CLI_USES(CLI_DIRECTORY), run.cli.directory_option, NULL, NULL);

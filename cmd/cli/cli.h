@@ -154,7 +154,8 @@ void cli_hint_text(const struct cli *cli, const struct imsg_error *err, char *ou
 const char *cli_environment(const char *name);
 /* ${XDG:-$HOME/FALLBACK}/imsg; the caller's. */
 IMSG_CHECK enum imsg_status cli_xdg_path(const char *xdg, const char *fallback, char **out, struct imsg_error *err);
-/* $IMSG_HOME, else ${XDG_CONFIG_HOME:-~/.config}/imsg; made 0700 with parents. Borrowed. */
+/* $IMSG_HOME, else ${XDG_CONFIG_HOME:-~/.config}/imsg; made 0700 with parents. IMSG_PERMISSION: others can write to it.
+ * Borrowed. */
 IMSG_CHECK enum imsg_status cli_home(struct cli *cli, const char **home, struct imsg_error *err);
 /* A path below it; the caller's. */
 IMSG_CHECK enum imsg_status cli_home_path(struct cli *cli, const char *name, char **path, struct imsg_error *err);
@@ -251,9 +252,11 @@ struct cli_output {
     struct cli *cli;
     const char *path; /* NULL: stdout */
     bool to_tty_ok;   /* "-o -" was given */
+    bool raw_tty;     /* text goes to a terminal as it is */
     bool opened, tty;
     struct imsg_file file;
     struct imsg_buf pending;
+    struct imsg_buf begun; /* cli_output_text: the first bytes of a character */
 };
 void cli_output_start(struct cli *cli, struct cli_output *out, const char *path);
 /* Refuse (64) if the output is also one of the inputs. */
@@ -263,6 +266,10 @@ void cli_output_not_keys(struct cli *cli, const struct cli_output *out, const ch
 /* Buffered. `binary`: refused with IMSG_USAGE when stdout is a terminal and -o - was not given. */
 IMSG_CHECK enum imsg_status cli_output_write(struct cli_output *out, struct imsg_view bytes, bool binary,
                                              struct imsg_error *err);
+/* Text from outside: on a terminal nothing in it acts on that, unless out->raw_tty. More of the same text follows where
+ * it is not the `last`. */
+IMSG_CHECK enum imsg_status cli_output_text(struct cli_output *out, struct imsg_view text, bool last,
+                                            struct imsg_error *err);
 /* JSON from outside: on a terminal nothing in its strings acts on it. */
 IMSG_CHECK enum imsg_status cli_output_json(struct cli_output *out, struct imsg_view text, struct imsg_error *err);
 IMSG_CHECK enum imsg_status cli_output_flush(struct cli_output *out, struct imsg_error *err);

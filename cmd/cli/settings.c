@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/url.h"
 
@@ -36,6 +37,25 @@ enum imsg_status cli_xdg_path(const char *xdg, const char *fallback, char **out,
     return status;
 }
 
+/* Who can write to it could put in keys, pins and settings of his own. */
+static enum imsg_status check_home(const char *path, struct imsg_error *err)
+{
+    struct stat st;
+    char *word = NULL;
+    if (stat(path, &st) != 0) /* then none of its files can be opened either */
+        return IMSG_OK;
+    if (geteuid() != 0 && st.st_uid != geteuid() && st.st_uid != 0)
+        return imsg_fail(err, IMSG_PERMISSION, "IMSG_HOME \"%s\" belongs to another user", path);
+    if (!(st.st_mode & (S_IWGRP | S_IWOTH)))
+        return IMSG_OK;
+    (void)imsg_fail(err, IMSG_PERMISSION, "IMSG_HOME \"%s\": mode %04o lets others write to it", path,
+                    (unsigned)(st.st_mode & 07777));
+    if (cli_shell_word(path, &word, NULL) == IMSG_OK)
+        cli_error_hint(err, "chmod go-w %s%s", path[0] == '-' ? "-- " : "", word);
+    free(word);
+    return IMSG_PERMISSION;
+}
+
 enum imsg_status cli_home(struct cli *cli, const char **home, struct imsg_error *err)
 {
     enum imsg_status status = IMSG_OK;
@@ -45,6 +65,8 @@ enum imsg_status cli_home(struct cli *cli, const char **home, struct imsg_error 
         status = set ? imsg_path_join(set, "", &path, err) : cli_xdg_path("XDG_CONFIG_HOME", ".config", &path, err);
         if (status == IMSG_OK)
             status = imsg_make_folders(path, 0700, err);
+        if (status == IMSG_OK)
+            status = check_home(path, err);
         if (status != IMSG_OK) {
             free(path);
             return status;
