@@ -98,7 +98,9 @@ static void put_files(struct attach *run)
         magic_close(run->magic);
         run->magic = NULL;
     }
-    cli_sandbox_for(&run->cli, CLI_USES(CLI_STORE), NULL, NULL, run->store_option);
+    cli_may_read_operands(&run->cli, 1);
+    cli_may_use(&run->cli, CLI_STORE, run->store_option);
+    cli_confine(&run->cli);
     bool last = false;
     for (int i = 1; i < cli_operands(&run->cli) && !last; i++)
         cli_ok(&run->cli, put_file(run, cli_operand(&run->cli, i), &last, &err), &err);
@@ -212,7 +214,11 @@ static void get_lines(struct attach *run)
     struct imsg_view line;
     struct cli_input input;
     bool more = true;
-    cli_sandbox_talking(); /* a descriptor may name any server */
+    cli_may_read_operands(&run->cli, 1);
+    cli_may_write(&run->cli, run->folder);
+    cli_may_use(&run->cli, CLI_STORE, run->store_option);
+    cli_may_talk(&run->cli); /* a descriptor may name any server */
+    cli_confine(&run->cli);
     if (!cli_ok(&run->cli, cli_input_open(&run->cli, cli_operand(&run->cli, 1), &input, &err), &err))
         return;
     imsg_lines_start(&lines, input.fd, IMSG_LINE_MAX);

@@ -183,6 +183,18 @@ static void print_after(struct open_run *run)
     imsg_buf_free(&run->after);
 }
 
+static void confine(struct open_run *run)
+{
+    cli_may_read_operands(&run->cli, 0);
+    for (size_t i = 0; i < run->record_count; i++)
+        cli_may_read(&run->cli, run->record_files[i]);
+    cli_may_replace(&run->cli, run->output);
+    if (run->record_count == 0)
+        cli_may_use(&run->cli, CLI_DIRECTORY, run->cli.directory_option);
+    run->cli.no_home = run->record_count > 0; /* no pins */
+    cli_confine(&run->cli);
+}
+
 int main(int argc, char **argv)
 {
     struct open_run run = {.record_count = 0};
@@ -217,7 +229,7 @@ int main(int argc, char **argv)
     run.out.raw_tty = cli_given(&run.cli, OPT_RAW_TERMINAL);
     check(&run);
     cli_output_not_keys(&run.cli, &run.out, run.cli.identity_path);
-    cli_sandbox_for(&run.cli, run.record_count ? 0 : CLI_USES(CLI_DIRECTORY), run.cli.directory_option, NULL, NULL);
+    confine(&run);
     run_inputs(&run);
     /* A file is replaced only if nothing failed, in the records either; what went to stdout is out. */
     cli_ok(&run.cli, cli_output_finish(&run.out, run.cli.status == 0 || !run.out.path, &err), &err);
