@@ -52,15 +52,17 @@ BODY_LIBS := $(if $(strip $(BODY_PKGS)),$(shell $(PKG_CONFIG) --libs $(BODY_PKGS
 SERVE_PKGS := libmicrohttpd sqlite3
 SERVE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(SERVE_PKGS))
 SERVE_LIBS := $(shell $(PKG_CONFIG) --libs $(SERVE_PKGS))
+# Only the build links it: it makes the system call filters (cmd/cli/filter). Without it there are none.
+SECCOMP_LIBS := $(shell $(PKG_CONFIG) --libs libseccomp 2>/dev/null)
 MAGIC_LIBS := $(or $(shell $(PKG_CONFIG) --libs libmagic 2>/dev/null),-lmagic)
 endif
 
 TOOLS := $(patsubst cmd/%.c,%,$(wildcard cmd/imsg-*.c))
 BINS := $(TOOLS:%=$(BUILD)/bin/%)
-# lib/base/os.h: what this system has beyond POSIX. `make OS_HAS=posix` builds as for one of which nothing is known.
+# lib/base/os.h, cmd/cli/sandbox.h: what this system has beyond POSIX. `make OS_HAS=posix` builds as for one of which nothing is known.
 OS_HAS ?= $(if $(filter Linux,$(shell uname -s)),linux,posix)
 LIB_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out lib/base/os_%.c,$(wildcard lib/*/*.c)) lib/base/os_$(OS_HAS).c)
-CLI_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard cmd/cli/*.c))
+CLI_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out cmd/cli/sandbox_%.c,$(wildcard cmd/cli/*.c)) cmd/cli/sandbox_$(OS_HAS).c)
 LIB := $(BUILD)/libimsg.a
 HEADERS := $(wildcard lib/imsg*.h)
 CLI := $(BUILD)/libcli.a
@@ -88,6 +90,14 @@ $(CLI): $(CLI_OBJS)
 	$(archive)
 $(BUILD)/%.o: %.c VERSION
 	$(compile)
+# Made by a program that runs here, for the machine that it runs on.
+FILTER := $(BUILD)/filter/sandbox-filter.h
+$(FILTER): cmd/cli/filter/make_filter.c
+	$(Q)mkdir -p $(@D)
+	$(call say,FILTER,$@)if [ -n '$(SECCOMP_LIBS)' ]; then $(CC) -std=c11 $(WARN) -o $(@D)/make_filter $< $(SECCOMP_LIBS) && \
+	  $(@D)/make_filter >$@; else echo '/* no libseccomp */' >$@; fi
+$(BUILD)/cmd/cli/sandbox_linux.o: $(FILTER)
+$(BUILD)/cmd/cli/sandbox_linux.o: DEP_CFLAGS += -I$(BUILD)/filter
 $(BUILD)/bin/imsg-attach: OWN_LIBS = $(MAGIC_LIBS)
 $(BUILD)/bin/imsg-inspect: OWN_LIBS = $(BODY_LIBS)
 $(BUILD)/bin/imsg-serve: OWN_LIBS = $(SERVE_LIBS)
@@ -101,7 +111,7 @@ $(BUILD)/bin/imsg-%: $(BUILD)/cmd/imsg-%.o $$(addprefix $(BUILD)/,$$(addsuffix .
 # ---- what a build needs ----
 
 # Debian's names; elsewhere `deps` prints what is needed.
-DEPS_BUILD := gcc make pkg-config libssl-dev libcurl4-openssl-dev libjansson-dev libmagic-dev libplist-dev zlib1g-dev libmicrohttpd-dev libsqlite3-dev
+DEPS_BUILD := gcc make pkg-config libssl-dev libcurl4-openssl-dev libjansson-dev libmagic-dev libplist-dev zlib1g-dev libmicrohttpd-dev libsqlite3-dev libseccomp-dev
 missing = $(shell command -v dpkg-query >/dev/null 2>&1 && for p in $(1); do \
 	dpkg-query -W -f '$${Status}\n' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done)
 

@@ -112,7 +112,12 @@ int main(int argc, char **argv)
     run.tty = isatty(STDOUT_FILENO);
     run.colour = want_colour();
     run.columns = terminal_columns();
-    cli_sandbox();
+    cli_may_read_operands(&run.cli, 0);
+    for (size_t i = 0; i < run.record_count; i++)
+        cli_may_read(&run.cli, run.record_files[i]);
+    cli_may_read(&run.cli, run.identity_path);
+    run.cli.no_home = true;
+    cli_confine(&run.cli);
     cli_output_start(&run.cli, &run.out, NULL);
     int count = cli_operands(&run.cli);
     for (int i = 0; i < (count ? count : 1) && !locked_out; i++) {

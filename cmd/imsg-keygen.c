@@ -207,6 +207,23 @@ static void check(const struct keygen *run)
         cli_usage(cli, "private keys are not written to standard output");
 }
 
+/* Does this run replace an identity that is there? */
+static bool changes_identity(const struct keygen *run)
+{
+    return cli_given(&run->cli, OPT_ROTATE) || (cli_given(&run->cli, 'y') && run->account);
+}
+
+static void confine(struct keygen *run)
+{
+    char *identity = NULL;
+    if (changes_identity(run) && target_path(run, run->identity, &identity, NULL) == IMSG_OK)
+        cli_may_replace(&run->cli, identity); /* perhaps through a link in the home */
+    free(identity);
+    cli_may_read(&run->cli, run->identity);
+    cli_may_replace(&run->cli, run->output);
+    cli_confine(&run->cli);
+}
+
 int main(int argc, char **argv)
 {
     struct keygen run = {0};
@@ -233,7 +250,7 @@ int main(int argc, char **argv)
         }
     }
     check(&run);
-    cli_sandbox();
+    confine(&run);
     enum imsg_status status = cli_given(&run.cli, 'y')          ? print_public(&run, &err)
                               : cli_given(&run.cli, 'F')        ? keygen_fingerprints(&run, &err)
                               : cli_given(&run.cli, OPT_ROTATE) ? rotate(&run, &err)

@@ -150,10 +150,9 @@ int main(int argc, char **argv)
     if (run.accept && strlen(run.accept) != IMSG_THUMBPRINT)
         cli_usage(&run.cli, "--accept takes a thumbprint of %d characters", IMSG_THUMBPRINT);
     char **handles = read_handles(&run);
-    if (cli_given(&run.cli, OPT_PINS) || cli_given(&run.cli, OPT_PATH) || cli_given(&run.cli, OPT_FORGET))
-        cli_sandbox();
-    else
-        cli_sandbox_for(&run.cli, CLI_USES(CLI_DIRECTORY), run.cli.directory_option, NULL, NULL);
+    if (!cli_given(&run.cli, OPT_PINS) && !cli_given(&run.cli, OPT_PATH) && !cli_given(&run.cli, OPT_FORGET))
+        cli_may_use(&run.cli, CLI_DIRECTORY, run.cli.directory_option);
+    cli_confine(&run.cli);
     cli_output_start(&run.cli, &run.out, NULL);
     if (cli_given(&run.cli, OPT_PINS))
         cli_ok(&run.cli, print_pins(&run, &err), &err);

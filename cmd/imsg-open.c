@@ -18,6 +18,7 @@ static const struct cli_option options[] = {
     {OPT_RAW, "raw", NULL, "open one bare payload; needs -E and --from", 0},
     {OPT_VERIFY_FIRST, "verify-first", NULL, "verify all of a sealed file before any of it is written", 0},
     {OPT_ONCE, "once", NULL, "refuse what was opened before with this option", 0},
+    {OPT_RAW_TERMINAL, "raw-terminal", NULL, "write text to a terminal as it is, control characters too", 0},
     CLI_OPT_JSON,
     CLI_OPT_JOBS,
     CLI_OPTS_KEY,
@@ -101,8 +102,7 @@ static enum imsg_status open_raw(struct open_run *run, const struct cli_input *i
             imsg_open_raw(&run->opener, (struct imsg_payload){run->format, imsg_buf_view(&payload)}, &plaintext, err);
     bool refused = status != IMSG_OK && err->hint == IMSG_HINT_WHY;
     if (status == IMSG_OK)
-        status =
-            cli_output_write(&run->out, imsg_buf_view(&plaintext), !imsg_utf8_valid(imsg_buf_view(&plaintext)), err);
+        status = open_write(run, imsg_buf_view(&plaintext), err);
     if (refused)
         open_hint_inspect(run, err);
     if (refused || ((status == IMSG_MALFORMED || status == IMSG_UNSUPPORTED) && (unlocked || !read)))
@@ -187,6 +187,18 @@ static void print_after(struct open_run *run)
     imsg_buf_free(&run->after);
 }
 
+static void confine(struct open_run *run)
+{
+    cli_may_read_operands(&run->cli, 0);
+    for (size_t i = 0; i < run->record_count; i++)
+        cli_may_read(&run->cli, run->record_files[i]);
+    cli_may_replace(&run->cli, run->output);
+    if (run->record_count == 0)
+        cli_may_use(&run->cli, CLI_DIRECTORY, run->cli.directory_option);
+    run->cli.no_home = run->record_count > 0 && !cli_given(&run->cli, OPT_ONCE); /* no pins */
+    cli_confine(&run->cli);
+}
+
 int main(int argc, char **argv)
 {
     struct open_run run = {.record_count = 0};
@@ -218,9 +230,10 @@ int main(int argc, char **argv)
         }
     }
     cli_output_start(&run.cli, &run.out, run.output);
+    run.out.raw_tty = cli_given(&run.cli, OPT_RAW_TERMINAL);
     check(&run);
     cli_output_not_keys(&run.cli, &run.out, run.cli.identity_path);
-    cli_sandbox_for(&run.cli, run.record_count ? 0 : CLI_USES(CLI_DIRECTORY), run.cli.directory_option, NULL, NULL);
+    confine(&run);
     run_inputs(&run);
     /* A file is replaced only if nothing failed, in the records either; what went to stdout is out. */
     bool complete = run.cli.status == 0 || !run.out.path;

@@ -145,6 +145,19 @@ static void note_left(struct pull *run)
     imsg_inbox_list_free(list, count);
 }
 
+/* A command inherits what its parent has given up, and may need all of it. */
+static void confine(struct pull *run)
+{
+    if (run->command) {
+        cli_detail(&run->cli, "not confined: the command may need any file, system call or network");
+        return;
+    }
+    run->cli.waits = cli_given(&run->cli, 'w');
+    if (!cli_given(&run->cli, OPT_NEW))
+        cli_may_use(&run->cli, CLI_RELAY, run->relay_option);
+    cli_confine(&run->cli);
+}
+
 int main(int argc, char **argv)
 {
     struct pull run = {.command = NULL};
@@ -174,8 +187,7 @@ int main(int argc, char **argv)
     cli_exclusive(&run.cli, OPT_NEW, CLI_KEY_RELAY, 0);
     if (cli_operands(&run.cli) > 0)
         cli_usage(&run.cli, "takes no operand: \"%s\"", cli_operand(&run.cli, 0));
-    if (!run.command) /* a command may need what the sandbox refuses */
-        cli_sandbox_for(&run.cli, cli_given(&run.cli, OPT_NEW) ? 0 : CLI_USES(CLI_RELAY), NULL, run.relay_option, NULL);
+    confine(&run);
     cli_output_start(&run.cli, &run.out, NULL);
     enum imsg_status status = cli_identity_token(&run.cli, run.cli.identity_path, run.receiver.token, &err);
     if (status == IMSG_OK)

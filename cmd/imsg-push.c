@@ -65,11 +65,12 @@ int main(int argc, char **argv)
     for (int i = 0; i == 0 || i < cli_operands(&run.cli); i++)
         cli_output_not_input(&run.cli, &run.undelivered, cli_operand(&run.cli, i));
     cli_output_not_keys(&run.cli, &run.undelivered, run.cli.identity_path);
-    /* Without --relay any envelope may name a server. */
-    if (run.relay_option)
-        cli_sandbox_for(&run.cli, CLI_USES(CLI_RELAY), NULL, run.relay_option, NULL);
-    else
-        cli_sandbox_talking();
+    cli_may_read_operands(&run.cli, 0);
+    cli_may_replace(&run.cli, run.undelivered_path);
+    cli_may_use(&run.cli, CLI_RELAY, run.relay_option);
+    if (!run.relay_option) /* any envelope may name a server */
+        cli_may_talk(&run.cli);
+    cli_confine(&run.cli);
     push_all(&run);
     cli_ok(&run.cli, cli_output_finish(&run.receipts, !run.no_receipts, &err), &err);
     push_check_undelivered(&run, cli_output_finish(&run.undelivered, run.undelivered_path && !run.not_kept, &err),

@@ -186,7 +186,11 @@ int main(int argc, char **argv)
     }
     take_options(&run);
     check_inputs(&run);
-    cli_sandbox_for(&run.cli, CLI_USES(CLI_DIRECTORY), run.cli.directory_option, NULL, NULL);
+    cli_may_read_operands(&run.cli, 0);
+    cli_may_replace(&run.cli, run.account_path);
+    cli_may_use(&run.cli, CLI_DIRECTORY, run.cli.directory_option);
+    cli_may_use(&run.cli, CLI_RELAY, run.relay_option);
+    cli_confine(&run.cli);
     cli_ok(&run.cli, work(&run, &err), &err);
     imsg_devices_free(&run.records);
     imsg_strings_free(run.leaves, run.what.leave_count);

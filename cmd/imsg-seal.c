@@ -160,7 +160,7 @@ int main(int argc, char **argv)
     cli_start(&run.cli, &seal_tool, argc, argv);
     run.record_files = calloc((size_t)argc, sizeof *run.record_files);
     seal_read_options(&run);
-    cli_sandbox_for(&run.cli, seal_services(&run), run.cli.directory_option, NULL, run.store);
+    seal_confine(&run);
     cli_ok(&run.cli, cli_given(&run.cli, OPT_EACH) ? work_each(&run, &err) : work(&run, &err), &err);
     cli_input_close(&run.input);
     free_all(&run);

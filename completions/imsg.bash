@@ -89,7 +89,7 @@ _imsg_open() {
     --retry-for) return ;;
   esac
   case $cur in
-    -*) mapfile -t COMPREPLY < <(compgen -W ' -i --identity -d --directory -R --records --from -o --output -E --format --raw --verify-first --once -j --json --jobs --passphrase-file --passphrase-fd --allow-insecure-key --cacert --pin --retry-for --insecure-http -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
+    -*) mapfile -t COMPREPLY < <(compgen -W ' -i --identity -d --directory -R --records --from -o --output -E --format --raw --verify-first --once --raw-terminal -j --json --jobs --passphrase-file --passphrase-fd --allow-insecure-key --cacert --pin --retry-for --insecure-http -q --quiet -v --verbose -h --help -V --version ' -- "$cur") ;;
     *) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
   esac
 }

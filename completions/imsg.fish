@@ -69,6 +69,7 @@ complete -c imsg-open -s E -l format -x -a 'pair pair-ec' -d 'payload format, wi
 complete -c imsg-open -l raw -d 'open one bare payload; needs -E and --from'
 complete -c imsg-open -l verify-first -d 'verify all of a sealed file before any of it is written'
 complete -c imsg-open -l once -d 'refuse what was opened before with this option'
+complete -c imsg-open -l raw-terminal -d 'write text to a terminal as it is, control characters too'
 complete -c imsg-open -s j -l json -d 'print JSON, one object a line'
 complete -c imsg-open -l jobs -x -d 'work on N cores at once (default: all of them)'
 complete -c imsg-open -l passphrase-file -r -F -d 'read the passphrase from the first line of FILE'

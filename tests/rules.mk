@@ -43,8 +43,8 @@ $(FUZZ_INSPECT): OWN_LIBS = $(CLI) $(LIB) $(BODY_LIBS)
 $(BUILD)/unit/t-json-walk $(BUILD)/unit/t-fuzz-json_walk $(BUILD)/target/json_walk: $(BUILD)/cmd/inspect/json_walk.o
 
 # Servers for what no good server does, what systemd does for a service with a socket, and a clock for a program under test.
-HELPERS := $(BUILD)/wire $(BUILD)/flaky $(BUILD)/pass-socket $(BUILD)/clock.so
-$(BUILD)/clock.so: tests/cli/clock.c
+HELPERS := $(BUILD)/wire $(BUILD)/flaky $(BUILD)/pass-socket $(BUILD)/clock.so $(BUILD)/probe.so
+$(BUILD)/clock.so $(BUILD)/probe.so: $(BUILD)/%.so: tests/cli/%.c
 	$(Q)mkdir -p $(@D)
 	$(call say,CC,$@)$(CC) -O2 -Wall -Wextra -shared -fPIC -o $@ $<
 $(BUILD)/wire $(BUILD)/flaky $(BUILD)/pass-socket: $(BUILD)/%: $(BUILD)/tests/cli/%.o
@@ -82,7 +82,7 @@ fuzz: ## each parser with random inputs: TIME=600 seconds each, TARGETS='pair pa
 	$(Q)BUILD='$(ABS_BUILD)/fuzz' TIME='$(or $(TIME),60)' sh tests/fuzz/run $(or $(TARGETS),$(FUZZ))
 # The same tests on a build with sanitizers, and under valgrind (tests/run); each file says what it leaves out there.
 check-san: deps ## the tests on a build with sanitizers
-	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) BUILD='$(BUILD)/san' CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) BUILD='$(BUILD)/san' CPPFLAGS=-DIMSG_FILES_UNCONFINED CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 	  -fno-sanitize-recover=all -fsanitize-undefined-trap-on-error' HARDEN= HARDEN_LD= all unit
 	$(Q)SAN=1 BUILD='$(ABS_BUILD)/san' BATS='$(BATS)' sh tests/run $(TESTS)
 check-valgrind: deps ## the tests under valgrind

@@ -131,7 +131,11 @@ void attach_get_lines(struct attach *run)
     struct imsg_view line;
     struct cli_input input;
     bool more = true;
-    cli_sandbox_talking(); /* a descriptor may name any server */
+    cli_may_read_operands(&run->cli, 1);
+    cli_may_write(&run->cli, run->folder);
+    cli_may_use(&run->cli, CLI_STORE, run->store_option);
+    cli_may_talk(&run->cli); /* a descriptor may name any server */
+    cli_confine(&run->cli);
     if (!cli_ok(&run->cli, cli_input_open(&run->cli, cli_operand(&run->cli, 1), &input, &err), &err))
         return;
     imsg_lines_start(&lines, input.fd, IMSG_LINE_MAX);

@@ -65,7 +65,9 @@ void attach_put_files(struct attach *run)
         magic_close(magic);
         magic = NULL;
     }
-    cli_sandbox_for(&run->cli, CLI_USES(CLI_STORE), NULL, NULL, run->store_option);
+    cli_may_read_operands(&run->cli, 1);
+    cli_may_use(&run->cli, CLI_STORE, run->store_option);
+    cli_confine(&run->cli);
     bool last = false;
     for (int i = 1; i < cli_operands(&run->cli) && !last; i++)
         cli_ok(&run->cli, put_file(run, magic, cli_operand(&run->cli, i), &last, &err), &err);

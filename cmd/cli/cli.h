@@ -70,6 +70,7 @@ struct cli_tool {
 };
 
 struct cli_config_line;
+struct cli_path;
 struct cli {
     const struct cli_tool *tool;
     int argc, next; /* after options are done, operands are argv[next] … argv[argc - 1] */
@@ -99,6 +100,12 @@ struct cli {
     bool auth_optional;         /* bearer tokens need an identity, unless the server may need none */
     struct imsg_error auth_err; /* why there is none */
     uint64_t given[8];          /* bit set: which options were given */
+
+    struct cli_path *paths; /* cli_may_read and others, until cli_confine */
+    size_t path_count;
+    bool talks;   /* this run may need a network */
+    bool waits;   /* it may last for days */
+    bool no_home; /* it makes no home, and writes nothing there */
 };
 
 /* Call first: descriptors 0-2 made safe, SIGPIPE ignored, no core dumps. */
@@ -157,21 +164,26 @@ void cli_hint_text(const struct cli *cli, const struct imsg_error *err, char *ou
 const char *cli_environment(const char *name);
 /* ${XDG:-$HOME/FALLBACK}/imsg; the caller's. */
 IMSG_CHECK enum imsg_status cli_xdg_path(const char *xdg, const char *fallback, char **out, struct imsg_error *err);
-/* $IMSG_HOME, else ${XDG_CONFIG_HOME:-~/.config}/imsg; made 0700 with parents. Borrowed. */
+/* $IMSG_HOME, else ${XDG_CONFIG_HOME:-~/.config}/imsg; made 0700 with parents. IMSG_PERMISSION: others can write to it.
+ * Borrowed. */
 IMSG_CHECK enum imsg_status cli_home(struct cli *cli, const char **home, struct imsg_error *err);
+/* Where it is, not made; the caller's. */
+IMSG_CHECK enum imsg_status cli_home_find(char **path, struct imsg_error *err);
 /* A path below it; the caller's. */
 IMSG_CHECK enum imsg_status cli_home_path(struct cli *cli, const char *name, char **path, struct imsg_error *err);
 /* The environment, else $IMSG_HOME/config, else NULL. Borrowed until cli_finish. A bad config line: IMSG_CONFIG. */
 IMSG_CHECK enum imsg_status cli_setting(struct cli *cli, const char *name, const char **value, struct imsg_error *err);
 
 enum cli_service { CLI_DIRECTORY, CLI_RELAY, CLI_STORE };
-#define CLI_USES(service) (1u << (service))
 /* Where a service is: `option` (may be NULL), else IMSG_DIRECTORY etc., else IMSG_SERVER, from the environment and then
  * from the config file, else a folder under ${XDG_DATA_HOME:-~/.local/share}/imsg (the three are made together when
  * that is missing). *location is the caller's. */
 IMSG_CHECK enum imsg_status cli_service(struct cli *cli, enum cli_service service, const char *option, char **location,
                                         struct imsg_error *err);
 
+/* The same, and nothing is made. */
+IMSG_CHECK enum imsg_status cli_service_find(struct cli *cli, enum cli_service service, const char *option,
+                                             char **location, struct imsg_error *err);
 /* The same without the embedded default: *location stays as it is where nothing is configured, and nothing is made. */
 IMSG_CHECK enum imsg_status cli_configured(struct cli *cli, enum cli_service service, const char *option,
                                            char **location, struct imsg_error *err);
@@ -255,9 +267,11 @@ struct cli_output {
     struct cli *cli;
     const char *path; /* NULL: stdout */
     bool to_tty_ok;   /* "-o -" was given */
+    bool raw_tty;     /* text goes to a terminal as it is */
     bool opened, tty;
     struct imsg_file file;
     struct imsg_buf pending;
+    struct imsg_buf begun; /* cli_output_text: the first bytes of a character */
 };
 void cli_output_start(struct cli *cli, struct cli_output *out, const char *path);
 /* Refuse (64) if the output is also one of the inputs. */
@@ -267,6 +281,10 @@ void cli_output_not_keys(struct cli *cli, const struct cli_output *out, const ch
 /* Buffered. `binary`: refused with IMSG_USAGE when stdout is a terminal and -o - was not given. */
 IMSG_CHECK enum imsg_status cli_output_write(struct cli_output *out, struct imsg_view bytes, bool binary,
                                              struct imsg_error *err);
+/* Text from outside: on a terminal nothing in it acts on that, unless out->raw_tty. More of the same text follows where
+ * it is not the `last`. */
+IMSG_CHECK enum imsg_status cli_output_text(struct cli_output *out, struct imsg_view text, bool last,
+                                            struct imsg_error *err);
 /* JSON from outside: on a terminal nothing in its strings acts on it. */
 IMSG_CHECK enum imsg_status cli_output_json(struct cli_output *out, struct imsg_view text, struct imsg_error *err);
 IMSG_CHECK enum imsg_status cli_output_flush(struct cli_output *out, struct imsg_error *err);
@@ -283,12 +301,24 @@ IMSG_CHECK enum imsg_status cli_records_read(struct cli *cli, const char *operan
 
 /* ---- sandbox.c ------------------------------------------------------------------------------------------------ */
 
-/* Give up what this tool will not need again: no new sockets, no exec, no ptrace (seccomp, where there is one). */
-void cli_sandbox(void);
-/* The same, but sockets stay if one of the `services` (CLI_USES(CLI_DIRECTORY) | …) is remote: as its option says
- * (NULL: none), else as it is configured. */
-void cli_sandbox_for(struct cli *cli, unsigned services, const char *directory, const char *relay, const char *store);
-/* The same, and sockets stay. */
-void cli_sandbox_talking(void);
+/* First say what this run was told to use, then confine it, once, before there are threads and before anything from
+ * outside is read. Where the system has no such thing these do nothing; -v tells. A path may be relative, and NULL or
+ * "-" is none. */
+void cli_may_read(struct cli *cli, const char *path);
+/* The operands from `first` on. */
+void cli_may_read_operands(struct cli *cli, int first);
+/* Read, write, make and remove everything below `folder`, which may have to be made. */
+void cli_may_write(struct cli *cli, const char *folder);
+/* Put a new file in the place of `file`: what is in its folder. */
+void cli_may_replace(struct cli *cli, const char *file);
+/* A service as its option says (NULL: none), else as it is configured: its folder, or the network. */
+void cli_may_use(struct cli *cli, enum cli_service service, const char *option);
+/* Any server. */
+void cli_may_talk(struct cli *cli);
+/* Beside that there stay: the home, key and passphrase files; the system's libraries and their data, read only; and
+ * with the network what names and certificates are looked up in, the cache and the folder for temporary files. */
+void cli_confine(struct cli *cli);
+/* The same for a server, which has no home: it answers on sockets that are open, and connects nowhere. */
+void cli_confine_server(struct cli *cli);
 
 #endif

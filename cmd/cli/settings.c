@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/url.h"
 
@@ -36,15 +37,41 @@ enum imsg_status cli_xdg_path(const char *xdg, const char *fallback, char **out,
     return status;
 }
 
+/* Who can write to it could put in keys, pins and settings of his own. */
+static enum imsg_status check_home(const char *path, struct imsg_error *err)
+{
+    struct stat st;
+    char *word = NULL;
+    if (stat(path, &st) != 0) /* then none of its files can be opened either */
+        return IMSG_OK;
+    if (geteuid() != 0 && st.st_uid != geteuid() && st.st_uid != 0)
+        return imsg_fail(err, IMSG_PERMISSION, "IMSG_HOME \"%s\" belongs to another user", path);
+    if (!(st.st_mode & (S_IWGRP | S_IWOTH)))
+        return IMSG_OK;
+    (void)imsg_fail(err, IMSG_PERMISSION, "IMSG_HOME \"%s\": mode %04o lets others write to it", path,
+                    (unsigned)(st.st_mode & 07777));
+    if (cli_shell_word(path, &word, NULL) == IMSG_OK)
+        cli_error_hint(err, "chmod go-w %s%s", path[0] == '-' ? "-- " : "", word);
+    free(word);
+    return IMSG_PERMISSION;
+}
+
+enum imsg_status cli_home_find(char **path, struct imsg_error *err)
+{
+    const char *set = cli_environment("IMSG_HOME");
+    return set ? imsg_path_join(set, "", path, err) : cli_xdg_path("XDG_CONFIG_HOME", ".config", path, err);
+}
+
 enum imsg_status cli_home(struct cli *cli, const char **home, struct imsg_error *err)
 {
     enum imsg_status status = IMSG_OK;
-    const char *set = cli_environment("IMSG_HOME");
     if (!cli->home) {
         char *path = NULL;
-        status = set ? imsg_path_join(set, "", &path, err) : cli_xdg_path("XDG_CONFIG_HOME", ".config", &path, err);
-        if (status == IMSG_OK)
+        status = cli_home_find(&path, err);
+        if (status == IMSG_OK && !cli->no_home)
             status = imsg_make_folders(path, 0700, err);
+        if (status == IMSG_OK)
+            status = check_home(path, err);
         if (status != IMSG_OK) {
             free(path);
             return status;
@@ -73,9 +100,14 @@ static bool known(const char *name)
 /* Turn "A=b\n# c\n" into "A=b\0…": each line NUL-terminated, comments and blank lines empty. */
 static enum imsg_status read_config(struct cli *cli, struct imsg_error *err)
 {
-    char *path = NULL;
-    enum imsg_status status = cli_home_path(cli, "config", &path, err);
+    char *path = NULL, *home = NULL;
+    enum imsg_status status = cli_home_find(&home, err);
     unsigned number = 0;
+    if (status != IMSG_OK)
+        goto out;
+    if (!cli->home && access(home, F_OK) != 0 && errno == ENOENT) /* reading makes no home */
+        goto out;
+    status = cli_home_path(cli, "config", &path, err);
     if (status != IMSG_OK)
         goto out;
     struct stat st;
@@ -116,6 +148,7 @@ static enum imsg_status read_config(struct cli *cli, struct imsg_error *err)
     }
     cli->config_read = true;
 out:
+    free(home);
     free(path);
     return status;
 }
@@ -195,6 +228,21 @@ enum imsg_status cli_configured(struct cli *cli, enum cli_service service, const
     if (one)
         return imsg_path_join(one, "", location, err);
     return all ? below_server(service, all, location, err) : IMSG_OK;
+}
+
+enum imsg_status cli_service_find(struct cli *cli, enum cli_service service, const char *option, char **location,
+                                  struct imsg_error *err)
+{
+    char *found = NULL, *base = NULL;
+    enum imsg_status status = cli_configured(cli, service, option, &found, err);
+    if (status == IMSG_OK && !found)
+        status = cli_xdg_path("XDG_DATA_HOME", ".local/share", &base, err);
+    if (base)
+        status = imsg_path_join(base, services[service].folder, &found, err);
+    free(base);
+    if (status == IMSG_OK)
+        *location = found;
+    return status;
 }
 
 enum imsg_status cli_service(struct cli *cli, enum cli_service service, const char *option, char **location,

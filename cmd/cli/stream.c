@@ -1,5 +1,4 @@
 /* Inputs by operand, and the one output of a run. */
-#define _GNU_SOURCE /* realpath */
 #include "cli/cli.h"
 
 #include <errno.h>
@@ -35,8 +34,8 @@ static enum imsg_status create_unfinished(struct imsg_file *file, const char *pa
     for (size_t i = 0; i < COUNT; i++)
         sigaddset(&held, signals[i]);
     pthread_sigmask(SIG_BLOCK, &held, &before);
-    enum imsg_status status = imsg_file_create(file, path, 0666, err);
-    if (status == IMSG_OK && strlen(file->temp) < sizeof unfinished) {
+    enum imsg_status status = imsg_hidden_create(file, path, err);
+    if (status == IMSG_OK && file->temp && strlen(file->temp) < sizeof unfinished) {
         strcpy(unfinished, file->temp);
         for (size_t i = 0; i < COUNT; i++)
             if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL) /* not what is ignored */
@@ -114,16 +113,16 @@ void cli_output_not_keys(struct cli *cli, const struct cli_output *out, const ch
 static enum imsg_status open_file(struct cli_output *out, struct imsg_error *err)
 {
     struct stat st;
-    enum imsg_status status = IMSG_OK;
-    if (stat(out->path, &st) == 0 && !S_ISREG(st.st_mode)) {
-        out->file.fd = open(out->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+    char *real = NULL;
+    enum imsg_status status = imsg_follow_links(out->path, &real, err);
+    if (status == IMSG_OK && stat(real, &st) == 0 && !S_ISREG(st.st_mode)) {
+        out->file.fd = open(real, O_WRONLY | O_CLOEXEC | O_NOCTTY);
         if (out->file.fd < 0)
             status = imsg_fail(err, IMSG_CANNOT_CREATE, "\"%s\": %s", out->path, strerror(errno));
-    } else {
-        char *real = realpath(out->path, NULL); /* through a link to what it names; NULL: a new file */
-        status = create_unfinished(&out->file, real ? real : out->path, err);
-        free(real);
+    } else if (status == IMSG_OK) {
+        status = create_unfinished(&out->file, real, err);
     }
+    free(real);
     return status;
 }
 
@@ -177,6 +176,26 @@ enum imsg_status cli_output_write(struct cli_output *out, struct imsg_view bytes
     return status;
 }
 
+enum imsg_status cli_output_text(struct cli_output *out, struct imsg_view text, bool last, struct imsg_error *err)
+{
+    struct imsg_buf safe = {0};
+    enum imsg_status status = open_output(out, false, err);
+    if (status != IMSG_OK || !out->tty || out->raw_tty)
+        return status == IMSG_OK ? cli_output_write(out, text, false, err) : status;
+    status = imsg_buf_append(&out->begun, text.ptr, text.len, err);
+    if (status != IMSG_OK)
+        return status;
+    struct imsg_view all = imsg_buf_view(&out->begun);
+    size_t rest = last ? 0 : imsg_utf8_begun(all);
+    status = imsg_escape_lines(imsg_view_of(all.ptr, all.len - rest), &safe, err);
+    if (status == IMSG_OK)
+        status = cli_output_write(out, imsg_buf_view(&safe), false, err);
+    memmove(out->begun.ptr, out->begun.ptr + out->begun.len - rest, rest);
+    out->begun.len = rest;
+    imsg_buf_free(&safe);
+    return status;
+}
+
 enum imsg_status cli_output_json(struct cli_output *out, struct imsg_view text, struct imsg_error *err)
 {
     struct imsg_buf safe = {0};
@@ -189,6 +208,13 @@ enum imsg_status cli_output_json(struct cli_output *out, struct imsg_view text, 
     return status;
 }
 
+static enum imsg_status commit_file(struct cli_output *out, struct imsg_error *err)
+{
+    mode_t mask = umask(0);
+    umask(mask);
+    return imsg_hidden_commit(&out->file, 0666 & ~mask, err);
+}
+
 enum imsg_status cli_output_finish(struct cli_output *out, bool keep, struct imsg_error *err)
 {
     enum imsg_status status = IMSG_OK;
@@ -196,13 +222,14 @@ enum imsg_status cli_output_finish(struct cli_output *out, bool keep, struct ims
         status = open_output(out, false, err);
     if (keep && status == IMSG_OK)
         status = cli_output_flush(out, err);
-    if (keep && status == IMSG_OK && out->file.temp)
-        status = imsg_file_commit(&out->file, IMSG_REPLACE, err);
-    else if (out->file.temp)
+    if (keep && status == IMSG_OK && out->file.path)
+        status = commit_file(out, err);
+    else if (out->file.path)
         imsg_file_abort(&out->file);
     else if (out->file.fd >= 0 && close(out->file.fd) != 0 && keep && status == IMSG_OK)
         status = imsg_fail(err, IMSG_IO, "\"%s\": %s", out->path, strerror(errno));
     out->file.fd = -1;
     imsg_buf_free(&out->pending);
+    imsg_buf_free(&out->begun);
     return status;
 }

@@ -4,7 +4,7 @@
 
 #include "cli/cli.h"
 
-enum { OPT_FROM = CLI_KEY_OWN, OPT_RAW, OPT_VERIFY_FIRST, OPT_ONCE };
+enum { OPT_FROM = CLI_KEY_OWN, OPT_RAW, OPT_VERIFY_FIRST, OPT_ONCE, OPT_RAW_TERMINAL };
 
 struct open_run {
     struct cli cli; /* first: callbacks get it */
@@ -20,6 +20,7 @@ struct open_run {
     struct imsg_devices records; /* -R, read before the identity */
     bool records_read;
     struct cli_output out;
+    bool file_is_text;     /* the sealed file being opened, by its first chunk */
     struct imsg_buf after; /* lines for stdout once `out` is complete (-j of a sealed file) */
     struct imsg_buf
         recorded; /* replay keys, 32 bytes each, of what is recorded as opened and goes to a file (--once) */
@@ -29,6 +30,8 @@ struct open_run {
 
 /* Content or opened/1 line, and the notes. */
 IMSG_CHECK enum imsg_status open_message(void *context, const struct imsg_opened *opened, struct imsg_error *err);
+/* Content to the output: binary where it is no text. */
+IMSG_CHECK enum imsg_status open_write(struct open_run *run, struct imsg_view content, struct imsg_error *err);
 /* A sealed file: may its content be written? Then its content; then its opened/1 line and the notes. */
 IMSG_CHECK enum imsg_status open_file_begin(void *context, const struct imsg_opened *opened, struct imsg_error *err);
 IMSG_CHECK enum imsg_status open_file_chunk(void *context, struct imsg_view content, uint64_t number, bool last,

@@ -102,6 +102,12 @@ void open_take_back(struct open_run *run)
 }
 
 /* Content that is not text reaches a terminal only if it was asked to. */
+enum imsg_status open_write(struct open_run *run, struct imsg_view content, struct imsg_error *err)
+{
+    return imsg_utf8_valid(content) ? cli_output_text(&run->out, content, true, err)
+                                    : cli_output_write(&run->out, content, true, err);
+}
+
 enum imsg_status open_message(void *context, const struct imsg_opened *opened, struct imsg_error *err)
 {
     struct open_run *run = context;
@@ -116,7 +122,7 @@ enum imsg_status open_message(void *context, const struct imsg_opened *opened, s
     if (status == IMSG_OK && json)
         status = cli_output_json(&run->out, imsg_buf_view(&line), err);
     else if (status == IMSG_OK)
-        status = cli_output_write(&run->out, content, !imsg_utf8_valid(content), err);
+        status = open_write(run, content, err);
     if (status == IMSG_OK && !run->out.path) /* message by message, for whoever reads along */
         status = cli_output_flush(&run->out, err);
     if (status == IMSG_OK)
@@ -154,8 +160,10 @@ enum imsg_status open_file_chunk(void *context, struct imsg_view content, uint64
                                  struct imsg_error *err)
 {
     struct open_run *run = context;
-    bool binary = number == 0 && !is_text(content, last); /* the first tells for all */
-    return cli_output_write(&run->out, content, binary, err);
+    if (number == 0) /* the first tells for all */
+        run->file_is_text = is_text(content, last);
+    return run->file_is_text ? cli_output_text(&run->out, content, last, err)
+                             : cli_output_write(&run->out, content, true, err);
 }
 
 enum imsg_status open_file_end(void *context, const struct imsg_opened *opened, struct imsg_error *err)

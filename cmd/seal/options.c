@@ -153,9 +153,19 @@ void seal_read_options(struct seal *run)
     cli_output_not_keys(&run->cli, &run->out, run->cli.identity_path);
 }
 
-/* The services that this run may talk to, as CLI_USES bits. */
-unsigned seal_services(const struct seal *run)
+void seal_confine(struct seal *run)
 {
-    bool looks_up = run->handle_count || run->reply_path || (cli_given(&run->cli, OPT_EACH) && run->record_count == 0);
-    return (looks_up ? CLI_USES(CLI_DIRECTORY) : 0) | (cli_given(&run->cli, 'S') ? CLI_USES(CLI_STORE) : 0);
+    struct cli *cli = &run->cli;
+    bool looks_up = run->handle_count || run->reply_path || (cli_given(cli, OPT_EACH) && run->record_count == 0);
+    cli_may_read_operands(cli, 0);
+    for (size_t i = 0; i < run->record_count; i++)
+        cli_may_read(cli, run->record_files[i]);
+    cli_may_read(cli, run->attach);
+    cli_may_read(cli, run->reply_path);
+    cli_may_replace(cli, run->output);
+    if (looks_up)
+        cli_may_use(cli, CLI_DIRECTORY, cli->directory_option);
+    if (cli_given(cli, 'S'))
+        cli_may_use(cli, CLI_STORE, run->store);
+    cli_confine(cli);
 }

@@ -28,8 +28,8 @@ struct seal {
 extern const struct cli_tool seal_tool;
 /* Read and check all options; a wrong one ends the program with 64. */
 void seal_read_options(struct seal *run);
-/* The services that this run may talk to, as CLI_USES bits. */
-unsigned seal_services(const struct seal *run);
+/* Give up what these options do not need. */
+void seal_confine(struct seal *run);
 
 /* ---- input.c ---- stdin first: all of this, and the records, are read before keys are unlocked */
 

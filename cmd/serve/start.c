@@ -215,7 +215,10 @@ enum imsg_status serve_start(struct setup *setup, struct imsg_error *err)
     sigaddset(&handled, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &handled, NULL);
     setup->notify = listener_notify_open();
-    cli_sandbox();
+    cli_may_write(&setup->cli, setup->data);
+    if (serve->listener.local) /* it is removed at the end */
+        cli_may_replace(&setup->cli, setup->listen);
+    cli_confine_server(&setup->cli);
     status = start_data(serve, err);
     if (status == IMSG_OK)
         status = http_start(serve, imsg_buf_view(&setup->cert_pem), imsg_buf_view(&setup->key_pem), err);

@@ -17,7 +17,7 @@
 #define NO_FILE ((struct imsg_file){.fd = -1})
 
 /* ".NAME.RANDOM" beside path. Names that nobody can foresee, though O_EXCL alone keeps others out. */
-static enum imsg_status temp_name(const char *path, char **out, struct imsg_error *err)
+enum imsg_status imsg_temp_name(const char *path, char **out, struct imsg_error *err)
 {
     uint8_t bytes[TEMP_RANDOM];
     char tail[2 * TEMP_RANDOM + 1];
@@ -54,22 +54,31 @@ enum imsg_status imsg_check_target(const char *path, struct imsg_error *err)
     return IMSG_OK;
 }
 
+/* Open a new file beside made->path. */
+static enum imsg_status create_temp(struct imsg_file *made, mode_t mode, struct imsg_error *err)
+{
+    enum imsg_status status = IMSG_OK;
+    for (int tries = 0; status == IMSG_OK && made->fd < 0; tries++) {
+        free(made->temp);
+        made->temp = NULL;
+        status = imsg_temp_name(made->path, &made->temp, err);
+        if (status != IMSG_OK)
+            break;
+        made->fd = imsg_open_fd(made->temp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
+        if (made->fd < 0 && (errno != EEXIST || tries == TEMP_TRIES))
+            status = imsg_fail_errno(err, imsg_create_status(errno), errno, "\"%s\": cannot create", made->path);
+    }
+    return status;
+}
+
 enum imsg_status imsg_file_create(struct imsg_file *file, const char *path, mode_t mode, struct imsg_error *err)
 {
     struct imsg_file made = NO_FILE;
     enum imsg_status status = imsg_check_target(path, err);
     if (status == IMSG_OK)
         status = imsg_strdup(path, &made.path, err);
-    for (int tries = 0; status == IMSG_OK && made.fd < 0; tries++) {
-        free(made.temp);
-        made.temp = NULL;
-        status = temp_name(path, &made.temp, err);
-        if (status != IMSG_OK)
-            break;
-        made.fd = imsg_open_fd(made.temp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
-        if (made.fd < 0 && (errno != EEXIST || tries == TEMP_TRIES))
-            status = imsg_fail_errno(err, imsg_create_status(errno), errno, "\"%s\": cannot create", path);
-    }
+    if (status == IMSG_OK)
+        status = create_temp(&made, mode, err);
     if (status == IMSG_OK) {
         *file = made;
     } else {

@@ -1,4 +1,4 @@
-/* What file.c, file_part.c and folders.c share. */
+/* What file.c, file_hidden.c, file_part.c and folders.c share. */
 #ifndef IMSG_BASE_FILE_H
 #define IMSG_BASE_FILE_H
 
@@ -11,6 +11,10 @@ int imsg_sync_fd(int fd);
 enum imsg_status imsg_create_status(int number);
 /* What follows the last slash. */
 const char *imsg_path_name(const char *path);
+/* The folder part of `path`, which may itself name a folder and end in slashes: "." for a mere name. The caller's. */
+IMSG_CHECK enum imsg_status imsg_folder_of(const char *path, char **out, struct imsg_error *err);
+/* ".NAME.RANDOM" beside `path`; the caller's. */
+IMSG_CHECK enum imsg_status imsg_temp_name(const char *path, char **out, struct imsg_error *err);
 /* IMSG_CANNOT_CREATE: no file can be made at `path`, for something else than a regular file is there, say. */
 IMSG_CHECK enum imsg_status imsg_check_target(const char *path, struct imsg_error *err);
 

@@ -1,6 +1,8 @@
 /* Paths, folders, locks and marks. */
+#define _DEFAULT_SOURCE /* S_ISVTX */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +12,8 @@
 
 #include "base/file.h"
 #include "base/text.h"
+
+#define LINKS_MAX 40 /* one after the other, as Linux has it */
 
 int imsg_open_fd(const char *path, int flags, mode_t mode)
 {
@@ -57,8 +61,7 @@ const char *imsg_path_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* The folder part of `path`, which may itself name a folder and end in slashes. */
-static enum imsg_status folder_of(const char *path, char **out, struct imsg_error *err)
+enum imsg_status imsg_folder_of(const char *path, char **out, struct imsg_error *err)
 {
     size_t len = strlen(path);
     enum imsg_status status = imsg_strdup(len > 0 ? path : ".", out, err);
@@ -77,10 +80,65 @@ static enum imsg_status folder_of(const char *path, char **out, struct imsg_erro
     return IMSG_OK;
 }
 
+static bool may_follow(const struct stat *link, const char *folder)
+{
+    const mode_t shared = S_ISVTX | S_IWOTH;
+    struct stat st;
+    if (link->st_uid == geteuid() || stat(folder, &st) != 0)
+        return true;
+    return (st.st_mode & shared) != shared || st.st_uid == link->st_uid;
+}
+
+/* What the link at `path` names, as a path. */
+static enum imsg_status read_link(const char *path, const char *folder, char **out, struct imsg_error *err)
+{
+    char target[PATH_MAX];
+    ssize_t len = readlink(path, target, sizeof target);
+    if (len < 0 || (size_t)len == sizeof target)
+        return imsg_fail_errno(err, IMSG_CANNOT_CREATE, len < 0 ? errno : ENAMETOOLONG, "\"%s\": cannot follow", path);
+    target[len] = 0;
+    return target[0] == '/' ? imsg_strdup(target, out, err) : imsg_path_join(folder, target, out, err);
+}
+
+enum imsg_status imsg_follow_links(const char *path, char **out, struct imsg_error *err)
+{
+    char *at = NULL, *folder = NULL, *next = NULL;
+    struct stat st, named;
+    int links = 0;
+    enum imsg_status status = imsg_strdup(path, &at, err);
+    while (status == IMSG_OK && lstat(at, &st) == 0 && S_ISLNK(st.st_mode)) {
+        next = NULL;
+        status = imsg_folder_of(at, &folder, err);
+        if (status != IMSG_OK)
+            break;
+        if (++links > LINKS_MAX)
+            status = imsg_fail_errno(err, IMSG_CANNOT_CREATE, ELOOP, "\"%s\": cannot follow", path);
+        else if (!may_follow(&st, folder))
+            status = imsg_fail(err, IMSG_CANNOT_CREATE, "\"%s\": a link of another user in a folder for everybody", at);
+        else
+            status = read_link(at, folder, &next, err);
+        free(folder);
+        /* In /proc a link to a pipe has a text that names nothing. */
+        if (status == IMSG_OK && stat(at, &st) == 0 && lstat(next, &named) != 0) {
+            free(next);
+            break;
+        }
+        if (status == IMSG_OK) {
+            free(at);
+            at = next;
+        }
+    }
+    if (status == IMSG_OK)
+        *out = at;
+    else
+        free(at);
+    return status;
+}
+
 enum imsg_status imsg_sync_folder_of(const char *path, struct imsg_error *err)
 {
     char *folder = NULL;
-    enum imsg_status status = folder_of(path, &folder, err);
+    enum imsg_status status = imsg_folder_of(path, &folder, err);
     if (status != IMSG_OK)
         return status;
     int fd = imsg_open_fd(folder, O_RDONLY | O_DIRECTORY, 0);

@@ -56,7 +56,7 @@ void imsg_lines_free(struct imsg_lines *lines);
 struct imsg_file {
     int fd; /* -1 when closed; write to it directly */
     char *path;
-    char *temp;
+    char *temp; /* NULL: it has no name yet (file_hidden.c) */
 };
 /* Creates the temporary file with `mode` (before umask). IMSG_CANNOT_CREATE. */
 IMSG_CHECK enum imsg_status imsg_file_create(struct imsg_file *file, const char *path, mode_t mode,
@@ -70,6 +70,15 @@ void imsg_file_abort(struct imsg_file *file);
 /* The three in one. */
 IMSG_CHECK enum imsg_status imsg_write_file(const char *path, struct imsg_view bytes, mode_t mode, enum imsg_commit how,
                                             struct imsg_error *err);
+
+/* ---- file_hidden.c ---- */
+
+/* An atomic file that nobody else may read before it is complete: without a name until commit where the system can do
+ * that, and mode 0600 in any case. What a killed process leaves is nothing, or something that only its user can read.
+ * imsg_file_abort ends it too. */
+IMSG_CHECK enum imsg_status imsg_hidden_create(struct imsg_file *file, const char *path, struct imsg_error *err);
+/* Like imsg_file_commit, IMSG_REPLACE. `mode` is set as it is, without the umask. */
+IMSG_CHECK enum imsg_status imsg_hidden_commit(struct imsg_file *file, mode_t mode, struct imsg_error *err);
 
 /* ---- file_part.c ---- */
 
@@ -106,6 +115,10 @@ IMSG_CHECK enum imsg_status imsg_sync_folder_of(const char *path, struct imsg_er
 IMSG_CHECK enum imsg_status imsg_make_folders(const char *path, mode_t mode, struct imsg_error *err);
 /* Exclusive flock on `path` (created 0600 & `mode`), waiting for it. *fd is released by close. */
 IMSG_CHECK enum imsg_status imsg_lock(const char *path, mode_t mode, int *fd, struct imsg_error *err);
+/* Where a file written as `path` is: links at its end are followed, by the rule that Linux has as protected_symlinks,
+ * whether it is on or not: in a sticky folder that everybody may write to, only one's own and those of the folder's
+ * owner. IMSG_CANNOT_CREATE. *out, the caller's, is `path` where nothing is there. */
+IMSG_CHECK enum imsg_status imsg_follow_links(const char *path, char **out, struct imsg_error *err);
 /* "a/b" in a new string; `folder` alone if name is "". */
 IMSG_CHECK enum imsg_status imsg_path_join(const char *folder, const char *name, char **out, struct imsg_error *err);
 

@@ -233,7 +233,8 @@ static bool harmful(uint32_t code)
            (code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
 }
 
-enum imsg_status imsg_escape(struct imsg_view text, struct imsg_buf *out, struct imsg_error *err)
+/* `keep_lines`: newline and tab stay. */
+static enum imsg_status escape_all(struct imsg_view text, bool keep_lines, struct imsg_buf *out, struct imsg_error *err)
 {
     /* \xNN for one byte is the worst; \u{NNNN} stands for two or three. */
     if (text.len > SIZE_MAX / 4)
@@ -247,7 +248,9 @@ enum imsg_status imsg_escape(struct imsg_view text, struct imsg_buf *out, struct
         len = utf8_sequence(text.ptr + i, text.len - i, &code);
         const void *from = text.ptr + i;
         size_t count = len;
-        if (len <= 1 && (len == 0 || harmful(code))) {
+        if (len == 1 && keep_lines && (code == '\n' || code == '\t')) {
+            /* as it is */
+        } else if (len <= 1 && (len == 0 || harmful(code))) {
             count = (size_t)snprintf(escape, sizeof escape, "\\x%02x", text.ptr[i]);
             from = escape;
             len = 1;
@@ -260,6 +263,28 @@ enum imsg_status imsg_escape(struct imsg_view text, struct imsg_buf *out, struct
     }
     out->ptr[out->len] = 0;
     return IMSG_OK;
+}
+
+enum imsg_status imsg_escape(struct imsg_view text, struct imsg_buf *out, struct imsg_error *err)
+{
+    return escape_all(text, false, out, err);
+}
+
+enum imsg_status imsg_escape_lines(struct imsg_view text, struct imsg_buf *out, struct imsg_error *err)
+{
+    return escape_all(text, true, out, err);
+}
+
+size_t imsg_utf8_begun(struct imsg_view text)
+{
+    for (size_t back = 1; back <= 3 && back <= text.len; back++) {
+        uint8_t byte = text.ptr[text.len - back];
+        if ((byte & 0xc0) == 0x80)
+            continue;
+        size_t need = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
+        return need > back ? back : 0;
+    }
+    return 0;
 }
 
 enum imsg_status imsg_escape_json(struct imsg_view text, struct imsg_buf *out, struct imsg_error *err)

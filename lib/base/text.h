@@ -21,9 +21,13 @@ IMSG_CHECK enum imsg_status imsg_base64url_decode(struct imsg_view text, struct 
 
 /* Well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms). NUL is a character like any other. */
 bool imsg_utf8_valid(struct imsg_view text);
+/* Bytes at the end of `text` that begin a character, whose other bytes are to follow: 0 to 3. */
+size_t imsg_utf8_begun(struct imsg_view text);
 /* Append `text` with what may harm a terminal escaped: C0 (also tab and newline), DEL, C1, bidi controls, bytes that
  * are no UTF-8, as \xNN or \u{NNNN}; a backslash stays. */
 IMSG_CHECK enum imsg_status imsg_escape(struct imsg_view text, struct imsg_buf *out, struct imsg_error *err);
+/* The same for text of several lines: newline and tab stay. */
+IMSG_CHECK enum imsg_status imsg_escape_lines(struct imsg_view text, struct imsg_buf *out, struct imsg_error *err);
 /* Same for JSON, which means the same afterwards: \uNNNN. There is no C0 in its strings, and between them it stays. */
 IMSG_CHECK enum imsg_status imsg_escape_json(struct imsg_view text, struct imsg_buf *out, struct imsg_error *err);
 

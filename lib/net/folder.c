@@ -9,6 +9,7 @@
 #include <strings.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/io.h"
@@ -16,6 +17,7 @@
 #include "crypto/crypto.h"
 
 #define LEFTOVER_AGE (36 * 3600) /* seconds */
+#define LOCK_WAIT 30             /* seconds */
 
 enum imsg_status imsg_folder_set(struct imsg_folder *folder, const char *role, const char *location,
                                  struct imsg_error *err)
@@ -246,24 +248,36 @@ enum imsg_status imsg_folder_sync_of(const struct imsg_folder *folder, const cha
     return imsg_folder_transfer(folder, imsg_sync_folder_of(path, err), err);
 }
 
+/* flock has no time limit of its own. 0, or what errno would be. */
+static int lock_for(int fd, unsigned seconds)
+{
+    const struct timespec pause = {.tv_nsec = 10000000};
+    uint64_t until = imsg_monotonic() + (uint64_t)seconds * 1000;
+    for (;;) {
+        int number = flock(fd, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
+        bool wait = number == EINTR || (number == EWOULDBLOCK && imsg_monotonic() < until);
+        if (!wait)
+            return number;
+        nanosleep(&pause, NULL);
+    }
+}
+
 enum imsg_status imsg_folder_lock(const struct imsg_folder *folder, const char *path, int *fd, struct imsg_error *err)
 {
-    const int flags = O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-    int opened = open(path, O_RDWR | O_CREAT | flags, 0666);
-    /* Somebody else's lock file under a strict umask: reading it is enough to lock it, except on NFS. */
-    if (opened < 0 && (errno == EACCES || errno == EROFS))
-        opened = open(path, O_RDONLY | flags);
+    /* Others may only write to it, by the umask: reading a file is enough to lock it. */
+    int opened = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0622);
     if (opened < 0)
         return imsg_folder_fail(folder, path, errno, err);
-    int result;
-    do {
-        result = flock(opened, LOCK_EX);
-    } while (result != 0 && errno == EINTR);
-    if (result != 0) {
-        enum imsg_status status = imsg_folder_fail(folder, path, errno, err);
+    enum imsg_status status = IMSG_OK;
+    int number = lock_for(opened, LOCK_WAIT);
+    if (number == EWOULDBLOCK)
+        status = imsg_fail(err, IMSG_TEMPORARY, "%s folder \"%s\": \"%s\" has been locked for %d seconds", folder->role,
+                           folder->base, path, LOCK_WAIT);
+    else if (number != 0)
+        status = imsg_folder_fail(folder, path, number, err);
+    if (status == IMSG_OK)
+        *fd = opened;
+    else
         close(opened);
-        return status;
-    }
-    *fd = opened;
-    return IMSG_OK;
+    return status;
 }

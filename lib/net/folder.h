@@ -58,7 +58,8 @@ IMSG_CHECK enum imsg_status imsg_folder_sync_file(const struct imsg_folder *fold
 /* Sync the folder that holds `path`. */
 IMSG_CHECK enum imsg_status imsg_folder_sync_of(const struct imsg_folder *folder, const char *path,
                                                 struct imsg_error *err);
-/* Exclusive lock for all who may write in the base: unlike imsg_lock, the file follows the umask. */
+/* Exclusive lock for all who may write in the base, and for nobody else: unlike imsg_lock, the file follows the umask.
+ * IMSG_TEMPORARY after half a minute: whoever may write could keep it. */
 IMSG_CHECK enum imsg_status imsg_folder_lock(const struct imsg_folder *folder, const char *path, int *fd,
                                              struct imsg_error *err);
 

@@ -449,8 +449,8 @@ one_core() { taskset -c "$(taskset -cp $$ | sed 's/.*: *//; s/[-,].*//')" "$@"; 
   can_read_traces
   stored 2000000
   echo mine >got/f
-  # Of the two that open the folder, the first wants a file without a name, the second syncs it.
-  expect 0 strace -f -qq -o trace -P "$T/got" -e trace=openat -e inject=openat:error=EOPNOTSUPP:when=1 \
+  # Of those that open the folder, the first confines, the second wants a file without a name, the third syncs it.
+  expect 0 strace -f -qq -o trace -P "$T/got" -e trace=openat -e inject=openat:error=EOPNOTSUPP:when=2 \
     imsg-attach get -o "$T/got" f.d
   grep -q 'O_TMPFILE.*INJECTED' trace
   cmp f got/f-1

@@ -249,6 +249,7 @@ sha256_of_hex() { xxd -r -p <<<"$1" | sha256sum | cut -d' ' -f1; }
 
 @test "--rotate of an identity file behind a link rotates the file, and the link stays" {
   as alice imsg-keygen -q -o real.json alice@example.com >record
+  mkdir -p alice
   ln -s ../real.json alice/identity.json
   expect 0 as alice imsg-keygen --rotate
   [ -L alice/identity.json ]

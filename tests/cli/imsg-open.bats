@@ -464,6 +464,65 @@ seal() { as alice imsg-seal -q -R bob.jsonl "$@"; }
   expect 73 open -o no/such/folder hello
 }
 
+@test "-o writes to a pipe or an open file by its name in /dev" {
+  for name in /dev/stdout /dev/fd/1 /proc/self/fd/1; do
+    open -q -o $name hello | cmp - plain
+  done
+  open -q -o /dev/stdout hello >result
+  cmp plain result
+  as bob imsg-open -q -o /dev/null <(cat hello)
+  open -q -R <(cat alice.jsonl) /dev/stdin <hello | cmp - plain
+  open -q -R /dev/fd/6 /dev/fd/5 5<hello 6<alice.jsonl | cmp - plain
+}
+
+@test "-o does not follow another user's link in a folder for everybody, whatever the kernel does" {
+  [ "$(id -u)" -eq 0 ] || skip 'needs root'
+  mkdir -m 1777 shared
+  mkdir -m 777 plain.d
+  echo before >target
+  for folder in shared plain.d; do
+    ln -s "$T/target" $folder/link
+    chown -h 65534 $folder/link
+  done
+  expect 73 open -q -o shared/link hello
+  err_has 'a link of another user in a folder for everybody'
+  [ "$(cat target)" = before ]
+  ln -s "$T/shared/link" on # a link to it is one more
+  expect 73 open -q -o on hello
+  ln -s "$T/target" shared/own
+  expect 0 open -q -o shared/own hello
+  cmp plain target
+  echo before >target
+  expect 0 open -q -o plain.d/link hello # where it is no rule of the kernel's either
+  cmp plain target
+  chown 65534 shared # whose folder it is
+  echo before >target
+  expect 0 open -q -o shared/link hello
+  cmp plain target
+  ln -s nowhere dangling
+  expect 0 open -q -o dangling hello
+  cmp plain nowhere
+}
+
+@test "an output that nobody else may read yet has no name, or mode 0600, and the umask's mode when it is complete" {
+  for mask in 022:644 077:600 002:664; do
+    (umask "${mask%:*}" && rm -f result && expect 0 open -q -o result hello && expect 0 open -q -o result hello) || return 1
+    [ "$(stat -c %a result)" = "${mask#*:}" ]
+  done
+  can_strace
+  # Killed at each call that could leave something.
+  rm result
+  for call in linkat rename fchmod fsync; do
+    for before in yes no; do
+      rm -f result
+      [ $before = no ] || (umask 077 && echo before >result)
+      as bob strace -qq -o /dev/null -e trace=$call -e inject=$call:signal=KILL imsg-open -q -R alice.jsonl -o result hello ||
+        [ $? -eq 137 ]
+      [ -z "$(find . -maxdepth 1 -name '*result*' -perm /077)" ]
+    done
+  done
+}
+
 @test "an output that is also an input is refused, and stays as it was" {
   cp bob/identity.json me.json
   echo secret >phrase
@@ -501,6 +560,47 @@ seal() { as alice imsg-seal -q -R bob.jsonl "$@"; }
   expect 0 script -qec 'imsg-open -q -j lines' /dev/null </dev/null
   expect 0 script -qec 'imsg-open -q hello' /dev/null </dev/null
   [ "$(tr -d '\r' <out)" = hello ]
+}
+
+# shown FILE: has only what a terminal prints, newline and tab.
+shown() {
+  iconv -f UTF-8 -t UTF-8 "$1" >"$T/utf8"
+  LC_ALL=C.UTF-8 run ! grep -qaP \
+    '[\x00-\x08\x0b-\x1f\x7f-\x{9f}\x{61c}\x{200e}\x{200f}\x{202a}-\x{202e}\x{2066}-\x{2069}]' "$T/utf8"
+}
+
+@test "a message's text is escaped on a terminal, newline and tab stay, and --raw-terminal turns it off" {
+  printf 'a\tb\n\033[2J\r\302\2332J\177\0\342\200\256z\303\274\\\n' >content
+  printf 'a\tb\n\\x1b[2J\\x0d\\u{009b}2J\\x7f\\x00\\u{202e}z\303\274\\\n' >want
+  seal content >lines
+  expect 0 open -q lines
+  cmp content out
+  export IMSG_HOME=$T/bob
+  expect 0 script -qec 'stty raw -echo; imsg-open -q lines' /dev/null </dev/null
+  cmp want out
+  expect 0 script -qec 'stty raw -echo; imsg-open -q -o - lines' /dev/null </dev/null
+  cmp want out
+  expect 0 script -qec 'stty raw -echo; imsg-open -q --raw-terminal lines' /dev/null </dev/null
+  cmp content out
+  as alice imsg-seal -q --raw -E pair-ec -R bob.jsonl content >payload
+  expect 0 script -qec 'stty raw -echo; imsg-open -q --raw -E pair-ec -R alice.jsonl --from alice@example.com payload' \
+    /dev/null </dev/null
+  cmp want out
+  # A name, which stands in a note.
+  as alice imsg-seal -q -g "$(printf 'g\033[2J')" -r bob@example.com plain >lines
+  expect 0 script -qec 'stty raw -echo; imsg-open lines' /dev/null </dev/null
+  shown out
+}
+
+@test "all characters of one and two bytes, each after each, do nothing to a terminal" {
+  # As characters: 128 times 128 of one byte, and those of two.
+  { awk 'BEGIN { for (i = 0; i < 128; i++) for (k = 0; k < 128; k++) printf "%02x%02x", i, k
+      for (i = 194; i < 224; i++) for (k = 128; k < 192; k++) printf "%02x%02x", i, k }' | xxd -r -p; echo; } >content
+  as alice imsg-seal -q -s -R bob.jsonl content >sealed
+  export IMSG_HOME=$T/bob
+  expect 0 script -qec 'stty raw -echo; imsg-open -q -R alice.jsonl sealed' /dev/null </dev/null
+  [ "$(wc -c <out)" -gt 36000 ]
+  shown out
 }
 
 @test "JSON from outside is escaped on a terminal, and means the same" {

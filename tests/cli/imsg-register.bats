@@ -455,6 +455,24 @@ bad_prekey() { # a character in the signature of the prekey
 
 # ---- at once ----
 
+@test "a directory whose lock somebody keeps is 75 after half a minute, and says so" {
+  local lock=.local/share/imsg/directory/imsg/v1/lock holder
+  hold $lock
+  holder=$!
+  as alice imsg-keygen -y >record
+  CLOCK_SPEED=100 expect 75 with_clock env IMSG_HOME="$T/alice" imsg-register --expires 7 record
+  errors_are 1
+  err_has '/lock" has been locked for 30 seconds'
+  let_go $holder
+  expect 0 as alice imsg-register --expires 7 record
+}
+
+@test "who may only read a directory cannot take its lock" {
+  [ "$(id -u)" -eq 0 ] || skip 'needs root'
+  chmod 755 "$T" .local .local/share
+  expect 66 setpriv --reuid 65534 --clear-groups flock -n .local/share/imsg/directory/imsg/v1/lock true
+}
+
 # Until process $1 waits for a lock.
 until_it_waits() {
   until grep -q -- "-> FLOCK .* $1 " /proc/locks; do

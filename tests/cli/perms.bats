@@ -34,6 +34,34 @@ modes_of() { find "$1" -type "$2" -printf '%m\n' | sort -u | tr '\n' ' '; }
   [ "$(stat -c %a x)" = 700 ]
 }
 
+@test "an IMSG_HOME that others can write to is 77, and the hinted command mends it" {
+  for mode in 0720 0702 0775 0777 1777; do
+    chmod $mode alice
+    for command in 'keygen -y' 'keygen -F' 'lookup alice@example.com' 'register record' pull \
+      'seal -r alice@example.com record'; do
+      # shellcheck disable=SC2086 # a tool and its arguments
+      expect 77 as alice imsg-$command
+      no_out
+      err_has "IMSG_HOME \"$T/alice\": mode $mode lets others write to it"
+    done
+    hint=$(sed -n 's/.*hint: //p' err | head -n 1)
+    [ "$hint" = "chmod go-w $T/alice" ]
+    sh -c "$hint"
+    expect 0 as alice imsg-keygen -y
+  done
+  chmod 755 alice
+  expect 0 as alice imsg-keygen -y
+}
+
+@test "an IMSG_HOME of another user is 77" {
+  [ "$(id -u)" -eq 0 ] || skip 'needs root'
+  chown -R 65534 alice
+  chmod 755 "$T" alice
+  chmod 644 alice/*
+  expect 77 setpriv --reuid 65533 --clear-groups env IMSG_HOME="$T/alice" "$BIN/imsg-lookup" --pins
+  err_has 'belongs to another user'
+}
+
 @test "an IMSG_HOME that is a file or below one is 73" {
   : >file
   for home in file file/below; do
@@ -51,7 +79,9 @@ modes_of() { find "$1" -type "$2" -printf '%m\n' | sort -u | tr '\n' ' '; }
     (umask "$mask" && as bob imsg-keygen bob@example.com >record &&
       as bob env IMSG_SERVER=s imsg-register -q record && echo x >x && IMSG_SERVER=s imsg-attach put x >descriptor)
     [ "$(modes_of s d)" = "$folder " ]
-    [ "$(modes_of s f)" = "$file " ]
+    [ "$(find s -type f ! -name lock -printf '%m\n' | sort -u | tr '\n' ' ')" = "$file " ]
+    # Reading a file is enough to lock it, so only those who may write may read the lock.
+    [ "$(stat -c %a s/directory/imsg/v1/lock)" = "$(printf %o $((0622 & ~0$mask)))" ]
   done
 }
 

@@ -341,6 +341,19 @@ refused() {
   cmp out text
 }
 
+@test "a file that begins as text stays harmless to a terminal: all sequences of two bytes" {
+  { head -c $CHUNK /dev/zero | tr '\0' x
+    awk 'BEGIN { for (i = 0; i < 65536; i++) printf "%04x0a", i }' | xxd -r -p; } >text
+  seal -R bob.jsonl text >sealed
+  export IMSG_HOME=$T/bob
+  expect 0 script -qec 'stty raw -echo; imsg-open -q -R alice.jsonl sealed' /dev/null </dev/null
+  [ "$(wc -c <out)" -gt $((CHUNK + 65536 * 3)) ]
+  iconv -f UTF-8 -t UTF-8 out >utf8
+  LC_ALL=C.UTF-8 run ! grep -qaP '[\x00-\x08\x0b-\x1f\x7f-\x{9f}]' utf8
+  expect 0 script -qec 'stty raw -echo; imsg-open -q -R alice.jsonl --raw-terminal sealed' /dev/null </dev/null
+  cmp text out
+}
+
 @test "output that cannot be written is 74 and one line" {
   not_under_valgrind 'it puts /dev/null in the place of what is closed'
   for file in small large; do
@@ -421,21 +434,25 @@ refused() {
   done
 }
 
-@test "ended by a signal, it leaves no temporary file" {
+@test "ended by a signal, it leaves no temporary file, and killed none that others can read" {
   mkfifo in
   local signal pid got
-  for signal in HUP TERM; do
+  for signal in HUP TERM KILL; do
     IMSG_HOME=$T/alice imsg-seal -q -s -R bob.jsonl -o new <in 7>&- &
     pid=$!
     exec 7>in
-    head -c $((2 * CHUNK)) random >&7
-    until compgen -G '.new.*' >temp; do kill -0 $pid; done
+    head -c $((2 * CHUNK)) random >&7 # more than a pipe holds: the first chunk has been read
     kill -$signal $pid
     got=0
     wait $pid || got=$?
     [ "$got" -eq $((128 + $(kill -l $signal))) ]
     exec 7>&-
-    run ! compgen -G '.new*'
+    [ ! -e new ]
+    if [ $signal = KILL ]; then
+      [ -z "$(find . -maxdepth 1 -name '.new*' -perm /077)" ]
+    else
+      run ! compgen -G '.new*'
+    fi
   done
 }
 

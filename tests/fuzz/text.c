@@ -79,6 +79,22 @@ static void utf8(struct imsg_view input)
     imsg_buf_free(&twice);
 }
 
+/* Text that comes in two pieces is escaped as it would be in one. */
+static void lines_in_pieces(struct imsg_view input)
+{
+    struct imsg_buf once = {0}, parts = {0};
+    size_t cut = input.len / 2;
+    cut -= imsg_utf8_begun(imsg_view_of(input.ptr, cut));
+    MUST_OK(imsg_escape_lines(input, &once, &fuzz_err));
+    MUST_OK(imsg_escape_lines(imsg_view_of(input.ptr, cut), &parts, &fuzz_err));
+    MUST_OK(imsg_escape_lines(imsg_view_of(input.ptr + cut, input.len - cut), &parts, &fuzz_err));
+    MUST(imsg_view_equal(imsg_buf_view(&once), imsg_buf_view(&parts)) && imsg_utf8_valid(imsg_buf_view(&once)));
+    for (size_t i = 0; i < once.len; i++)
+        MUST((once.ptr[i] >= 0x20 && once.ptr[i] != 0x7f) || once.ptr[i] == '\n' || once.ptr[i] == '\t');
+    imsg_buf_free(&once);
+    imsg_buf_free(&parts);
+}
+
 static void times(const char *text)
 {
     time_t when = 0, again = 0;
@@ -151,6 +167,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     base64(input, imsg_base64url_encode, imsg_base64url_decode);
     hex(input);
     utf8(input);
+    lines_in_pieces(input);
     times(text);
     handles(text);
     urls(text);

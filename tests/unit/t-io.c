@@ -419,6 +419,50 @@ static void test_commit(void)
     tap_ok(holds("d/a", "2") && entries("d") == 1, "the file is as it was");
 }
 
+/* Files that nobody else may read before they are complete. */
+static void test_hidden(void)
+{
+    struct imsg_file file = {.fd = -1};
+    struct imsg_view text = imsg_view_str("hidden");
+    struct stat st;
+    int before = entries("d");
+    for (int round = 0; round < 2; round++) { /* a new name, then one that is there */
+        tap_status(imsg_hidden_create(&file, "d/hidden", &err), IMSG_OK, &err, "create");
+        tap_ok(entries("d") == before + round + (file.temp != NULL), "it has no name, or a temporary one");
+        tap_ok(fstat(file.fd, &st) == 0 && (st.st_mode & 0777) == 0600, "only its user may read it");
+        tap_status(imsg_write_all(file.fd, text, &err), IMSG_OK, &err, "write");
+        tap_status(imsg_hidden_commit(&file, 0644, &err), IMSG_OK, &err, "commit");
+        tap_ok(holds("d/hidden", "hidden") && mode_of("d/hidden") == 0644 && entries("d") == before + 1,
+               "complete, with its mode, and alone");
+    }
+    tap_status(imsg_hidden_create(&file, "d/hidden", &err), IMSG_OK, &err, "create");
+    imsg_file_abort(&file);
+    tap_ok(holds("d/hidden", "hidden") && entries("d") == before + 1 && file.fd == -1, "abort leaves all as it was");
+    tap_status(imsg_hidden_create(&file, "absent/x", &err), IMSG_CANNOT_CREATE, &err, "in no folder");
+    tap_status(imsg_hidden_create(&file, "d", &err), IMSG_CANNOT_CREATE, &err, "in the place of a folder");
+    unlink("d/hidden");
+}
+
+static void test_links(void)
+{
+    static const struct {
+        const char *path, *end;
+    } cases[] = {{"l/a", "l/file"},     {"l/b", "l/./sub/../file"}, {"l/file", "l/file"},     {"l/none", "l/none"},
+                 {"l/out", "/nowhere"}, {"l/dangling", "l/absent"}, {"absent/x", "absent/x"}, {"l", "l"}};
+    char *end = NULL;
+    mkdir("l", 0777);
+    put("l/file", "x");
+    int failed = symlink("file", "l/a") | symlink("./sub/../file", "l/b") | symlink("/nowhere", "l/out") |
+                 symlink("absent", "l/dangling") | symlink("loop", "l/loop");
+    tap_ok(failed == 0, "links");
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        tap_status(imsg_follow_links(cases[i].path, &end, &err), IMSG_OK, &err, "follow %s", cases[i].path);
+        tap_ok(strcmp(end, cases[i].end) == 0, "to %s", end);
+        free(end);
+    }
+    tap_status(imsg_follow_links("l/loop", &end, &err), IMSG_CANNOT_CREATE, &err, "a loop");
+}
+
 static void test_unnamed(void)
 {
     int fd = -1;
@@ -616,6 +660,8 @@ int main(void)
     test_lines();
     test_create();
     test_commit();
+    test_hidden();
+    test_links();
     test_unnamed();
     test_part();
     test_race();

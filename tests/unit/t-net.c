@@ -104,7 +104,7 @@ static void test_put(void)
     umask(002);
     directory = open_directory("group", true);
     tap_status(put(directory, "", "1"), IMSG_OK, &err, "put in a folder shared by a group");
-    tap_ok(mode_of(in_scratch("group", "imsg/v1/lock")) == 0664, "the group can take the lock");
+    tap_ok(mode_of(in_scratch("group", "imsg/v1/lock")) == 0620, "the group can take the lock, nobody else");
     tap_ok(mode_of(entry_of("group")) == 0664, "and write");
     umask(022);
     imsg_directory_close(directory);

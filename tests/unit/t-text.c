@@ -327,7 +327,35 @@ static void test_escape(void)
                 harmless && buf.ptr[i] >= 0x20 && buf.ptr[i] != 0x7f && !(buf.ptr[i] == 0xc2 && buf.ptr[i + 1] < 0xa0);
     }
     tap_ok(harmless, "every two bytes come out harmless and UTF-8");
+    imsg_buf_clear(&buf);
+    tap_status(imsg_escape_lines(imsg_view_str("a\tb\r\n\x1b[2J\x80"), &buf, &err), IMSG_OK, &err, "escape lines");
+    tap_ok(strcmp((char *)buf.ptr, "a\tb\\x0d\n\\x1b[2J\\x80") == 0, "tab and newline stay");
     imsg_buf_free(&buf);
+}
+
+static void test_begun(void)
+{
+    static const struct {
+        const char *text;
+        size_t begun;
+    } cases[] = {{"", 0},
+                 {"a", 0},
+                 {"\xc3", 1},
+                 {"a\xc3\xa4", 0},
+                 {"\xe2\x82", 2},
+                 {"x\xe2", 1},
+                 {"\xe2\x82\xac", 0},
+                 {"\xf0\x9f\x98", 3},
+                 {"\xf0\x9f", 2},
+                 {"y\xf0", 1},
+                 {"\x80\x80", 0},
+                 {"\x80\x80\x80\x80", 0},
+                 {"\xe2\x82"
+                  "a",
+                  0}};
+    for (size_t i = 0; i < COUNT(cases); i++)
+        tap_ok(imsg_utf8_begun(imsg_view_str(cases[i].text)) == cases[i].begun, "%zu bytes begin a character, %zu",
+               cases[i].begun, i);
 }
 
 static void test_uuid(void)
@@ -367,6 +395,7 @@ int main(void)
     test_base64_bad();
     test_utf8();
     test_escape();
+    test_begun();
     test_uuid();
     return tap_done();
 }
