@@ -128,7 +128,8 @@ $(lines call $SOCKETS listen accept4 sendto)" all_no
 
 @test "a tool writes below its home, beside its output and in service folders, and nowhere else" {
   has_landlock
-  mkdir out.d
+  mkdir out.d temp
+  export TMPDIR=$T/temp # where a tool with a network may write too
   local away
   away=$(lines make "$T/made" "$T/other/made" "$T/alice/made"; lines write "$T/other/secret")
   export IMSG_HOME=$T/bob

@@ -174,6 +174,7 @@ EOF
 
 @test "a run that was killed before it wrote is made good by a retry" {
   can_strace
+  can_read_traces
   push one
   pull -q -x 'exit 75' || true
   expect 137 as bob sh -c 'strace -f -qq -o trace -P "$PWD/killed" -e trace=write -e inject=write:signal=KILL \
