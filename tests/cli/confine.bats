@@ -55,7 +55,10 @@ silent() { # LINES
   IMSG_HOME=$T/alice probe "$1" imsg-seal -R bob.jsonl plain && "${@:2}" || return 1
   IMSG_HOME=$T/alice probe "$1" imsg-seal -r bob@example.com plain && "${@:2}" || return 1
   IMSG_HOME=$T/bob probe "$1" imsg-open -R alice.jsonl hello && "${@:2}" || return 1
-  IMSG_HOME=$T/bob probe "$1" imsg-open hello && "${@:2}"
+  IMSG_HOME=$T/bob probe "$1" imsg-open hello && "${@:2}" || return 1
+  IMSG_HOME=$T/bob probe "$1" imsg-lookup alice@example.com && "${@:2}" || return 1
+  IMSG_HOME=$T/bob probe "$1" imsg-pull && "${@:2}" || return 1
+  IMSG_HOME=$T/bob probe "$1" imsg-register alice.jsonl && "${@:2}"
 }
 
 @test "system calls that no tool needs fail in all of them, and a socket where there is no network" {

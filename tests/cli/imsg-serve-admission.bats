@@ -200,6 +200,36 @@ hold() {
 }
 get_size() { curl -sS --cacert "$(cacert)" -H "$(auth bob)" "$URL/3/device/$(token bob)" | wc -c; }
 
+@test "nobody keeps the mailbox of a device that left by listing it" {
+  serve_start
+  put_entry bob
+  is 201
+  seal alice bob hello >line
+  post alice bob line
+  is 200
+  tag=$(sha256sum "$DIRECTORY/$(entry_path bob)" | cut -c 1-64)
+  next_entry bob '.devices = []' >left
+  # eve lists bob's device: his record as it is but for the handle, without proofs, with her account key in it, and one
+  # that he himself signed for her handle, which names his account key.
+  record_for bob mailto:eve@example.com >signed
+  payload_of bob | jq -c '.devices[0] | .handles = ["mailto:eve@example.com"]' >record
+  jq -c --arg eve "$(account_of eve)" '., del(.proofs), .account = $eve' record >records
+  cat signed >>records
+  for when in before after; do
+    while read -r record; do
+      entry eve ".devices += [$record]" >false
+      req PUT "/$(entry_path eve)" -H 'If-None-Match: *' --data-binary @false
+      is 403 BadProof
+    done <records
+    [ $when = before ] || break
+    req PUT "/$(entry_path bob)" -H "If-Match: \"$tag\"" --data-binary @left
+    is 204
+  done
+  [ "$(wc -l <records)" -eq 4 ]
+  post alice bob line
+  is 410 Unregistered
+}
+
 @test "all strangers of an address count as one; only a trusted proxy says which address it is" {
   export CLOCK_SPEED=0
   serve_start --stranger-rate 1

@@ -229,3 +229,21 @@ modes_of() { find "$1" -type "$2" -printf '%m\n' | sort -u | tr '\n' ' '; }
   expect 66 imsg-keygen -y -i missing
   expect 65 imsg-keygen -y -i /dev/null
 }
+
+@test "no core, and no other process reads the memory" {
+  local as_group=() end=$((SECONDS + 60)) pid
+  # /proc shows what a process allows by the owner of its files. root's own are always root's, so root takes another group.
+  [ "$(id -u)" -ne 0 ] || as_group=(setpriv --regid 12345 --clear-groups)
+  mkfifo in
+  "${as_group[@]}" imsg-inspect <in 3>&- &
+  pid=$!
+  exec {FD}>in
+  owner() { stat -c "$([ "$(id -u)" -eq 0 ] && echo %g || echo %u)" "/proc/$pid/environ"; }
+  until grep -qs '^imsg-inspect' "/proc/$pid/comm" && [ "$(owner)" != "$([ "$(id -u)" -eq 0 ] && echo 12345 || id -u)" ]; do
+    [ $SECONDS -lt $end ] || { kill $pid; return 1; }
+    sleep 0.05
+  done
+  grep -Eq '^Max core file size +0 +0 ' "/proc/$pid/limits"
+  exec {FD}>&-
+  wait $pid || [ $? -eq 65 ] # nothing came
+}
