@@ -147,12 +147,13 @@ static void judge_entry(struct item *item, struct imsg_error *err)
     free(handle);
 }
 
-/* The payload's outer form shows without a key. */
-static enum imsg_status parse_envelope(struct imsg_view line, struct imsg_envelope *envelope, struct imsg_error *err)
+/* The envelope, its name, and the payload's outer form, which shows without a key. */
+static enum imsg_status parse_envelope(struct item *item, struct imsg_envelope *envelope, struct imsg_error *err)
 {
-    enum imsg_status status = imsg_envelope_parse(line, envelope, err);
+    enum imsg_status status = imsg_envelope_parse(item->bytes, envelope, err);
     if (status != IMSG_OK)
         return status;
+    tree_value(item->json, "name", imsg_view_of(envelope->name, sizeof envelope->name));
     status = imsg_format_lay_out(envelope->format, imsg_buf_view(&envelope->payload), NULL, err);
     if (status != IMSG_OK)
         imsg_error_prefix(err, "%s payload", imsg_format_name(envelope->format));
@@ -164,14 +165,13 @@ static void judge_envelope(struct item *item, struct imsg_error *err)
     struct imsg_envelope envelope = {0};
     const struct imsg_device *sender = NULL, *unproven = NULL;
     uint8_t replay[32];
-    enum imsg_status status = parse_envelope(item->bytes, &envelope, err);
+    enum imsg_status status = parse_envelope(item, &envelope, err);
     if (status != IMSG_OK) {
         tree_error(item, status, err);
         imsg_envelope_free(&envelope);
         return;
     }
     inspect_default_keys(item->run);
-    tree_value(item->json, "name", imsg_view_of(envelope.name, sizeof envelope.name));
     if (imsg_envelope_replay_key(&envelope, replay, NULL) == IMSG_OK)
         tree_value(item->json, "replay_key", imsg_view_of(replay, sizeof replay));
     for (size_t i = 0; i <= item->run->records.count; i++) {

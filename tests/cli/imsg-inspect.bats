@@ -443,6 +443,10 @@ device/1 null"
   head -n 1 envelopes.jsonl | jq -r .payload | base64 -d >payload
   imsg-inspect -j payload | jq -c .fields >want
   head -n 1 out | jq -c '.fields[] | select(.field == "payload").fields' | diff want -
+  # A payload that is none takes nothing from the envelope's name.
+  head -n 1 envelopes.jsonl | jq -c '.payload = "AAAA"' >broken
+  expect 65 imsg-inspect -j broken
+  is "$(jq -r .values.name out)" "$(name_of "$(cat broken)")"
 }
 
 @test "an envelope with keys: every step, the message, and the verdict; one for another device is left" {
