@@ -198,7 +198,7 @@ bad_prekey() { # a character in the signature of the prekey
   expect 0 as bob imsg-register -q bob.jsonl
   expect 1 as bob imsg-register --leave erin@example.com # there is no record to give to anybody
   err_has "is registered by account key $account, which is not here"
-  run ! grep -q ssh err
+  without grep -q ssh err
 }
 
 # ---- a directory that goes back ----
