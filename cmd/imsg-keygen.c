@@ -45,6 +45,19 @@ static enum imsg_status name_account(struct keygen *run, struct imsg_identity *i
     return status == IMSG_OK && account[0] ? imsg_identity_set_account(identity, account, err) : status;
 }
 
+/* The identity of the home names no other account key than the one that is beside it. */
+static enum imsg_status check_account(struct keygen *run, struct imsg_error *err)
+{
+    char held[IMSG_THUMBPRINT + 1] = "";
+    if (!run->account || run->identity || run->output)
+        return IMSG_OK;
+    cli_client(&run->cli);
+    enum imsg_status status = imsg_client_account(&run->cli.client, held, err);
+    return status == IMSG_OK && held[0] && strcmp(held, run->account) != 0
+               ? imsg_fail(err, IMSG_REFUSED, "the account key of this home, account.pem, is another one: %s", held)
+               : status;
+}
+
 static enum imsg_status print_record(struct keygen *run, struct imsg_identity *identity, struct imsg_error *err)
 {
     struct imsg_device device = {0};
@@ -119,6 +132,8 @@ static enum imsg_status make(struct keygen *run, struct imsg_error *err)
     enum imsg_status status =
         handles ? read_handles(run, handles, &count, err) : imsg_fail(err, IMSG_NO_MEMORY, "out of memory");
     if (status == IMSG_OK)
+        status = check_account(run, err);
+    if (status == IMSG_OK)
         status = choose_relay(run, &relay, err);
     if (status == IMSG_OK)
         status = target_path(run, run->output, &path, err);
@@ -168,8 +183,10 @@ static enum imsg_status rotate(struct keygen *run, struct imsg_error *err)
 static enum imsg_status print_public(struct keygen *run, struct imsg_error *err)
 {
     struct imsg_identity identity = {0};
-    enum imsg_status status = run->account ? cli_identity_change(&run->cli, run->identity, run->account, &identity, err)
-                                           : cli_identity(&run->cli, run->identity, &identity, err);
+    enum imsg_status status = check_account(run, err);
+    if (status == IMSG_OK)
+        status = run->account ? cli_identity_change(&run->cli, run->identity, run->account, &identity, err)
+                              : cli_identity(&run->cli, run->identity, &identity, err);
     if (status == IMSG_OK)
         status = print_record(run, &identity, err);
     imsg_identity_free(&identity);

@@ -144,7 +144,7 @@ int main(int argc, char **argv)
     cli_exclusive(&run.cli, OPT_PINS, OPT_PATH, OPT_FORGET, OPT_ACCEPT, 0);
     cli_exclusive(&run.cli, OPT_PINS, OPT_FORGET, 'd', 0);
     if (cli_given(&run.cli, OPT_PINS) ? cli_operands(&run.cli) > 0 : cli_operands(&run.cli) == 0)
-        cli_usage(&run.cli, cli_given(&run.cli, OPT_PINS) ? "--pins takes no HANDLE" : "no HANDLE to look up");
+        cli_usage(&run.cli, cli_given(&run.cli, OPT_PINS) ? "--pins takes no HANDLE" : "no HANDLE");
     if (run.accept && cli_operands(&run.cli) != 1)
         cli_usage(&run.cli, "--accept goes with exactly one HANDLE");
     if (run.accept && strlen(run.accept) != IMSG_THUMBPRINT)

@@ -1,11 +1,8 @@
 /* imsg-pull: from the relay into the inbox, safe there before the relay forgets it. */
 #include "cli/cli.h"
+#include "pull/pull.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/json.h"
@@ -37,6 +34,7 @@ static const struct cli_tool tool = {
 struct pull {
     struct cli cli;
     const char *relay_option, *command;
+    int runner; /* of the command, or -1 */
     struct imsg_inbox inbox;
     struct imsg_receiver receiver;
     struct cli_output out;
@@ -44,29 +42,12 @@ struct pull {
 
 /* ---- what is done with a message ---- */
 
-/* In the child: sh -c COMMAND with the stored envelope as its standard input. The command inherits the lock on the
- * file. */
-static void exec_command(const struct pull *run, const struct imsg_handed *message)
-{
-    bool set = (message->again ? setenv("IMSG_RETRY", message->name, 1) : unsetenv("IMSG_RETRY")) == 0;
-    signal(SIGPIPE, SIG_DFL);
-    if (set && dup2(message->fd, STDIN_FILENO) == STDIN_FILENO)
-        execl("/bin/sh", "sh", "-c", run->command, (char *)NULL);
-    _exit(127);
-}
-
 static enum imsg_status run_command(struct pull *run, struct imsg_handed *message, struct imsg_error *err)
 {
-    int result = 0;
-    pid_t child = fork();
-    if (child < 0)
-        return imsg_fail(err, IMSG_TEMPORARY, "cannot start a process: %s", strerror(errno));
-    if (child == 0)
-        exec_command(run, message);
-    while (waitpid(child, &result, 0) < 0)
-        if (errno != EINTR)
-            return imsg_fail(err, IMSG_INTERNAL, "wait: %s", strerror(errno));
-    int code = WIFEXITED(result) ? WEXITSTATUS(result) : 128 + WTERMSIG(result);
+    int code = 0;
+    enum imsg_status status = runner_run(run->runner, message, &code, err);
+    if (status != IMSG_OK)
+        return status;
     message->stays = code == imsg_status_exit(IMSG_TEMPORARY);
     if (message->stays)
         cli_error(&run->cli, IMSG_TEMPORARY,
@@ -145,22 +126,21 @@ static void note_left(struct pull *run)
     imsg_inbox_list_free(list, count);
 }
 
-/* A command inherits what its parent has given up, and may need all of it. */
-static void confine(struct pull *run)
+static enum imsg_status confine(struct pull *run, struct imsg_error *err)
 {
-    if (run->command) {
-        cli_detail(&run->cli, "not confined: the command may need any file, system call or network");
-        return;
-    }
+    enum imsg_status status = run->command ? runner_start(run->command, &run->runner, err) : IMSG_OK;
     run->cli.waits = cli_given(&run->cli, 'w');
     if (!cli_given(&run->cli, OPT_NEW))
         cli_may_use(&run->cli, CLI_RELAY, run->relay_option);
     cli_confine(&run->cli);
+    if (run->command)
+        cli_detail(&run->cli, "not confined: the command, which may need any file, system call or network");
+    return status;
 }
 
 int main(int argc, char **argv)
 {
-    struct pull run = {.command = NULL};
+    struct pull run = {.runner = -1};
     struct imsg_error err = {0};
     const char *arg;
     char *home = NULL;
@@ -187,9 +167,10 @@ int main(int argc, char **argv)
     cli_exclusive(&run.cli, OPT_NEW, CLI_KEY_RELAY, 0);
     if (cli_operands(&run.cli) > 0)
         cli_usage(&run.cli, "takes no operand: \"%s\"", cli_operand(&run.cli, 0));
-    confine(&run);
+    enum imsg_status status = confine(&run, &err);
     cli_output_start(&run.cli, &run.out, NULL);
-    enum imsg_status status = cli_identity_token(&run.cli, run.cli.identity_path, run.receiver.token, &err);
+    if (status == IMSG_OK)
+        status = cli_identity_token(&run.cli, run.cli.identity_path, run.receiver.token, &err);
     if (status == IMSG_OK)
         status = cli_home_path(&run.cli, "", &home, &err);
     if (status == IMSG_OK)
@@ -204,5 +185,7 @@ int main(int argc, char **argv)
     imsg_receiver_free(&run.receiver);
     imsg_inbox_free(&run.inbox);
     free(home);
+    if (run.runner >= 0)
+        close(run.runner);
     return cli_finish(&run.cli);
 }

@@ -77,6 +77,15 @@ static enum imsg_status try_sender(struct trial *trial, const struct imsg_device
     return imsg_open_payload(opener->client->identity, sender, trial->payload, trial->plaintext, err);
 }
 
+/* Anybody can copy a key into a record, so that only one with its proofs pins the entry that it is from. */
+static enum imsg_status pin_proven(struct imsg_opener *opener, const struct imsg_entry *entry,
+                                   const struct imsg_device *sender, struct imsg_error *err)
+{
+    if (!entry || imsg_device_verify(sender, entry->thumbprint, NULL) != IMSG_OK)
+        return IMSG_OK;
+    return imsg_opener_pin_sender(opener, sender, err);
+}
+
 enum imsg_status imsg_open_raw(struct imsg_opener *opener, struct imsg_payload payload, struct imsg_buf *plaintext,
                                struct imsg_error *err)
 {
@@ -97,7 +106,7 @@ enum imsg_status imsg_open_raw(struct imsg_opener *opener, struct imsg_payload p
     for (size_t i = 0; list && i < list->count && status == IMSG_REFUSED; i++) {
         status = try_sender(&trial, &list->items[i], err);
         if (status == IMSG_OK)
-            status = imsg_opener_pin_sender(opener, &list->items[i], err);
+            status = pin_proven(opener, entry, &list->items[i], err);
         if (status != IMSG_OK && status != IMSG_REFUSED)
             return status;
     }

@@ -34,29 +34,48 @@ static bool is_by(const struct imsg_registration *run, const char *thumbprint)
     return run->account && strcmp(run->client->account, thumbprint) == 0;
 }
 
+static enum imsg_status refuse_account_not_held(const struct imsg_registration *run, const char *handle,
+                                                const char *account, const char *what, struct imsg_error *err)
+{
+    enum imsg_status status =
+        imsg_fail(err, IMSG_REFUSED, "%s %s account key %s, which is not here", handle, what, account);
+    if (run->records->count > 0)
+        imsg_error_suggest(err, IMSG_HINT_OTHER_ACCOUNT, NULL);
+    return status;
+}
+
+/* A new account key is for records that name none. */
+static enum imsg_status make_account(struct imsg_registration *run, const char *handle, struct imsg_error *err)
+{
+    for (size_t i = 0; i < run->records->count; i++) {
+        const struct imsg_device *record = &run->records->items[i];
+        if (record->account && imsg_device_has_handle(record, handle))
+            return refuse_account_not_held(run, handle, record->account, "has no entry yet, and its record names", err);
+    }
+    return imsg_register_make_account(run, err);
+}
+
 /* The account key must be there: loaded, or made for a handle that nobody registered. */
 static enum imsg_status need_account(struct imsg_registration *run, const struct update *update, struct imsg_error *err)
 {
     bool is_new = !update->seen.exists && !update->seen.pinned;
     if (run->account)
         return IMSG_OK;
-    return is_new && run->records->count > 0 ? imsg_register_make_account(run, err)
-                                             : imsg_register_load_account(run, err); /* another run may have made it */
+    enum imsg_status status = imsg_register_load_account(run, err); /* another run may have made it */
+    return status == IMSG_OK && !run->account && is_new && run->records->count > 0
+               ? make_account(run, update->handle, err)
+               : status;
 }
 
-static enum imsg_status refuse_other_account(const struct update *update, struct imsg_error *err)
+static enum imsg_status refuse_other_account(const struct imsg_registration *run, const struct update *update,
+                                             struct imsg_error *err)
 {
-    enum imsg_status status;
-    if (update->seen.exists) {
-        status = imsg_fail(err, IMSG_REFUSED, "%s is registered by another account key, %s", update->handle,
-                           update->seen.entry.thumbprint);
-        imsg_error_suggest(err, IMSG_HINT_OTHER_ACCOUNT, NULL);
-    } else {
-        status = imsg_fail(err, IMSG_REFUSED,
-                           "%s is pinned to another account key, %s, and the directory has no entry for it",
-                           update->handle, update->seen.pin.thumbprint);
-        imsg_error_suggest(err, IMSG_HINT_FORGET, update->handle);
-    }
+    if (update->seen.exists)
+        return refuse_account_not_held(run, update->handle, update->seen.entry.thumbprint, "is registered by", err);
+    enum imsg_status status =
+        imsg_fail(err, IMSG_REFUSED, "%s is pinned to another account key, %s, and the directory has no entry for it",
+                  update->handle, update->seen.pin.thumbprint);
+    imsg_error_suggest(err, IMSG_HINT_FORGET, update->handle);
     return status;
 }
 
@@ -117,7 +136,7 @@ static enum imsg_status read_base(struct imsg_registration *run, struct update *
     if (status != IMSG_OK)
         return status;
     if (seen->exists ? !is_by(run, seen->entry.thumbprint) : seen->pinned && !is_by(run, seen->pin.thumbprint))
-        return refuse_other_account(update, err);
+        return refuse_other_account(run, update, err);
     if (!run->account)
         return verdict;
     status = read_kept(run, update, err);

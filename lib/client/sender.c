@@ -138,10 +138,11 @@ bool imsg_opener_is_own(struct imsg_opener *opener, const struct imsg_envelope *
 {
     const struct imsg_identity *identity = opener->client->identity;
     const struct imsg_sighting *sighting = kept_entry(opener, NULL, sender);
+    const char *account = sighting ? sighting->entry.thumbprint : sender->account;
     if (!imsg_identity_has_handle(identity, envelope->from))
         return false;
     return memcmp(envelope->from_token, identity->token, IMSG_TOKEN) == 0 ||
-           imsg_client_account_is(opener->client, sighting ? sighting->entry.thumbprint : NULL);
+           imsg_client_account_is(opener->client, account);
 }
 
 enum imsg_status imsg_opener_pin_sender(struct imsg_opener *opener, const struct imsg_device *sender,

@@ -175,12 +175,19 @@ $(lines read "$T/other/secret" /etc/passwd "$T/bob/identity.json")" imsg-serve -
   err_has 'confined to any file (no Landlock), any system call (no seccomp), with a network'
 }
 
-@test "the command of pull -x is not confined, and -v says so" {
+@test "pull -x is confined and its command is not, and -v says both" {
   as alice imsg-push -q hello
   expect 0 as bob imsg-pull -v -x 'cat other/secret && cat >got && touch made'
-  err_has 'imsg-pull: not confined: the command may need'
+  err_has 'imsg-pull: confined to '
+  err_has 'imsg-pull: not confined: the command'
   [ "$(cat out)" = secret ]
+  cmp hello got
   [ -e made ]
+  has_landlock
+  # shellcheck disable=SC2086 # words
+  IMSG_HOME=$T/bob probe "$(lines call $PROCESSES $FAMILIES $SOCKETS)
+$(lines read "$T/other/secret"; lines make "$T/other/made")" imsg-pull -x true
+  all_no
 }
 
 @test "no tool links libseccomp" {

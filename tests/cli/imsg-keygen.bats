@@ -389,3 +389,18 @@ END
   expect 64 as bob imsg-keygen --rotate --account $thumbprint
   expect 64 as bob imsg-keygen -y -i - --account $thumbprint <bob/identity.json
 }
+
+@test "--account names no other key than the one that this home holds" {
+  as alice imsg-keygen -q alice@example.com | as alice imsg-register -q
+  cp alice/identity.json before
+  other=$(printf '%043d' 0 | tr 0 A)
+  expect 1 as alice imsg-keygen -y --account "$other"
+  no_out
+  err_has "account.pem, is another one: $(account_of alice)"
+  cmp before alice/identity.json
+  expect 0 as alice imsg-keygen -y --account "$(account_of alice)"
+  expect 0 as alice imsg-keygen -o phone.json --account "$other" alice@example.com # a device of somebody else's
+  rm alice/identity.json
+  expect 1 as alice imsg-keygen --account "$other" alice@example.com
+  [ ! -e alice/identity.json ]
+}

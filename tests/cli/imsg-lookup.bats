@@ -580,3 +580,20 @@ rollback_with() {
   no_out
   err_has "it belongs to account key $(thumbprint_of alice), not to $(thumbprint_of mallory)"
 }
+
+@test "a bare payload that verifies with a copied record opens, but pins nobody" {
+  as carol imsg-keygen -q carol@example.com >carol.jsonl
+  as mallory imsg-keygen -q mallory@example.com | as mallory imsg-register -q
+  echo hello | as alice imsg-seal -q --raw -E pair-ec -R carol.jsonl >payload
+  cp "$ALICE" genuine
+  file=$D/$(imsg-lookup --path mallory@example.com)
+  reissue "$file" mallory/account.pem ".handle = \"mailto:alice@example.com\"
+    | .devices = [$(as alice imsg-keygen -y) | .account = \"$(thumbprint_of mallory)\"]"
+  mv "$file" "$ALICE"
+  expect 0 as carol imsg-open --raw -E pair-ec --from alice@example.com payload
+  [ "$(cat out)" = hello ]
+  [ -z "$(as carol imsg-lookup --pins)" ]
+  cp genuine "$ALICE"
+  expect 0 as carol imsg-open --raw -E pair-ec --from alice@example.com payload
+  err_has 'mailto:alice@example.com: first seen, pinned to account key '
+}

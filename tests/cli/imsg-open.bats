@@ -259,6 +259,11 @@ seal() { as alice imsg-seal -q -R bob.jsonl "$@"; }
     expect 0 as tablet imsg-open -j $records lines
     [ "$(jq .sent out)" = true ]
   done
+  # A record in one's own name that names another account key is somebody else's.
+  as carol imsg-keygen -q -n copy -o copy.json --account "$(account_of carol)" alice@example.com >copy.jsonl
+  imsg-seal -q -i copy.json -R tablet.jsonl plain >note
+  expect 0 as tablet imsg-open -j -R copy.jsonl note
+  [ "$(jq .sent out)" = false ]
 }
 
 @test "attachments not fetched are noted with the command that gets them, but not with -j" {

@@ -184,6 +184,23 @@ bad_prekey() { # a character in the signature of the prekey
   cmp before "$ALICE"
 }
 
+@test "a record that names an account key makes no other one, where there is no entry yet" {
+  local account
+  account=$(account_of alice)
+  as watch imsg-keygen -q -n watch --account "$account" erin@example.com >watch.jsonl
+  expect 1 as watch imsg-register watch.jsonl
+  err_has "mailto:erin@example.com has no entry yet, and its record names account key $account, which is not here"
+  err_has "imsg-keygen -y | ssh"
+  [ ! -e watch/account.pem ]
+  expect 0 as alice imsg-register watch.jsonl
+  expect 1 as watch imsg-register watch.jsonl
+  err_has "mailto:erin@example.com is registered by account key $account, which is not here"
+  expect 0 as bob imsg-register -q bob.jsonl
+  expect 1 as bob imsg-register --leave erin@example.com # there is no record to give to anybody
+  err_has "is registered by account key $account, which is not here"
+  without grep -q ssh err
+}
+
 # ---- a directory that goes back ----
 
 @test "the owner heals a directory that went back: seq and prev go on, and contacts follow" {

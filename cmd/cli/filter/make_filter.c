@@ -82,6 +82,7 @@ static const char *const files[] = {"read",
                                     "dup3",
                                     "pipe",
                                     "pipe2",
+                                    "sendmsg", /* an open file, through a socket that is there: imsg-pull -x */
                                     "mkdir",
                                     "mkdirat",
                                     "rename",
@@ -181,9 +182,9 @@ static const char *const process[] = {"exit",
                                       NULL};
 
 /* Of a connection that is there. */
-static const char *const connection[] = {"sendto",      "sendmsg",     "sendmmsg",   "recvfrom",
-                                         "recvmsg",     "recvmmsg",    "getsockopt", "setsockopt",
-                                         "getsockname", "getpeername", "shutdown",   NULL};
+static const char *const connection[] = {"sendto",      "sendmmsg",   "recvfrom",   "recvmsg",
+                                         "recvmmsg",    "getsockopt", "setsockopt", "getsockname",
+                                         "getpeername", "shutdown",   NULL};
 static const char *const connecting[] = {"connect", "bind", "socketpair", NULL};
 static const char *const accepting[] = {"accept", "accept4", NULL};
 
