@@ -92,4 +92,5 @@ answered() { sed -n 's/^200 //p' "$1" | sort; }
     "$answered_at_all pushes answered, $stored_unanswered stored whose answer was lost," \
     "$acknowledged acknowledged; 0 lost, 0 twice" >&3
   [ "$cut" -gt 0 ]
+  quality 'imsg-serve killed under load: what was answered 200 has happened, once' "${ROUNDS:-100}"
 }
