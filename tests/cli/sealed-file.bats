@@ -761,6 +761,8 @@ resealed() {
     [ ! -s out ] || { echo "bit $bit: $(wc -c <out) bytes out"; return 1; }
   done
   printf %b "${bytes[*]}" | cmp - small
+  unset IFS
+  quality 'A flipped bit of a sealed file: refused, nothing out' $((8 * ${#bytes[@]} / (DEEP ? 1 : 67)))
 }
 
 @test "a flipped bit in a later chunk leaves the chunks before it" {
