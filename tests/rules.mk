@@ -4,7 +4,7 @@ DEPS_TEST := g++ bats jq curl openssl strace valgrind bsdutils mandoc groff shel
 DEPS_BENCH := age gnupg minisign openssl gnuplot-nox valgrind
 DEPS_BENCH_SERVE := wrk nginx-light openssl
 # Servers and libraries of others that the deep tests speak to.
-DEPS_DEEP := radosgw ceph-mon ceph-osd nghttp2-client
+DEPS_DEEP := gdb radosgw ceph-mon ceph-osd nghttp2-client
 
 # ---- programs ----
 

@@ -53,6 +53,14 @@ dump() {
   [ -s core ] || { cat gdb.log; return 1; }
 }
 
+# none_left COMMAND...: at its end; counts in `tried`.
+none_left() {
+  dump 'catch syscall exit_group' "$BIN/$1" "${@:2}"
+  found core >left
+  [ ! -s left ] || { echo "$*: in memory at the end:"; cat left; return 1; }
+  tried=$((tried + $(wc -l <patterns)))
+}
+
 @test "no private number is in the memory of a tool that ends" {
   local format tried=0
   numbers >patterns
@@ -63,16 +71,16 @@ dump() {
     found core >in-use
     echo "# $format, in use: $(paste -sd ' ' in-use)" >&3
     grep -qE '^device(-reversed)?$' in-use && grep -qE '^(prime1|privateExponent)(-reversed)?$' in-use
-    for line in line bad; do
-      dump 'catch syscall exit_group' "$BIN/imsg-open" -R alice.jsonl $line
-      found core >left
-      [ ! -s left ] || { echo "$format, $line: in memory at the end:"; cat left; return 1; }
-      tried=$((tried + $(wc -l <patterns)))
-    done
+    none_left imsg-open -R alice.jsonl line
+    none_left imsg-open -R alice.jsonl bad
   done
-  dump 'catch syscall exit_group' "$BIN/imsg-keygen" -y
-  found core >left
-  [ ! -s left ] || { echo "imsg-keygen -y: in memory at the end:"; cat left; return 1; }
-  tried=$((tried + $(wc -l <patterns)))
+  none_left imsg-keygen -y
+  none_left imsg-seal -R alice.jsonl line
+  none_left imsg-seal -s -R alice.jsonl line
+  none_left imsg-inspect bob/identity.json
+  cp bob/identity.json before.json
+  none_left imsg-keygen --rotate
+  cp before.json bob/identity.json
+  none_left imsg-register bob.jsonl
   quality 'A form of a private number looked for in the memory of a tool that ends: not there' $tried
 }
