@@ -25,13 +25,13 @@ one_error() { no_out && errors_are 1; }
 # ---- key files ----
 
 @test "key files that are none are refused, with one error line and nothing of a key" {
-  local good=$T/bob/identity.json count=0 file status line
+  local good=$T/bob/identity.json count=0 file status tool
   mkdir keys
   cd keys
   : >empty
   printf '\n' >newline
   printf '\0\0\0\0' >zeros
-  head -c 2000 "$good" >cut
+  head -c 2000 "$good" >cut-short
   { cat "$good" && echo x; } >trailing
   { cat "$good" "$good"; } >twice
   jq -r .keys.device "$good" >pem-alone
@@ -61,7 +61,7 @@ one_error() { no_out && errors_are 1; }
   chmod 600 ./*
   jq -r '.keys[]' "$good" | grep -v -- ----- | grep '.\{20\}' >secrets.list
   for file in [a-z]*; do
-    [ $file != secrets.list ] || continue
+    [ "$file" != secrets.list ] || continue
     for tool in 'imsg-keygen -y' 'imsg-open -R ../alice.jsonl ../line'; do
       status=0
       # shellcheck disable=SC2086 # a command and its options
@@ -227,7 +227,7 @@ no_control() {
   [ "$(find deep | wc -l)" -eq 103 ]
   # imsg-open names them on a terminal.
   split -l 10 lines part.
-  for part in part.*; do as alice imsg-seal -q -R bob.jsonl -a $part f; done >attached
+  for part in part.*; do as alice imsg-seal -q -R bob.jsonl -a "$part" f; done >attached
   as bob script -qec 'imsg-open -R alice.jsonl attached' /dev/null </dev/null >out
   [ "$(grep -c imsg-store: out)" -eq 100 ] || [ "$(wc -l <out)" -gt 100 ]
   tr -d '\r' <out >shown

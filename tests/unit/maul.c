@@ -47,7 +47,8 @@ static void seal_payload(const struct maul_user *from, const struct maul_user *t
     must(imsg_seal_payload(&from->identity, &to->device, &how, plain, out, &err));
 }
 
-/* The i-th genuine message; its content is longer each time, so that "pair" has messages inside its block and beyond. */
+/* The i-th genuine message; its content is longer each time, so that "pair" has messages inside its block and beyond.
+ */
 static void genuine_make(struct maul *maul, struct maul_pool *pool, size_t i)
 {
     char content[256], *handles[] = {maul->bob.identity.handles[0]};
@@ -178,7 +179,7 @@ typedef void maul_bytes(struct maul *maul, struct imsg_view in, struct imsg_buf 
 static const struct {
     const char *name;
     maul_bytes *change;
-} changes[] = {{"a bit", change_bit},       {"bytes", change_bytes},   {"cut", cut},
+} changes[] = {{"a bit", change_bit},      {"bytes", change_bytes},   {"cut", cut},
                {"inserted", insert_bytes}, {"removed", remove_bytes}, {"repeated", repeat_bytes}};
 enum { CHANGES = sizeof changes / sizeof *changes };
 
@@ -195,7 +196,8 @@ static void splice(struct maul *maul, const struct maul_case *which, struct imsg
         append(out, end.ptr + at, end.len - at);
 }
 
-/* What the genuine sender may do, and nobody else: sign a changed body. Of "pair", where the signature covers no secret. */
+/* What the genuine sender may do, and nobody else: sign a changed body. Of "pair", where the signature covers no
+ * secret. */
 static void sign_changed(struct maul *maul, const struct maul_case *which, struct imsg_buf *out)
 {
     struct imsg_view in = imsg_buf_view(&which->pool->genuine[which->number].payload);

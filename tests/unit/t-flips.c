@@ -124,6 +124,7 @@ int main(void)
     }
     free_user(&alice);
     free_user(&bob);
-    tap_quality("A flipped bit of an envelope's line, 20 envelopes of both formats: refused, nothing out", flips, failures);
+    tap_quality("A flipped bit of an envelope's line, 20 envelopes of both formats: refused, nothing out", flips,
+                failures);
     return tap_done();
 }

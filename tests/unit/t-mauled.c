@@ -70,6 +70,16 @@ static void try_one(struct maul *maul, struct counts *counts)
     imsg_buf_free(&line);
 }
 
+/* A sender whose record does not offer the format that his message has. */
+static void try_other_record(struct maul *maul, struct imsg_device record, const struct maul_pool *pool)
+{
+    struct imsg_message message = {0};
+    tap_status(imsg_open_envelope(&maul->bob.identity, &record, &pool->genuine[0], &message, &err), IMSG_REFUSED, &err,
+               "a message in a format that its sender's record does not offer");
+    tap_ok(strcmp(err.text, "refused") == 0, "is refused like the others: %s", err.text);
+    imsg_message_free(&message);
+}
+
 static int write_refused(struct maul *maul, const char *folder, size_t count)
 {
     char path[4096];
@@ -120,6 +130,12 @@ int main(int argc, char **argv)
                "message %zu opens as it was sealed", i);
         imsg_buf_free(&line);
     }
+    struct imsg_device without = maul.alice.device; /* its members stay alice's */
+    without.has_pair_ec = without.has_device_key = false;
+    try_other_record(&maul, without, &maul.pools[0]);
+    without = maul.alice.device;
+    without.has_pair = false;
+    try_other_record(&maul, without, &maul.pools[1]);
     size_t tried = 0;
     while (tried - counts.same < cases) {
         try_one(&maul, &counts);

@@ -1,5 +1,5 @@
-/* Every member of every JSON document, in turn with a value of each type that it must not have: the document is refused,
- * and what it would be read into is left alone. Each document has all its optional members. */
+/* Every member of every JSON document, in turn with a value of each type that it must not have: the document is
+ * malformed. Each document has all its optional members. */
 #define _XOPEN_SOURCE 700
 #include "scratch.h"
 
@@ -18,7 +18,8 @@
 #define BYTES32 "pHRv+orbbAuPH300p9O/gYDngbMd4Ac/iulQMkUITw4="
 #define THUMBPRINT "l7m-ck8mj-MGrGshl5QOUYjmKYrG2u8JBmeMcrM1mfU"
 #define DESCRIPTOR                                                                                                     \
-    "{\"imsg\":\"attachment/1\",\"uri\":\"imsg-store:" HEX64 "\",\"name\":\"a.jpg\",\"type\":\"image/jpeg\",\"size\":9," \
+    "{\"imsg\":\"attachment/1\",\"uri\":\"imsg-store:" HEX64                                                           \
+    "\",\"name\":\"a.jpg\",\"type\":\"image/jpeg\",\"size\":9,"                                                        \
     "\"key\":\"" BYTES32 "\",\"sha1\":\"" HEX40 "\",\"sha256\":\"" HEX64 "\"}"
 
 static struct imsg_error err;
@@ -167,8 +168,9 @@ static json_t *device_document(void)
 
 static json_t *entry_document(void)
 {
-    json_t *json = parsed(imsg_view_str("{\"imsg\":\"entry/1\",\"handle\":\"" ALICE "\",\"seq\":3,\"prev\":\"" HEX64
-                                        "\",\"updated\":\"2026-11-24T03:20:00Z\",\"expires\":\"2099-11-24T03:20:00Z\"}"));
+    json_t *json =
+        parsed(imsg_view_str("{\"imsg\":\"entry/1\",\"handle\":\"" ALICE "\",\"seq\":3,\"prev\":\"" HEX64
+                             "\",\"updated\":\"2026-11-24T03:20:00Z\",\"expires\":\"2099-11-24T03:20:00Z\"}"));
     json_object_set_new(json, "devices", json_pack("[o]", device_document()));
     return json;
 }

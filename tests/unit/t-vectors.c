@@ -372,7 +372,8 @@ int main(void)
     each("pair-ec", pair_ec_positive, pair_ec_negative);
     /* A sealer that changes must not turn failures into skips. */
     tap_ok(not_resealed == 7, "%u pair-ec vectors are of other senders' kinds", not_resealed);
-    tap_quality("A vector of tests/vectors: sealed byte for byte, opened, or refused in its class", vectors, tap_failed());
+    tap_quality("A vector of tests/vectors: sealed byte for byte, opened, or refused in its class", vectors,
+                tap_failed());
     vector_devices_free();
     return tap_done();
 }
