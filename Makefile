@@ -31,7 +31,7 @@ ALL_CFLAGS = -std=c11 $(WARN) $(HARDEN) -pthread $(DEP_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = -pthread $(HARDEN_LD) $(LDFLAGS)
 
 # The dependencies are looked for once, and not at all by targets that build nothing themselves.
-NO_BUILD := help deps deps-% clean uninstall dist demo check check-% fuzz lint bench bench-serve bench-build profile
+NO_BUILD := help deps deps-% clean uninstall dist demo check check-% coverage fuzz lint bench bench-serve bench-build profile
 ifneq ($(filter-out $(NO_BUILD),$(or $(MAKECMDGOALS),all)),)
 DEP_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcrypto jansson)
 DEP_LIBS := $(foreach l,$(shell $(PKG_CONFIG) $(if $(STATIC),--static) --libs libcrypto jansson),$(if $(filter \

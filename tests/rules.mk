@@ -4,7 +4,7 @@ DEPS_TEST := g++ bats jq curl openssl strace valgrind bsdutils mandoc groff shel
 DEPS_BENCH := age gnupg minisign openssl gnuplot-nox valgrind
 DEPS_BENCH_SERVE := wrk nginx-light openssl
 # Servers and libraries of others that the deep tests speak to.
-DEPS_DEEP := radosgw ceph-mon ceph-osd nghttp2-client
+DEPS_DEEP := gdb radosgw ceph-mon ceph-osd nghttp2-client
 
 # ---- programs ----
 
@@ -17,6 +17,8 @@ $(BUILD)/seam/%.o: %.c
 	$(compile)
 $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(UNIT_OBJS) $(SEAM) $(LIB)
 	$(link)
+$(BUILD)/unit/t-mauled: $(BUILD)/tests/unit/maul.o
+$(BUILD)/unit/t-mauled: OWN_LIBS = $(LIB)
 # A payload format more in the table, and what imsg-inspect shows of it.
 $(BUILD)/unit/t-format: OWN_LIBS = $(BODY_LIBS)
 $(BUILD)/unit/t-format: $(BUILD)/tests/unit/t-format.o $(BUILD)/tests/unit/toy_format.o $(BUILD)/seam/lib/format/format.o \
@@ -88,6 +90,13 @@ check-san: deps ## the tests on a build with sanitizers
 check-valgrind: deps ## the tests under valgrind
 	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) all unit
 	$(Q)VALGRIND=1 BUILD='$(ABS_BUILD)' BATS='$(BATS)' sh tests/run $(TESTS)
+# What of the library the tests run, by gcov (tests/coverage). Tests of confinement and of faults fail in such a build.
+coverage: deps ## the lines of the library that the tests run: TESTS as for check
+	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) BUILD='$(BUILD)/cov' CPPFLAGS=-DIMSG_FILES_UNCONFINED CFLAGS='-O0 -g --coverage' \
+	  HARDEN= HARDEN_LD= all unit
+	$(Q)find '$(BUILD)/cov' -name '*.gcda' -delete
+	-$(Q)BUILD='$(ABS_BUILD)/cov' BATS='$(BATS)' sh tests/run $(TESTS)
+	$(Q)BUILD='$(ABS_BUILD)/cov' sh tests/coverage
 # On a machine that has nothing yet (tests/fresh): `make check-fresh SUITE=trixie`, as root.
 check-fresh: ## README's commands on a new Debian of its own: SUITE=trixie; as root
 	$(call deps,debootstrap git)
@@ -121,4 +130,4 @@ profile: ## where the time goes, by callgrind
 
 -include $(patsubst %.c,$(BUILD)/%.d,$(wildcard tests/unit/*.c)) $(SEAM:.o=.d) $(BUILD)/seam/lib/format/format.d
 -include $(patsubst %.c,$(BUILD)/%.d,$(wildcard tests/fuzz/*.c tests/bench/*.c tests/cli/*.c))
-.PHONY: unit fuzz-targets bench-programs check check-deep check-fresh check-busy check-san check-valgrind fuzz lint bench bench-serve bench-build profile deps-node
+.PHONY: unit fuzz-targets bench-programs check check-deep check-fresh check-busy coverage check-san check-valgrind fuzz lint bench bench-serve bench-build profile deps-node

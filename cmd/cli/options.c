@@ -15,6 +15,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <jansson.h>
+
+#include "base/os.h"
 #include "crypto/crypto.h"
 
 #define JOBS_MAX 256
@@ -25,6 +28,14 @@ static bool occupy(int fd, int flags)
     if (fcntl(fd, F_GETFD) != -1 || errno != EBADF)
         return false;
     return open("/dev/null", flags) == fd;
+}
+
+/* jansson copies each string that it reads, private keys among them, and wipes none of the copies. */
+static void free_wiped(void *memory)
+{
+    if (memory)
+        imsg_wipe(memory, imsg_os_memory_size(memory));
+    free(memory);
 }
 
 void cli_start(struct cli *cli, const struct cli_tool *tool, int argc, char **argv)
@@ -38,6 +49,7 @@ void cli_start(struct cli *cli, const struct cli_tool *tool, int argc, char **ar
     struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    json_set_alloc_funcs(malloc, free_wiped);
     imsg_crypto_start_process();
 }
 

@@ -22,4 +22,7 @@ int imsg_os_watch(const char *folder);
 /* Forget what it reported so far. False: the folder is not there any more, under this name at least. */
 bool imsg_os_watch_clear(int fd);
 
+/* How many bytes of `memory`, which malloc gave, can be written: at least those asked for. 0: not known. */
+size_t imsg_os_memory_size(void *memory);
+
 #endif

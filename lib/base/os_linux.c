@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -75,4 +76,9 @@ bool imsg_os_watch_clear(int fd)
             at += sizeof event + event.len;
         }
     }
+}
+
+size_t imsg_os_memory_size(void *memory)
+{
+    return malloc_usable_size(memory);
 }

@@ -1,5 +1,5 @@
-/* Systems of which no more is known than POSIX. What is missing here costs time or room, nothing else: io.h says what
- * is done instead. */
+/* Systems of which no more is known than POSIX. What is missing here costs time or room: io.h says what is done
+ * instead. Memory that a JSON document was read in is not wiped. */
 #include "base/os.h"
 
 #include <errno.h>
@@ -47,4 +47,10 @@ bool imsg_os_watch_clear(int fd)
 {
     (void)fd;
     return false;
+}
+
+size_t imsg_os_memory_size(void *memory)
+{
+    (void)memory;
+    return 0;
 }

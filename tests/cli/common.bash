@@ -118,6 +118,9 @@ counts() {
     paste -sd ' '
 }
 
+# quality PROPERTY CASES [FAILURES]: a row of the table of docs/quality.md (tests/quality), when its cases were tried.
+quality() { echo "# quality|$1|$2|${3:-0}" >&3; }
+
 # The last expect's stderr must have this line fragment (fixed string).
 err_has() { grep -qF -- "$1" "$T/err" || { echo "stderr lacks: $1"; cat "$T/err"; return 1; }; }
 # Its stdout must be empty.

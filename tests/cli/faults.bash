@@ -120,6 +120,7 @@ faults() {
     one_fault "$scenario" "$call" "$n" "error=$error"
   done 5<"$ALL/errors"
   echo "# $scenario: $(wc -l <"$ALL/points") points, $RUNS runs" >&3
+  [ "$2$3" != allall ] || quality 'A tool killed, or with an error, at each system call: the old state or the new one' "$RUNS"
 }
 
 # Nothing hidden, so nothing temporary, is left in these folders, unless the tool could not know or not help it.

@@ -352,6 +352,7 @@ refused() {
   LC_ALL=C.UTF-8 run ! grep -qaP '[\x00-\x08\x0b-\x1f\x7f-\x{9f}]' utf8
   expect 0 script -qec 'stty raw -echo; imsg-open -q -R alice.jsonl --raw-terminal sealed' /dev/null </dev/null
   cmp text out
+  quality 'A sequence of two bytes in a text on a terminal: no control character but newline and tab comes out' 65536
 }
 
 @test "output that cannot be written is 74 and one line" {
@@ -760,6 +761,8 @@ resealed() {
     [ ! -s out ] || { echo "bit $bit: $(wc -c <out) bytes out"; return 1; }
   done
   printf %b "${bytes[*]}" | cmp - small
+  unset IFS
+  quality 'A flipped bit of a sealed file: refused, nothing out' $((8 * ${#bytes[@]} / (DEEP ? 1 : 67)))
 }
 
 @test "a flipped bit in a later chunk leaves the chunks before it" {

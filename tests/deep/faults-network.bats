@@ -11,4 +11,5 @@ teardown() {
 @test "10,000 messages with 30 % of all requests failing" {
   flaky_messages 10000
   cat flaky.counts >&3
+  quality 'A message through a server of which 30 % of the answers are wrong: in the inbox once' 10000
 }

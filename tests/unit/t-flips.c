@@ -11,6 +11,7 @@
 #define ENVELOPES 20
 
 static struct imsg_error err;
+static size_t flips, failures; /* of all envelopes */
 
 static void must(enum imsg_status status)
 {
@@ -104,6 +105,8 @@ static void flip_all(struct user *to, const struct user *from, struct imsg_buf *
         line->ptr[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
     imsg_envelope_free(&whole);
+    flips += tried;
+    failures += opened;
     tap_ok(opened == 0 && released == 0, "envelope %zu: none of %zu flips opens, no byte is released", number, tried);
 }
 
@@ -121,5 +124,7 @@ int main(void)
     }
     free_user(&alice);
     free_user(&bob);
+    tap_quality("A flipped bit of an envelope's line, 20 envelopes of both formats: refused, nothing out", flips,
+                failures);
     return tap_done();
 }

@@ -121,6 +121,24 @@ static void fail(const struct person *from, unsigned times)
     imsg_buf_free(&lines);
 }
 
+/* A payload of carol's that says it is alice's: no secret is used on it. */
+static void open_badly_signed(void)
+{
+    struct imsg_buf line = {0}, fake = {0};
+    struct imsg_envelope envelope = {0};
+    seal(&carol, "pair", &bob.device, &line);
+    tap_status(imsg_envelope_parse(imsg_buf_view(&line), &envelope, &err), IMSG_OK, &err, "parses");
+    const char *from = envelope.from;
+    envelope.from = ALICE;
+    memcpy(envelope.from_token, alice.identity.token, IMSG_TOKEN);
+    tap_status(imsg_envelope_print(&envelope, &fake, &err), IMSG_OK, &err, "with another sender");
+    envelope.from = from;
+    open_lines(&fake);
+    imsg_envelope_free(&envelope);
+    imsg_buf_free(&line);
+    imsg_buf_free(&fake);
+}
+
 static void test_what_counts(void)
 {
     struct imsg_buf line = {0}, twice = {0};
@@ -136,21 +154,9 @@ static void test_what_counts(void)
     tap_ok(result.failures == 2 && failures_of(&alice) == 2, "counts once");
     open_one(&alice, "pair-ec", &carol.device);
     tap_ok(result.failures == 1 && failures_of(&alice) == 2, "\"pair-ec\" has no short tag");
-    /* A payload of carol's that says it is alice's: no secret is used on it. */
-    imsg_buf_clear(&line);
-    seal(&carol, "pair", &bob.device, &line);
-    struct imsg_envelope envelope = {0};
-    tap_status(imsg_envelope_parse(imsg_buf_view(&line), &envelope, &err), IMSG_OK, &err, "parses");
-    const char *from = envelope.from;
-    envelope.from = ALICE;
-    memcpy(envelope.from_token, alice.identity.token, IMSG_TOKEN);
-    imsg_buf_clear(&twice);
-    tap_status(imsg_envelope_print(&envelope, &twice, &err), IMSG_OK, &err, "with another sender");
-    envelope.from = from;
-    open_lines(&twice);
+    open_badly_signed();
     tap_ok(result.failures == 1 && result.status == IMSG_REFUSED && failures_of(&alice) == 2,
            "a bad signature is nobody's failure");
-    imsg_envelope_free(&envelope);
     imsg_buf_free(&line);
     imsg_buf_free(&twice);
 }
@@ -185,6 +191,8 @@ static void test_budget(void)
     tap_ok(result.status == IMSG_TEMPORARY && failures_of(&alice) == BUDGET, "the next one waits: %s", result.text);
     open_one(&alice, "pair", &bob.device);
     tap_ok(result.messages == 0 && result.status == IMSG_TEMPORARY, "as does one that would open");
+    open_badly_signed();
+    tap_ok(result.messages == 0 && result.status == IMSG_REFUSED, "one with a bad signature is refused as ever");
     open_one(&alice, "pair-ec", &bob.device);
     tap_ok(result.messages == 1, "another format does not");
     open_one(&carol, "pair", &bob.device);

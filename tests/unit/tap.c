@@ -64,6 +64,16 @@ void tap_skip(const char *why, const char *fmt, ...)
     va_end(args);
 }
 
+size_t tap_failed(void)
+{
+    return failed;
+}
+
+void tap_quality(const char *property, size_t cases, size_t failures)
+{
+    printf("# quality|%s|%zu|%zu\n", property, cases, failures);
+}
+
 int tap_done(void)
 {
     printf("1..%u\n", count);
