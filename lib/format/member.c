@@ -59,6 +59,12 @@ static bool is_text(const struct imsg_member *member)
 enum imsg_status imsg_member_check_word(const struct imsg_member *member, const char *text, struct imsg_error *err)
 {
     char known[128] = "";
+    if (member->kind == IMSG_MEMBER_THUMBPRINT) {
+        enum imsg_status status = imsg_thumbprint_check(text, err);
+        if (status != IMSG_OK)
+            imsg_error_prefix(err, "member \"%s\"", member->name);
+        return status;
+    }
     for (size_t i = 0; member->words[i]; i++) {
         if (strcmp(member->words[i], text) == 0)
             return IMSG_OK;
@@ -72,7 +78,7 @@ static enum imsg_status write_text(const struct imsg_member *member, const void 
 {
     const char *text = const_text_of(member, base);
     enum imsg_status status = IMSG_OK;
-    if (member->kind == IMSG_MEMBER_WORD)
+    if (member->kind == IMSG_MEMBER_WORD || member->kind == IMSG_MEMBER_THUMBPRINT)
         status = imsg_member_check_word(member, text, err);
     return status == IMSG_OK ? imsg_json_set_string(object, member->name, text, err) : status;
 }

@@ -66,7 +66,7 @@ IMSG_CHECK enum imsg_status imsg_members_read(const struct imsg_member *members,
 /* Add them to an object, in the order of the rows. */
 IMSG_CHECK enum imsg_status imsg_members_write(const struct imsg_member *members, const void *from, json_t *object,
                                                struct imsg_error *err);
-/* IMSG_MALFORMED unless the text is one of the words of a WORD row. */
+/* IMSG_MALFORMED unless the text is one of the words of a WORD row, or a thumbprint of a THUMBPRINT row. */
 IMSG_CHECK enum imsg_status imsg_member_check_word(const struct imsg_member *member, const char *text,
                                                    struct imsg_error *err);
 /* Free what the struct owns but for json, and wipe what is binary. */

@@ -74,20 +74,6 @@ static enum imsg_status read_payload(const struct imsg_member *member, const jso
     return status;
 }
 
-static enum imsg_status read_thumbprint(const struct imsg_member *member, const json_t *object, char **out,
-                                        struct imsg_error *err)
-{
-    const char *text = NULL;
-    enum imsg_status status = imsg_json_peek(object, member->name, member->need, &text, err);
-    if (status != IMSG_OK || !text)
-        return status;
-    status = imsg_thumbprint_check(text, err);
-    if (status == IMSG_OK)
-        return imsg_strdup(text, out, err);
-    imsg_error_prefix(err, "member \"%s\"", member->name);
-    return status;
-}
-
 static enum imsg_status read_blob(const struct imsg_member *member, const json_t *item, struct imsg_buf *out,
                                   struct imsg_error *err)
 {
@@ -183,9 +169,8 @@ static enum imsg_status read_member(const struct imsg_member *member, const json
     case IMSG_MEMBER_RELAY:
         return imsg_json_relay(object, name, member->need, value, err);
     case IMSG_MEMBER_WORD:
-        return read_word(member, object, value, err);
     case IMSG_MEMBER_THUMBPRINT:
-        return read_thumbprint(member, object, value, err);
+        return read_word(member, object, value, err);
     case IMSG_MEMBER_FORMAT:
         return read_format(member, object, value, err);
     case IMSG_MEMBER_HANDLES:

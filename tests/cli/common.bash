@@ -42,6 +42,12 @@ new_user() {
   as "$1" imsg-keygen -n "$1" "${2:-$1@example.com}" | as "$1" imsg-register -q
 }
 
+# records_of USER...: the record of each one's device, in USER.jsonl.
+records_of() {
+  local user
+  for user; do as "$user" imsg-keygen -y >"$user.jsonl"; done
+}
+
 # account_of USER: the thumbprint of the account key.
 account_of() { as "$1" imsg-keygen -F -j | jq -r .account; }
 

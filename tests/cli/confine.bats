@@ -9,7 +9,7 @@ setup_file() {
   setup_common
   new_user alice
   new_user bob
-  for user in alice bob; do as $user imsg-keygen -y >$user.jsonl; done
+  records_of alice bob
   echo hello >plain
   as alice imsg-seal -q -r bob@example.com plain >hello
   mkdir other

@@ -13,7 +13,7 @@ setup_file() {
   new_device phone alice alice@example.com
   as bob imsg-keygen -n bob bob@example.com +15551234567 | as bob imsg-register -q
   new_user carol
-  for user in alice phone bob carol; do as $user imsg-keygen -y >$user.jsonl; done
+  records_of alice phone bob carol
   echo hello >plain
   as alice imsg-seal -q -r bob@example.com plain >hello
   as carol imsg-seal -q -R bob.jsonl - <<<'from carol' >greeting

@@ -16,7 +16,7 @@ setup_file() {
   restrict pair old/identity.json >identity && mv identity old/identity.json
   as old imsg-keygen -y | as bob imsg-register -q
   new_user carol
-  for user in alice phone bob old carol; do as $user imsg-keygen -y >$user.jsonl; done
+  records_of alice phone bob old carol
   echo hello >plain
   # Pinned once, so that the notes of first sight are not in every test.
   for user in alice bob carol; do

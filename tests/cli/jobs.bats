@@ -9,7 +9,7 @@ setup_file() {
   new_user alice
   new_user bob
   new_user carol
-  for user in alice bob carol; do as $user imsg-keygen -y >$user.jsonl; done
+  records_of alice bob carol
   for user in alice bob; do as $user imsg-lookup -q alice@example.com bob@example.com carol@example.com >/dev/null; done
   keep_base
 }

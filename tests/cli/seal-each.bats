@@ -11,7 +11,7 @@ setup_file() {
   new_device phone alice alice@example.com
   as bob imsg-keygen -n bob bob@example.com +15551234567 | as bob imsg-register -q
   new_user carol
-  for user in alice phone bob carol; do as $user imsg-keygen -y >$user.jsonl; done
+  records_of alice phone bob carol
   for user in alice bob carol; do
     as $user imsg-lookup -q alice@example.com bob@example.com carol@example.com +15551234567 >/dev/null
   done

@@ -23,7 +23,7 @@ setup_file() {
   as old imsg-keygen -y | as bob imsg-register -q
   as carol imsg-keygen -y | as carol imsg-register -q
   new_user dave
-  for user in alice phone bob old carol dave; do as $user imsg-keygen -y >$user.jsonl; done
+  records_of alice phone bob old carol dave
   for user in alice bob carol dave; do
     as $user imsg-lookup -q alice@example.com bob@example.com carol@example.com >/dev/null
   done

@@ -28,19 +28,7 @@ static size_t pick(struct maul *maul, size_t end)
 
 /* ---- what is mauled ---- */
 
-static void user_make(struct maul_user *user, const char *handle)
-{
-    must(imsg_identity_generate(&handle, 1, "device", NULL, &user->identity, &err));
-    must(imsg_identity_device(&user->identity, &user->device, &err));
-}
-
-static void user_free(struct maul_user *user)
-{
-    imsg_device_free(&user->device);
-    imsg_identity_free(&user->identity);
-}
-
-static void seal_payload(const struct maul_user *from, const struct maul_user *to, const struct imsg_format *format,
+static void seal_payload(const struct user *from, const struct user *to, const struct imsg_format *format,
                          struct imsg_view plain, struct imsg_buf *out)
 {
     const struct imsg_seal_how how = {.format = format};
@@ -89,10 +77,10 @@ static void pool_make(struct maul *maul, struct maul_pool *pool)
 void maul_start(struct maul *maul, uint64_t seed)
 {
     *maul = (struct maul){.random = seed ? seed : 1};
-    user_make(&maul->alice, "mailto:alice@example.com");
-    user_make(&maul->bob, "mailto:bob@example.com");
-    user_make(&maul->carol, "mailto:carol@example.com");
-    user_make(&maul->mallory, "mailto:mallory@example.com");
+    make_user(&maul->alice, "mailto:alice@example.com");
+    make_user(&maul->bob, "mailto:bob@example.com");
+    make_user(&maul->carol, "mailto:carol@example.com");
+    make_user(&maul->mallory, "mailto:mallory@example.com");
     maul->pools[0].format = imsg_format_of("pair-ec");
     maul->pools[1].format = imsg_format_of("pair");
     pool_make(maul, &maul->pools[0]);
@@ -113,10 +101,10 @@ void maul_free(struct maul *maul)
 {
     pool_free(&maul->pools[0]);
     pool_free(&maul->pools[1]);
-    user_free(&maul->alice);
-    user_free(&maul->bob);
-    user_free(&maul->carol);
-    user_free(&maul->mallory);
+    free_user(&maul->alice);
+    free_user(&maul->bob);
+    free_user(&maul->carol);
+    free_user(&maul->mallory);
 }
 
 /* ---- bytes, of a payload or of a line ---- */

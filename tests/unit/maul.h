@@ -3,11 +3,7 @@
 #define MAUL_H
 
 #include "imsg.h"
-
-struct maul_user {
-    struct imsg_identity identity;
-    struct imsg_device device;
-};
+#include "user.h"
 
 enum { MAUL_GENUINE = 8, MAUL_FALSE = 4 };
 
@@ -22,7 +18,7 @@ struct maul_pool {
 };
 /* bob's device opens what alice sealed; carol and mallory are others. */
 struct maul {
-    struct maul_user alice, bob, carol, mallory;
+    struct user alice, bob, carol, mallory;
     struct maul_pool pools[2]; /* "pair-ec", "pair" */
     uint64_t random;           /* the state, not 0 */
 };

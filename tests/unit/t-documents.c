@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "format/member.h"
 #include "format/trace.h"
 #include "tap.h"
 #include "vector.h"
@@ -140,6 +141,18 @@ static void test_made(void)
     imsg_identity_free(&identity);
 }
 
+/* What would be refused when it is read is not written. */
+static void test_written(void)
+{
+    static const struct imsg_member row[] = {IMSG_ROW("account", THUMBPRINT, REQUIRED, 0), {0}};
+    const char *text = ACCOUNT;
+    json_t *object = json_object();
+    tap_status(imsg_members_write(row, &text, object, &err), IMSG_OK, &err, "a thumbprint is written");
+    text = "not a thumbprint";
+    tap_status(imsg_members_write(row, &text, object, &err), IMSG_MALFORMED, &err, "another text is not");
+    json_decref(object);
+}
+
 int main(void)
 {
     json_t *json = vector_load("documents");
@@ -147,6 +160,7 @@ int main(void)
     test_groups(vector_member(json, "groups"));
     test_commitments(vector_member(json, "commitments"));
     test_made();
+    test_written();
     json_decref(json);
     return tap_done();
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "crypto/crypto.h"
+#include "user.h"
 
 #define ENVELOPES 20
 
@@ -19,23 +20,6 @@ static void must(enum imsg_status status)
         printf("Bail out! %s\n", err.text);
         exit(1);
     }
-}
-
-struct user {
-    struct imsg_identity identity;
-    struct imsg_device device;
-};
-
-static void make_user(struct user *user, const char *handle)
-{
-    must(imsg_identity_generate(&handle, 1, "device", NULL, &user->identity, &err));
-    must(imsg_identity_device(&user->identity, &user->device, &err));
-}
-
-static void free_user(struct user *user)
-{
-    imsg_device_free(&user->device);
-    imsg_identity_free(&user->identity);
 }
 
 static void make_line(const struct user *from, const struct user *to, const struct imsg_format *format, size_t size,

@@ -8,30 +8,14 @@
 #include "inspect/inspect.h"
 #include "tap.h"
 #include "toy_format.h"
+#include "user.h"
 
 static struct imsg_error err;
-
-struct user {
-    struct imsg_identity identity;
-    struct imsg_device device;
-};
 
 static void must(enum imsg_status status)
 {
     if (status != IMSG_OK)
         abort();
-}
-
-static void make_user(struct user *user, const char *handle)
-{
-    must(imsg_identity_generate(&handle, 1, "device", NULL, &user->identity, &err));
-    must(imsg_identity_device(&user->identity, &user->device, &err));
-}
-
-static void free_user(struct user *user)
-{
-    imsg_device_free(&user->device);
-    imsg_identity_free(&user->identity);
 }
 
 static void table(void)
