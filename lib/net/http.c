@@ -1,4 +1,4 @@
-/* Transfers by libcurl: the only file that calls it, but for libcurl.c, which loads it. */
+/* Transfers by libcurl: the only file that calls it, but for http_curl.c, which loads it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 
 #include "base/io.h"
 #include "net/http_transfer.h"
-#include "net/libcurl.h"
+#include "net/http_curl.h"
 
 #define CONNECT_TIMEOUT 10L /* seconds */
 #define STALL 30            /* seconds without a byte */

@@ -1,7 +1,7 @@
-/* libcurl, which is loaded when the first remote URL is used: a process without one starts 10 ms sooner. Only libcurl.c
- * and http.c include this. */
-#ifndef IMSG_NET_LIBCURL_H
-#define IMSG_NET_LIBCURL_H
+/* libcurl, which is loaded when the first remote URL is used: a process without one starts 10 ms sooner. Only
+ * http_curl.c and http.c include this. */
+#ifndef IMSG_NET_HTTP_CURL_H
+#define IMSG_NET_HTTP_CURL_H
 
 #include <curl/curl.h>
 

@@ -1,5 +1,5 @@
 /* Loads libcurl. */
-#include "net/libcurl.h"
+#include "net/http_curl.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
